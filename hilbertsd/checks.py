@@ -1,0 +1,67 @@
+"""Arguments at the door: positive numbers, and real float64 arrays in the library they came in."""
+
+import math
+from typing import Any
+
+import array_api_compat as array_api
+import numpy as np
+
+from hilbertsd.errors import InvalidInput
+
+
+def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any = None) -> tuple[Any, float]:
+    """Values as a float64 array of their own library, and the machine epsilon of the precision they came in.
+
+    Parameters
+    ----------
+    values : an array of a library of the Python array API standard, or anything NumPy can convert.
+    name : what to call it in an error message.
+    error : class to raise.
+    like : array whose library and device the result takes; the values' own where None.
+
+    Raises
+    ------
+    error
+        Complex or not numeric; or a JAX array while JAX has 64-bit numbers off.
+    """
+    array: Any = values if array_api.is_array_api_obj(values) else np.asarray(values)
+    xp = array_api.array_namespace(array)
+    # Object and text arrays belong to NumPy alone, whose isdtype does not know them.
+    if getattr(array.dtype, "kind", "f") in "OSUMmT" or not xp.isdtype(array.dtype, ("numeric", "bool")):
+        raise error(f"{name} has dtype {array.dtype}; give real numbers")
+    if xp.isdtype(array.dtype, "complex floating"):
+        raise error(f"{name} is complex ({array.dtype}); give real numbers")
+    is_floating = xp.isdtype(array.dtype, "real floating")
+    epsilon = float(xp.finfo(array.dtype).eps if is_floating else np.finfo(np.float64).eps)
+    target = array if like is None else like
+    if any(array_api.is_jax_array(a) for a in (array, target)) and not _jax_has_64_bits():
+        raise error(
+            f"{name} is to become a JAX array of float64 and JAX has 64-bit numbers off; call "
+            "jax.config.update('jax_enable_x64', True) first"
+        )
+    if like is None:
+        return xp.astype(array, xp.float64, copy=False), epsilon
+    return to_library(array, like), epsilon
+
+
+def check_positive(value: Any, name: str, meaning: str, error: type[InvalidInput]) -> float:
+    """Value as a float, or an error of the given class unless it is a positive finite number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise error(f"{name} is {value!r}; give a positive finite number, {meaning}")
+    return number
+
+
+def to_library(array: Any, like: Any) -> Any:
+    """Real array as float64 in the library and on the device of another."""
+    xp = array_api.array_namespace(like)
+    return xp.asarray(array, dtype=xp.float64, device=array_api.device(like))
+
+
+def _jax_has_64_bits() -> bool:
+    import jax
+
+    return bool(jax.config.read("jax_enable_x64"))

@@ -1,0 +1,234 @@
+"""Rounds of self-distillation until collapse (MFB §3).
+
+Round t fits the targets y_t, its predictions are the next targets. In the kernel's eigenbasis
+
+    A_t = D (c_t I + D)⁻¹,   z_{t+1} = A_t z_t,   B_t = A_t ⋯ A_0                    (MFB 27-31, 44-45)
+
+so that after one eigendecomposition a round costs O(m), whatever the number of outputs. The rounds
+themselves run on the host in NumPy, on m eigenvalues and energies; only the decomposition and predictions
+touch n-by-n arrays, in the array library of the kernel matrix.
+"""
+
+import math
+import numbers
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.checks import check_positive
+from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidTolerance, RoundingWarning
+from hilbertsd.multiplier import check_above_floor, newton_root
+from hilbertsd.path import DistillationPath
+from hilbertsd.spectrum import Spectrum
+
+
+def distill(
+    kernel_matrix: Any,
+    targets: Any,
+    *,
+    tolerance: float | None = None,
+    multiplier: float | None = None,
+    max_rounds: int | None = None,
+) -> DistillationPath:
+    """Distil a kernel regression into itself, round after round.
+
+    Exactly one of `tolerance` and `multiplier` says how each round is regularised.
+
+    Parameters
+    ----------
+    kernel_matrix : (n, n) raw kernel values, symmetric positive semidefinite, of any array library of the
+        Python array API standard (NumPy, JAX, ...).
+    targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.
+    tolerance : ε, the mean squared training error of every round against its own targets, in squared units
+        of the targets. Rounds go on until the zero function meets ε (collapse). Their number grows like
+        √(mean square/ε).
+    multiplier : the same c in every round, in units of the eigenvalues of kernel_matrix/n (scikit-learn's
+        ``KernelRidge(alpha=a)`` is c = a/n); needs `max_rounds`, because it never collapses.
+    max_rounds : largest number of fits.
+
+    Returns
+    -------
+    DistillationPath
+
+    Raises
+    ------
+    InvalidKernel, NotPositiveSemidefinite, InvalidTargets
+        See :meth:`Spectrum.from_kernel`.
+    InvalidTolerance
+        `tolerance`, `multiplier` or `max_rounds` is no positive number, or not exactly one of the first two
+        is given, or `multiplier` comes without `max_rounds`.
+    InfeasibleTolerance
+        The tolerance is at or below the floor of a singular kernel matrix.
+
+    Warns
+    -----
+    CollapseWarning
+        ‖y‖²/n ≤ ε: the path has no round.
+    RoundingWarning
+        c_0 + d_min is smaller than the rounding of the eigenvalues.
+
+    Source: MFB (1), (17), (27-31).
+    """
+    _check_rule(tolerance, multiplier, max_rounds)  # before the expensive part
+    path = _run(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
+    _warn(path)
+    return path
+
+
+def distill_spectrum(
+    spectrum: Spectrum,
+    *,
+    tolerance: float | None = None,
+    multiplier: float | None = None,
+    max_rounds: int | None = None,
+) -> DistillationPath:
+    """Do as :func:`distill`, from a spectrum already computed: the way to try many tolerances."""
+    _check_rule(tolerance, multiplier, max_rounds)
+    path = _run(spectrum, tolerance, multiplier, max_rounds)
+    _warn(path)
+    return path
+
+
+def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
+    """Largest tolerance that still gives `n_rounds` nonzero fits, to 1e-6 relative and never above it.
+
+    Parameters
+    ----------
+    spectrum : of the kernel matrix and targets.
+    n_rounds : at least 1; for 1 the answer is (just below) the targets' mean square.
+
+    Returns
+    -------
+    float, in squared units of the targets.
+
+    Raises
+    ------
+    InfeasibleTolerance
+        No tolerance above the floor gives that many rounds.
+
+    Notes
+    -----
+    A smaller ε means a smaller c and larger z in every round and a lower bar for collapse, so the number of
+    rounds never decreases as ε falls: bisection on log ε is exact.
+    """
+    high = spectrum.target_mean_square
+    _check_rule(high, None, n_rounds)
+
+    def reaches(tolerance: float) -> bool:
+        return _run(spectrum, tolerance, None, n_rounds).n_rounds == n_rounds
+
+    low = max(spectrum.floor * (1 + 1e-9), high * 1e-16)
+    if not reaches(low):
+        raise InfeasibleTolerance(
+            f"no tolerance above the floor {spectrum.floor:.6g} gives {n_rounds} rounds before collapse; "
+            "ask for fewer rounds"
+        )
+    while high > low * (1 + 1e-6):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if reaches(middle) else (low, middle)
+    return low
+
+
+def _check_rule(tolerance: float | None, multiplier: float | None, max_rounds: int | None) -> None:
+    if (tolerance is None) == (multiplier is None):
+        raise InvalidTolerance(f"tolerance is {tolerance!r} and multiplier {multiplier!r}; give exactly one of the two")
+    if max_rounds is not None and not (isinstance(max_rounds, numbers.Integral) and max_rounds >= 1):
+        raise InvalidTolerance(f"max_rounds is {max_rounds!r}; give a whole number of at least 1, or None")
+    if tolerance is not None:
+        check_positive(tolerance, "tolerance", "the mean squared training error to allow", InvalidTolerance)
+    else:
+        check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
+        if max_rounds is None:
+            raise InvalidTolerance(
+                f"multiplier {multiplier!r} without max_rounds never ends, because a fixed multiplier never "
+                "collapses; give max_rounds"
+            )
+
+
+def _run(
+    spectrum: Spectrum, tolerance: float | None, multiplier: float | None, max_rounds: int | None
+) -> DistillationPath:
+    """Rounds for checked arguments."""
+    floor, mean_square = spectrum.floor, spectrum.target_mean_square
+    if tolerance is not None and tolerance < mean_square:
+        check_above_floor(tolerance, floor)
+    positive = spectrum.eigenvalues > 0
+    d, energies = spectrum.eigenvalues[positive], spectrum.energies[positive]
+    current = energies
+    log_weights = _CompensatedSum(np.zeros_like(d))
+    multipliers: list[float] = []
+    errors: list[float] = []
+    mean_squares = [mean_square]
+
+    def collapsed() -> bool:
+        return tolerance is not None and mean_squares[-1] <= tolerance
+
+    while not collapsed() and (max_rounds is None or len(multipliers) < max_rounds):
+        if multiplier is not None:
+            c = float(multiplier)
+        else:
+            assert tolerance is not None
+            # Round 0 cannot fit the null component, and it is gone from then on.
+            reachable = tolerance - (0.0 if multipliers else floor)
+            start = multipliers[-1] if multipliers else math.inf
+            c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
+        multipliers.append(c)
+        log_weights = log_weights.plus(-np.log1p(c / d))
+        log_b = log_weights.total
+        current = energies * np.exp(2 * log_b)
+        errors.append(float(energies @ np.expm1(log_b) ** 2) + floor)
+        mean_squares.append(float(current.sum()))
+    return DistillationPath(
+        spectrum=spectrum,
+        tolerance=None if tolerance is None else float(tolerance),
+        multipliers=np.array(multipliers, dtype=float),
+        target_mean_squares=np.array(mean_squares),
+        training_errors=np.array(errors, dtype=float),
+        collapse_round=len(multipliers) if collapsed() else None,
+    )
+
+
+def _warn(path: DistillationPath) -> None:
+    """Say what a user should know about a path, from the public function that was called."""
+    spectrum = path.spectrum
+    if path.n_rounds == 0:
+        mean_square = spectrum.target_mean_square
+        warnings.warn(
+            f"the zero function already meets tolerance {path.tolerance:.6g}, because the targets' mean square is "
+            f"{mean_square:.6g}: the path has no round and predicts 0; use a tolerance below {mean_square:.6g}",
+            CollapseWarning,
+            stacklevel=3,
+        )
+    # Multipliers only grow, and cI + G perturbed by `rounding` moves relative to c + d_min.
+    elif path.multipliers[0] + spectrum.eigenvalues[0] < spectrum.rounding:
+        warnings.warn(
+            f"multiplier {path.multipliers[0]:.3g} of round 0 is smaller than the rounding {spectrum.rounding:.3g} of "
+            "the eigenvalues, so its digits mean little; use a larger tolerance or multiplier, or a kernel computed "
+            "more accurately",
+            RoundingWarning,
+            stacklevel=3,
+        )
+
+
+@dataclass(frozen=True)
+class _CompensatedSum:
+    """Running sum of log A_t per eigenvector with its rounding error (Knuth's two-sum).
+
+    An error made while r_t = ‖z_t‖/√(nε) is large grows by r_t/r_T until collapse; a plain sum loses up to
+    r_0 √T units in the last place on a long path.
+    """
+
+    value: NDArray[np.float64]
+    lost: NDArray[np.float64] | float = 0.0
+
+    def plus(self, term: NDArray[np.float64]) -> "_CompensatedSum":
+        value = self.value + term
+        back = value - self.value
+        return _CompensatedSum(value, self.lost + ((self.value - (value - back)) + (term - back)))
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        return self.value + self.lost

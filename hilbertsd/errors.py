@@ -1,0 +1,53 @@
+"""Every error and warning hilbertsd raises on purpose: one hierarchy, each message with number and remedy."""
+
+
+class HilbertsdError(Exception):
+    """Base of every error raised on purpose by hilbertsd."""
+
+
+class InvalidInput(HilbertsdError, ValueError):
+    """An argument cannot be used as it is."""
+
+
+class InvalidKernel(InvalidInput):
+    """A kernel matrix is not a finite, real, symmetric square matrix."""
+
+
+class NotPositiveSemidefinite(InvalidKernel):
+    """A kernel matrix has a negative eigenvalue beyond rounding."""
+
+
+class InvalidTargets(InvalidInput):
+    """Targets do not fit the kernel matrix, or there is nothing in them to fit."""
+
+
+class InvalidTolerance(InvalidInput):
+    """A tolerance, multiplier or number of rounds is not a usable number."""
+
+
+class InfeasibleTolerance(InvalidTolerance):
+    """No fit has the requested training error."""
+
+
+class InvalidCrossKernel(InvalidInput):
+    """A cross kernel does not have one column per training sample."""
+
+
+class InvalidRound(InvalidInput, IndexError):
+    """A path does not have the requested round."""
+
+
+class InvalidFile(InvalidInput):
+    """A file is missing, or does not hold what it should."""
+
+
+class NotConverged(HilbertsdError, ArithmeticError):
+    """An iteration did not reach the requested accuracy."""
+
+
+class RoundingWarning(UserWarning):
+    """A multiplier lies within the rounding of the eigenvalues, so its digits mean little."""
+
+
+class CollapseWarning(UserWarning):
+    """The zero function already meets the tolerance, so a fit is identically zero."""

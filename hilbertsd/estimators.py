@@ -1,0 +1,244 @@
+"""Self-distilled kernel regression in scikit-learn's form: thin wrappers over `distill`."""
+
+import numbers
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from hilbertsd.checks import check_positive
+from hilbertsd.distillation import distill_spectrum, largest_tolerance
+from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
+from hilbertsd.spectrum import Spectrum
+
+
+class _SelfDistilledKernelModel(BaseEstimator):
+    """What regressor and classifier share: kernel, centring, the path and its predictions."""
+
+    def __init__(
+        self,
+        kernel: str | Callable[..., Any] = "rbf",
+        *,
+        gamma: float | None = None,
+        degree: float = 3,
+        coef0: float = 1,
+        kernel_params: dict[str, Any] | None = None,
+        tolerance: float = 0.1,
+        n_rounds: int = 2,
+        fit_intercept: bool = True,
+    ) -> None:
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.kernel_params = kernel_params
+        self.tolerance = tolerance
+        self.n_rounds = n_rounds
+        self.fit_intercept = fit_intercept
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.kernel == "precomputed"
+        return tags
+
+    def _validated(self, X: Any, y: Any = None, **options: Any) -> Any:
+        """Return validate_data's result, its complaints as hilbertsd's error."""
+        given = {} if y is None else {"y": y}
+        try:
+            return validate_data(self, X, **given, dtype=np.float64, **options)
+        except ValueError as error:
+            raise InvalidInput(str(error)) from error
+
+    def _kernel_values(self, X: Any, Y: Any) -> NDArray[np.float64]:
+        if callable(self.kernel):
+            return self.kernel(X, Y, **(self.kernel_params or {}))
+        named = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0, **(self.kernel_params or {})}
+        try:
+            return pairwise_kernels(X, Y, metric=self.kernel, filter_params=True, **named)
+        except ValueError as error:
+            raise InvalidInput(str(error)) from error
+
+    def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
+        n_samples = X.shape[0]
+        if n_samples == 1:
+            raise InvalidTargets("X has n_samples=1; a fit needs at least 2 samples")
+        tolerance = check_positive(
+            self.tolerance, "tolerance", "the fraction of the targets' mean square to allow", InvalidTolerance
+        )
+        if not (isinstance(self.n_rounds, numbers.Integral) and self.n_rounds >= 1):
+            raise InvalidTolerance(f"n_rounds is {self.n_rounds!r}; give a whole number of at least 1")
+        mean = targets.mean(axis=0) if self.fit_intercept else np.zeros(targets.shape[1:])
+        centred = targets - mean
+        if np.abs(centred).max() <= 8 * np.finfo(float).eps * np.abs(targets).max():
+            raise InvalidTargets(
+                f"all {n_samples} targets equal {np.ravel(mean)[0]:.6g}, so that nothing is left to fit after centring"
+            )
+        spectrum = Spectrum.from_kernel(self._kernel_values(X, X), centred)
+        mean_square = spectrum.target_mean_square
+        floor = spectrum.floor / mean_square
+        if tolerance <= floor:
+            raise InfeasibleTolerance(
+                f"tolerance {tolerance:.6g} is at or below the floor {floor:.6g}: that fraction of the targets' mean "
+                f"square lies where the kernel matrix is singular and no fit can reach it; use a tolerance above "
+                f"{floor:.6g} or a kernel of higher rank"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CollapseWarning)  # said below in this estimator's own terms
+            path = distill_spectrum(spectrum, tolerance=tolerance * mean_square, max_rounds=int(self.n_rounds))
+        if path.n_rounds < self.n_rounds:
+            warnings.warn(
+                f"tolerance {tolerance:.6g} of the targets' mean square collapses after {path.n_rounds} of "
+                f"n_rounds={self.n_rounds} rounds, so that predictions are the intercept alone; "
+                f"{_remedy(spectrum, int(self.n_rounds))}",
+                CollapseWarning,
+                stacklevel=3,
+            )
+        self.path_ = path
+        self.intercept_ = mean
+        self.X_fit_ = X
+
+    def _stages(self, X: Any) -> Iterator[NDArray[np.float64]]:
+        check_is_fitted(self)
+        cross_kernel = self._kernel_values(self._validated(X, reset=False), self.X_fit_)
+        for round_ in range(self.n_rounds):
+            yield self.path_.predict(cross_kernel, round_) + self.intercept_
+
+    def _last_stage(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        cross_kernel = self._kernel_values(self._validated(X, reset=False), self.X_fit_)
+        return self.path_.predict(cross_kernel, self.n_rounds - 1) + self.intercept_
+
+
+class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
+    """Kernel regression distilled into itself for a number of rounds.
+
+    Each round minimises the norm of f in the kernel's Hilbert space subject to a bound on its mean squared
+    training error, then hands its predictions to the next round as targets.
+
+    Parameters
+    ----------
+    kernel : name of a scikit-learn pairwise kernel, "precomputed" (the way for sparse X, too), or a callable
+        k(X, Y) that returns the (n, m) matrix of kernel values, as the functions of hilbertsd.greens do.
+    gamma, degree, coef0 : parameters of the named kernels that have them.
+    kernel_params : further keyword arguments of the kernel.
+    tolerance : ε as a fraction of the targets' mean square after centring, usually between 0 and 1.
+    n_rounds : number of fits; 1 is plain kernel regression, each further one a round of self-distillation.
+    fit_intercept : centre the targets first and add their mean to every prediction.
+
+    Attributes
+    ----------
+    path_ : DistillationPath of the centred targets.
+    intercept_ : float or (n_outputs,).
+    X_fit_ : training inputs ("precomputed": the training kernel matrix).
+    n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
+
+    Source: MFB, arXiv:2002.05715, §2-3.
+    """
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit on X (n, n_features), or (n, n) if precomputed, and y (n,) or (n, n_outputs).
+
+        Raises InvalidInput and its kin for unusable data; warns CollapseWarning if the solution collapses
+        before n_rounds, and then says the largest tolerance that would not.
+        """
+        X, y = self._validated(X, _required(y), multi_output=True, y_numeric=True)
+        self._fit_path(X, y.astype(np.float64))
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predictions after n_rounds, (n_query,) or (n_query, n_outputs); X may be a cross kernel."""
+        return self._last_stage(X)
+
+    def staged_predict(self, X: Any) -> Iterator[NDArray[np.float64]]:
+        """Yield the predictions of every round; the last equals :meth:`predict`."""
+        yield from self._stages(X)
+
+
+class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
+    """Classification by self-distilled kernel regression on one-hot targets.
+
+    The columns share one training-error constraint and are centred by the class frequencies. Scores are
+    regression outputs, not probabilities, so there is no `predict_proba`.
+
+    Parameters
+    ----------
+    kernel, gamma, degree, coef0, kernel_params, tolerance, n_rounds, fit_intercept
+        As in :class:`SelfDistilledKernelRegressor`.
+
+    Attributes
+    ----------
+    classes_ : (n_classes,) labels in the order of the scores.
+    path_, intercept_, X_fit_, n_features_in_, feature_names_in_
+        As in :class:`SelfDistilledKernelRegressor`, with one output per class.
+
+    Source: MFB, arXiv:2002.05715, §3.6.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit on X (n, n_features), or (n, n) if precomputed, and labels y (n,) of at least two classes.
+
+        Raises and warns as :meth:`SelfDistilledKernelRegressor.fit`.
+        """
+        X, y = self._validated(X, _required(y))
+        try:
+            check_classification_targets(y)
+        except ValueError as error:
+            raise InvalidTargets(str(error)) from error
+        binarizer = LabelBinarizer().fit(y)
+        self.classes_ = binarizer.classes_
+        if len(self.classes_) < 2:
+            raise InvalidTargets(f"y has 1 class ({self.classes_[0]!r}); a classifier needs at least two classes")
+        one_hot = np.asarray(binarizer.transform(y), dtype=np.float64)
+        self._fit_path(X, np.hstack([1 - one_hot, one_hot]) if one_hot.shape[1] == 1 else one_hot)
+        return self
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Scores after n_rounds: (n_query, n_classes), for two classes (n_query,), positive for the second."""
+        return _scores(self._last_stage(X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Labels with the highest score after n_rounds, (n_query,)."""
+        return self._labels(self._last_stage(X))
+
+    def staged_decision_function(self, X: Any) -> Iterator[NDArray[np.float64]]:
+        """Yield the scores of every round; the last equals :meth:`decision_function`."""
+        yield from map(_scores, self._stages(X))
+
+    def staged_predict(self, X: Any) -> Iterator[NDArray[Any]]:
+        """Yield the labels of every round; the last equals :meth:`predict`."""
+        yield from map(self._labels, self._stages(X))
+
+    def _labels(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
+        return self.classes_[np.argmax(outputs, axis=1)]
+
+
+def _scores(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
+
+
+def _required(y: Any) -> Any:
+    if y is None:
+        raise InvalidTargets("requires y to be passed, but the target y is None")
+    return y
+
+
+def _remedy(spectrum: Spectrum, n_rounds: int) -> str:
+    """Say what would not collapse, as a fraction of the targets' mean square."""
+    try:
+        largest = largest_tolerance(spectrum, n_rounds) / spectrum.target_mean_square
+    except InfeasibleTolerance:
+        return f"no tolerance above the floor gives {n_rounds} rounds: use fewer"
+    return f"the largest tolerance that would not is {largest:.4g}"

@@ -1,0 +1,289 @@
+"""DistillationPath: the result of distilling, one array entry per round."""
+
+import html
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import array_api_compat as array_api
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.checks import as_real_float64, to_library
+from hilbertsd.errors import InvalidCrossKernel, InvalidFile, InvalidRound
+from hilbertsd.spectrum import Spectrum
+
+ROWS_SHOWN = 10
+"""Rounds shown in a notebook at each end of a long path."""
+
+FILE_FORMAT = "hilbertsd.DistillationPath/1"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DistillationPath:
+    """A chain of T fits, each to the predictions of the one before.
+
+    Attributes
+    ----------
+    spectrum : eigenvalues, rotated targets and basis, shared by all rounds.
+    tolerance : ε of the constrained form, None for a fixed multiplier.
+    multipliers : (T,) c_t, in units of the eigenvalues.
+    target_mean_squares : (T+1,) ‖y_t‖²/n of each round's targets; the last is at or under ε where the path
+        collapsed.
+    training_errors : (T,) mean squared error of each fit against the original targets.
+    collapse_round : T where the path collapsed (every later fit is zero), None where max_rounds ended it.
+    """
+
+    spectrum: Spectrum
+    tolerance: float | None
+    multipliers: NDArray[np.float64]
+    target_mean_squares: NDArray[np.float64]
+    training_errors: NDArray[np.float64]
+    collapse_round: int | None
+
+    @property
+    def n_rounds(self) -> int:
+        """Number T of nonzero fits."""
+        return len(self.multipliers)
+
+    @property
+    def eigenvalues(self) -> NDArray[np.float64]:
+        """(m,) eigenvalues of kernel_matrix/n, ascending."""
+        return self.spectrum.eigenvalues
+
+    @cached_property
+    def shrinkage(self) -> NDArray[np.float64]:
+        """(T, m) diagonals of A_t = D (c_t I + D)⁻¹ (MFB 30)."""
+        return self.eigenvalues / (self.multipliers[:, None] + self.eigenvalues)
+
+    @cached_property
+    def basis_weights(self) -> NDArray[np.float64]:
+        """(T, m) diagonals of B_t = A_t ⋯ A_0 (MFB 45)."""
+        return np.exp(self._log_basis_weights)
+
+    @cached_property
+    def _log_basis_weights(self) -> NDArray[np.float64]:
+        with np.errstate(divide="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
+            return -np.cumsum(np.log1p(self.multipliers[:, None] / self.eigenvalues), axis=0)
+
+    def dual_coefficients(self, round: int = -1) -> Any:
+        """(n_samples, n_outputs) α with f_t(x) = Σ_k k(x, x_k) α_k, in the array library of the kernel.
+
+        Raises InvalidRound as :meth:`predict`. Source: MFB (31) in the form that needs no D⁻¹.
+        """
+        index = self._round_index(round)
+        if index is None:
+            weights = np.zeros_like(self.eigenvalues)
+        else:
+            before = self.basis_weights[index - 1] if index else np.ones_like(self.eigenvalues)
+            weights = before / (self.multipliers[index] + self.eigenvalues) / self.spectrum.n_samples
+        return self._from_eigenbasis(weights)
+
+    def predict(self, cross_kernel: Any, round: int = -1) -> Any:
+        """Predictions f_t at new points.
+
+        Parameters
+        ----------
+        cross_kernel : (n_query, n_samples) raw kernel values between new points and training samples.
+        round : t, counting the fits from 0; negative counts from the last nonzero fit. From the collapse
+            round on the fit is the zero function.
+
+        Returns
+        -------
+        (n_query,), or (n_query, n_outputs) if the targets had two dimensions; in the array library of the
+        kernel matrix.
+
+        Raises
+        ------
+        InvalidCrossKernel
+            Wrong width, not numeric, or not finite.
+        InvalidRound
+            `round` is no whole number, or lies beyond what was computed.
+        """
+        return self._shaped(self._checked_cross_kernel(cross_kernel) @ self.dual_coefficients(round))
+
+    def train_predictions(self, round: int = -1) -> Any:
+        """Predictions f_t at the training samples, shaped like the targets: the targets y_{t+1} of the next round.
+
+        Raises InvalidRound as :meth:`predict`. Source: MFB (29).
+        """
+        index = self._round_index(round)
+        weights = np.zeros_like(self.eigenvalues) if index is None else self.basis_weights[index]
+        return self._shaped(self._from_eigenbasis(weights))
+
+    def rows(self) -> Iterator[dict[str, float | int]]:
+        """One dictionary per round: the table that reports, pages and the command line show."""
+        for t in range(self.n_rounds):
+            yield {
+                "round": t,
+                "multiplier": float(self.multipliers[t]),
+                "target_mean_square": float(self.target_mean_squares[t]),
+                "training_error": float(self.training_errors[t]),
+                "effective_dimension": float(self.basis_weights[t].sum()),
+            }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the basis, as plain Python numbers and lists ready for JSON."""
+        return {
+            "n_samples": self.spectrum.n_samples,
+            "n_outputs": self.spectrum.n_outputs,
+            "tolerance": self.tolerance,
+            "floor": self.spectrum.floor,
+            "clipped": self.spectrum.clipped,
+            "collapse_round": self.collapse_round,
+            "n_rounds": self.n_rounds,
+            "multipliers": self.multipliers.tolist(),
+            "target_mean_squares": self.target_mean_squares.tolist(),
+            "training_errors": self.training_errors.tolist(),
+            "eigenvalues": self.eigenvalues.tolist(),
+            "basis_weights": self.basis_weights.tolist(),
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the path to one .npz file (arrays, and a JSON text under the key ``metadata``); no pickle.
+
+        Returns the file's path, which ends in .npz. An existing file is replaced whole or not at all.
+        Raises InvalidFile if the folder does not exist.
+        """
+        target = _npz_path(path)
+        if not target.parent.is_dir():
+            raise InvalidFile(f"{target.parent} is no folder; create it first")
+        metadata = {
+            "format": FILE_FORMAT,
+            "tolerance": self.tolerance,
+            "collapse_round": self.collapse_round,
+            "single_output": self.spectrum.single_output,
+            "clipped": self.spectrum.clipped,
+            "rounding": self.spectrum.rounding,
+        }
+        partial = target.with_name(target.name + ".partial")
+        with partial.open("wb") as file:
+            np.savez(
+                file,
+                metadata=np.array(json.dumps(metadata)),
+                multipliers=self.multipliers,
+                target_mean_squares=self.target_mean_squares,
+                training_errors=self.training_errors,
+                eigenvalues=self.eigenvalues,
+                rotated_targets=self.spectrum.rotated_targets,
+                basis=np.asarray(self.spectrum.basis),
+            )
+        partial.replace(target)
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a path that :meth:`save` wrote; its arrays are NumPy's.
+
+        Raises
+        ------
+        InvalidFile
+            The file is missing, is no .npz, or holds something else.
+        """
+        source = _npz_path(path)
+        try:
+            with np.load(source, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            metadata = json.loads(str(arrays["metadata"]))
+            if metadata["format"] != FILE_FORMAT:
+                raise InvalidFile(
+                    f"{source} has format {metadata['format']!r} and this version reads {FILE_FORMAT!r}; "
+                    "read it with the version that wrote it"
+                )
+            spectrum = Spectrum(
+                arrays["eigenvalues"],
+                arrays["rotated_targets"],
+                arrays["basis"],
+                metadata["single_output"],
+                metadata["clipped"],
+                metadata["rounding"],
+            )
+            return cls(
+                spectrum,
+                metadata["tolerance"],
+                arrays["multipliers"],
+                arrays["target_mean_squares"],
+                arrays["training_errors"],
+                metadata["collapse_round"],
+            )
+        except FileNotFoundError as error:
+            raise InvalidFile(f"{source} does not exist; save a path there first") from error
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            if isinstance(error, InvalidFile):
+                raise
+            raise InvalidFile(
+                f"{source} ({source.stat().st_size} bytes) is no saved DistillationPath: {error}; save it again"
+            ) from error
+
+    def __repr__(self) -> str:
+        rule = "fixed multiplier" if self.tolerance is None else f"tolerance {self.tolerance:.6g}"
+        return f"DistillationPath({self._ending}, {rule}, n_samples={self.spectrum.n_samples})"
+
+    def _repr_html_(self) -> str:
+        rows = list(self.rows())
+        head = "".join(f"<th>{name.replace('_', ' ')}</th>" for name in (rows[0] if rows else ["round"]))
+        cells = ["<tr>" + "".join(f"<td>{v:.6g}</td>" for v in row.values()) + "</tr>" for row in rows]
+        if len(cells) > 2 * ROWS_SHOWN:
+            cells[ROWS_SHOWN:-ROWS_SHOWN] = [f"<tr><td>… {len(cells) - 2 * ROWS_SHOWN} more</td></tr>"]
+        body = "".join(cells)
+        return (
+            f"<table><caption>{html.escape(repr(self))}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+    @property
+    def _ending(self) -> str:
+        if self.collapse_round is None:
+            return f"{self.n_rounds} rounds, not collapsed"
+        return f"collapse at round {self.collapse_round}"
+
+    def _round_index(self, round: int) -> int | None:
+        """Index of a nonzero fit, or None for the zero function after collapse."""
+        try:
+            index = int(round)
+        except (TypeError, ValueError):
+            index = None
+        if index is None or index != round or index < -max(self.n_rounds, 1):
+            raise InvalidRound(f"round is {round!r}; give a whole number from {-max(self.n_rounds, 1)} on")
+        if index < self.n_rounds:
+            index = index if index >= 0 else index + self.n_rounds
+            return None if self.n_rounds == 0 else index
+        if self.collapse_round is None:
+            raise InvalidRound(
+                f"round {round} was not computed: max_rounds ended the path after {self.n_rounds} rounds; "
+                f"give a round up to {self.n_rounds - 1} or distil again with a larger max_rounds"
+            )
+        return None
+
+    def _from_eigenbasis(self, weights: NDArray[np.float64]) -> Any:
+        """Training-space array of the rotated targets, each eigenvector scaled by its weight."""
+        basis = self.spectrum.basis
+        return basis @ to_library(weights[:, None] * self.spectrum.rotated_targets, basis)
+
+    def _shaped(self, columns: Any) -> Any:
+        return columns[:, 0] if self.spectrum.single_output else columns
+
+    def _checked_cross_kernel(self, cross_kernel: Any) -> Any:
+        array, _ = as_real_float64(cross_kernel, "cross_kernel", InvalidCrossKernel, like=self.spectrum.basis)
+        n = self.spectrum.n_samples
+        if array.ndim != 2 or array.shape[1] != n:
+            raise InvalidCrossKernel(
+                f"cross_kernel has shape {tuple(array.shape)} for {n} training samples; give (n_query, {n}) kernel "
+                "values, one column per training sample in the order of the kernel matrix"
+            )
+        xp = array_api.array_namespace(array)
+        if not bool(xp.all(xp.isfinite(array))):
+            raise InvalidCrossKernel(
+                "cross_kernel holds values that are not finite; check the new points for missing values"
+            )
+        return array
+
+
+def _npz_path(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")

@@ -1,0 +1,185 @@
+"""Spectrum: what a chain of fits needs to know of a kernel matrix and targets.
+
+With G = kernel_matrix/n = basis · diag(eigenvalues) · basisᵀ and z = basisᵀ · targets, every multiplier, round,
+bound and filter is a function of (eigenvalues, z); the basis only maps predictions back (MFB 18-20).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import array_api_compat as array_api
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.checks import as_real_float64, to_library
+from hilbertsd.errors import InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+
+ROWS_PER_BLOCK = 512
+"""Rows compared at a time in the symmetry check, so that it needs no second matrix."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """Eigenvalues, rotated targets and basis of one kernel matrix.
+
+    Attributes
+    ----------
+    eigenvalues : (m,) ascending, non-negative, of kernel_matrix/n; NumPy. Values within rounding of zero
+        are exactly zero.
+    rotated_targets : (m, n_outputs) z = basisᵀ · targets; NumPy.
+    basis : (n_samples, m) orthonormal columns, in the array library of the kernel matrix.
+    single_output : whether the targets came as (n_samples,); predictions then do, too.
+    clipped : magnitude of the most negative eigenvalue that was set to zero, 0.0 where none was negative.
+    rounding : absolute accuracy to which the eigenvalues are known, at least `clipped`.
+    """
+
+    eigenvalues: NDArray[np.float64]
+    rotated_targets: NDArray[np.float64]
+    basis: Any
+    single_output: bool
+    clipped: float
+    rounding: float
+
+    @classmethod
+    def from_kernel(cls, kernel_matrix: Any, targets: Any) -> Self:
+        """Decompose a kernel matrix exactly.
+
+        Parameters
+        ----------
+        kernel_matrix : (n, n) raw kernel values, symmetric positive semidefinite; any array library of the
+            Python array API standard (NumPy, JAX, ...), or anything NumPy can convert.
+        targets : (n,) or (n, n_outputs).
+
+        Raises
+        ------
+        InvalidKernel
+            Not square, empty, complex, not numeric, not finite or not symmetric; or JAX without 64 bits.
+        NotPositiveSemidefinite
+            An eigenvalue is negative beyond rounding.
+        InvalidTargets
+            Wrong length, not numeric, not finite, or all zero.
+
+        Notes
+        -----
+        Rounding leaves the zero eigenvalues of a singular kernel matrix slightly off zero, on both sides. With
+        ε_m the machine epsilon of the kernel matrix as given (so that a float32 kernel is allowed float32
+        rounding), every eigenvalue below 4 √n ε_m λ_max is set to zero before anything is divided by it; over
+        singular matrices of n = 2 to 1,000 the zeros came out within 1.5 √n ε_m λ_max. Kernels with less
+        accurate entries show larger negative eigenvalues, which are clipped, too; one beyond √ε_m λ_max is no
+        rounding and refused. The decomposition itself is always in float64.
+        """
+        kernel_matrix, precision = _checked_kernel(kernel_matrix)
+        xp = array_api.array_namespace(kernel_matrix)
+        n_samples = kernel_matrix.shape[0]
+        columns, single_output = _checked_targets(targets, n_samples)
+        try:
+            raw_eigenvalues, basis = xp.linalg.eigh(kernel_matrix)
+        except np.linalg.LinAlgError as error:
+            raise InvalidKernel(
+                f"the eigendecomposition did not converge ({error}); check the kernel matrix"
+            ) from error
+        raw = np.asarray(raw_eigenvalues)
+        eigenvalues, clipped, rounding = _without_rounding(raw / n_samples, precision)
+        rotated = np.asarray(basis.T @ to_library(columns, basis))
+        return cls(eigenvalues, rotated, basis, single_output, clipped, rounding)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of training samples n."""
+        return self.basis.shape[0]
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of target columns."""
+        return self.rotated_targets.shape[1]
+
+    @cached_property
+    def energies(self) -> NDArray[np.float64]:
+        """(m,) mean-square target energy on each eigenvector, Σ_j z_kj²/n."""
+        return np.sum(self.rotated_targets**2, axis=1) / self.n_samples
+
+    @property
+    def target_mean_square(self) -> float:
+        """‖y‖²/n: at or above this tolerance the solution is zero from round 0 on."""
+        return float(self.energies.sum())
+
+    @property
+    def floor(self) -> float:
+        """Training error E(0) that no fit can go below: the energy where the kernel matrix is singular."""
+        return float(self.energies[self.eigenvalues == 0].sum())
+
+
+def _checked_kernel(kernel_matrix: Any) -> tuple[Any, float]:
+    """Float64 kernel matrix in its own array library, and the machine epsilon of its own precision."""
+    matrix, precision = as_real_float64(kernel_matrix, "kernel_matrix", InvalidKernel)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] == 0:
+        raise InvalidKernel(
+            f"kernel_matrix has shape {tuple(matrix.shape)}; give a non-empty square matrix of kernel values between "
+            "the training samples"
+        )
+    _check_symmetric(matrix, array_api.array_namespace(matrix), precision)
+    return matrix, precision
+
+
+def _check_symmetric(matrix: Any, xp: Any, precision: float) -> None:
+    n = matrix.shape[0]
+    asymmetry = scale = 0.0
+    for start in range(0, n, ROWS_PER_BLOCK):
+        # Upper triangle only: rows from `start` on, columns from `start` on.
+        rows = matrix[start : start + ROWS_PER_BLOCK, start:]
+        columns = matrix[start:, start : start + ROWS_PER_BLOCK]
+        with np.errstate(invalid="ignore"):
+            difference = float(xp.max(xp.abs(rows - columns.T)))
+        # inf − inf is NaN, so an entry that is not finite always shows here.
+        if not np.isfinite(difference):
+            raise InvalidKernel(_where_not_finite(matrix, xp))
+        asymmetry = max(asymmetry, difference)
+        scale = max(scale, float(xp.max(xp.abs(rows))))
+    if asymmetry > max(n, 1000) * precision * scale:
+        raise InvalidKernel(
+            f"kernel_matrix is not symmetric: entries across the diagonal differ by up to {asymmetry:.6g}; check the "
+            "kernel, or pass (K + K.T)/2 if the difference is meant to be noise"
+        )
+
+
+def _where_not_finite(matrix: Any, xp: Any) -> str:
+    position = int(xp.argmax(xp.astype(~xp.isfinite(xp.reshape(matrix, (-1,))), xp.int8)))
+    row, column = divmod(position, matrix.shape[1])
+    return (
+        f"kernel_matrix holds {float(matrix[row, column])} at row {row}, column {column}; every entry must be finite: "
+        "check the features for missing or overflowing values"
+    )
+
+
+def _checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64], bool]:
+    """Targets as (n_samples, n_outputs) float64, and whether they came as (n_samples,)."""
+    array = np.asarray(as_real_float64(targets, "targets", InvalidTargets)[0])
+    if array.ndim not in (1, 2) or array.shape[0] != n_samples or array.size == 0:
+        raise InvalidTargets(
+            f"targets have shape {array.shape} for {n_samples} training samples; give ({n_samples},) or "
+            f"({n_samples}, n_outputs)"
+        )
+    if not np.all(np.isfinite(array)):
+        position = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise InvalidTargets(f"targets hold {array[position]} at index {position}; every target must be finite")
+    if not np.any(array):
+        raise InvalidTargets(f"all {array.size} targets are 0 (after any centring); there is nothing to fit")
+    return array.reshape(n_samples, -1), array.ndim == 1
+
+
+def _without_rounding(eigenvalues: NDArray[np.float64], precision: float) -> tuple[NDArray[np.float64], float, float]:
+    """Eigenvalues with those within rounding of zero set to zero, the amount clipped, and the rounding."""
+    largest, smallest = float(eigenvalues[-1]), float(eigenvalues[0])
+    scale = max(abs(largest), abs(smallest))
+    if smallest < -math.sqrt(precision) * scale:
+        raise NotPositiveSemidefinite(
+            f"kernel_matrix is indefinite: the most negative eigenvalue of kernel_matrix/n is {smallest:.6g} and the "
+            f"largest {largest:.6g}, where rounding explains at most {math.sqrt(precision) * scale:.3g}; use a "
+            "positive semidefinite kernel, pass a kernel computed in float32 as float32, or add at least "
+            f"{-smallest * len(eigenvalues):.3g} to the diagonal of kernel_matrix"
+        )
+    zero = 4 * math.sqrt(len(eigenvalues)) * precision * scale
+    clipped = max(0.0, -smallest)
+    return np.where(eigenvalues <= zero, 0.0, eigenvalues), clipped, max(zero, clipped)
