@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics.pairwise import pairwise_kernels
+from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hilbertsd.checks import check_positive
 from hilbertsd.distillation import distill_spectrum, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
+from hilbertsd.path import DistillationPath
 from hilbertsd.spectrum import Spectrum
 
 
@@ -57,44 +58,22 @@ class _SelfDistilledKernelModel(BaseEstimator):
             raise InvalidInput(str(error)) from error
 
     def _kernel_values(self, X: Any, Y: Any) -> NDArray[np.float64]:
-        if callable(self.kernel):
-            return self.kernel(X, Y, **(self.kernel_params or {}))
-        named = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0, **(self.kernel_params or {})}
-        try:
-            return pairwise_kernels(X, Y, metric=self.kernel, filter_params=True, **named)
-        except ValueError as error:
-            raise InvalidInput(str(error)) from error
+        named = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
+        own = self.kernel_params or {}
+        return kernel_values(self.kernel, X, Y, own if callable(self.kernel) else {**named, **own})
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
         n_samples = X.shape[0]
         if n_samples == 1:
             raise InvalidTargets("X has n_samples=1; a fit needs at least 2 samples")
-        tolerance = check_positive(
-            self.tolerance, "tolerance", "the fraction of the targets' mean square to allow", InvalidTolerance
-        )
         if not (isinstance(self.n_rounds, numbers.Integral) and self.n_rounds >= 1):
             raise InvalidTolerance(f"n_rounds is {self.n_rounds!r}; give a whole number of at least 1")
-        mean = targets.mean(axis=0) if self.fit_intercept else np.zeros(targets.shape[1:])
-        centred = targets - mean
-        if np.abs(centred).max() <= 8 * np.finfo(float).eps * np.abs(targets).max():
-            raise InvalidTargets(
-                f"all {n_samples} targets equal {np.ravel(mean)[0]:.6g}, so that nothing is left to fit after centring"
-            )
+        centred, mean = centred_targets(targets) if self.fit_intercept else (targets, np.zeros(targets.shape[1:]))
         spectrum = Spectrum.from_kernel(self._kernel_values(X, X), centred)
-        mean_square = spectrum.target_mean_square
-        floor = spectrum.floor / mean_square
-        if tolerance <= floor:
-            raise InfeasibleTolerance(
-                f"tolerance {tolerance:.6g} is at or below the floor {floor:.6g}: that fraction of the targets' mean "
-                f"square lies where the kernel matrix is singular and no fit can reach it; use a tolerance above "
-                f"{floor:.6g} or a kernel of higher rank"
-            )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CollapseWarning)  # said below in this estimator's own terms
-            path = distill_spectrum(spectrum, tolerance=tolerance * mean_square, max_rounds=int(self.n_rounds))
+        path = fractional_path(spectrum, self.tolerance, int(self.n_rounds))
         if path.n_rounds < self.n_rounds:
             warnings.warn(
-                f"tolerance {tolerance:.6g} of the targets' mean square collapses after {path.n_rounds} of "
+                f"tolerance {self.tolerance:.6g} of the targets' mean square collapses after {path.n_rounds} of "
                 f"n_rounds={self.n_rounds} rounds, so that predictions are the intercept alone; "
                 f"{_remedy(spectrum, int(self.n_rounds))}",
                 CollapseWarning,
@@ -223,6 +202,58 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
 
     def _labels(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         return self.classes_[np.argmax(outputs, axis=1)]
+
+
+def kernel_values(kernel: str | Callable[..., Any], X: Any, Y: Any, parameters: dict[str, Any]) -> Any:
+    """(n, m) kernel values of a callable k(X, Y) or of a scikit-learn pairwise kernel by name.
+
+    A named kernel takes those of the parameters it knows. Raises InvalidInput for an unknown name or for
+    data outside the kernel's domain.
+    """
+    if callable(kernel):
+        return kernel(X, Y, **parameters)
+    if parameters.get("gamma") is not None:
+        check_positive(parameters["gamma"], "gamma", "or None for 1/n_features", InvalidInput)
+    if kernel != "precomputed" and kernel not in PAIRWISE_KERNEL_FUNCTIONS:
+        raise InvalidInput(f"kernel is {kernel!r}; known names are {', '.join(sorted(PAIRWISE_KERNEL_FUNCTIONS))}")
+    try:
+        return pairwise_kernels(X, Y, metric=kernel, filter_params=True, **parameters)
+    except ValueError as error:
+        raise InvalidInput(str(error)) from error
+
+
+def centred_targets(targets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Targets minus their mean over the samples, and that mean; InvalidTargets where nothing is left."""
+    mean = targets.mean(axis=0)
+    centred = targets - mean
+    # The mean of n equal numbers is off by rounding, which is nothing to fit.
+    if np.abs(centred).max() <= 8 * np.finfo(float).eps * np.abs(targets).max():
+        raise InvalidTargets(
+            f"all {len(targets)} targets equal {np.ravel(mean)[0]:.6g}, so that nothing is left to fit after centring"
+        )
+    return centred, mean
+
+
+def fractional_path(spectrum: Spectrum, tolerance: float, max_rounds: int | None = None) -> DistillationPath:
+    """Distil with ε given as a fraction of the targets' mean square, and errors in the same terms.
+
+    Raises InvalidTolerance and InfeasibleTolerance as `distill`; a path that collapses at round 0 comes
+    without a warning, for the caller to word.
+    """
+    fraction = check_positive(
+        tolerance, "tolerance", "the fraction of the targets' mean square to allow", InvalidTolerance
+    )
+    mean_square = spectrum.target_mean_square
+    floor = spectrum.floor / mean_square
+    if fraction <= floor:
+        raise InfeasibleTolerance(
+            f"tolerance {fraction:.6g} is at or below the floor {floor:.6g}: that fraction of the targets' mean square "
+            f"lies where the kernel matrix is singular and no fit can reach it; use a tolerance above {floor:.6g} or "
+            "a kernel of higher rank"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        return distill_spectrum(spectrum, tolerance=fraction * mean_square, max_rounds=max_rounds)
 
 
 def _scores(outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -187,8 +187,8 @@ class DistillationPath:
         """
         source = _npz_path(path)
         try:
-            with np.load(source, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with source.open("rb") as file, np.load(file, allow_pickle=False) as members:
+                arrays = {name: members[name] for name in members.files}
             metadata = json.loads(str(arrays["metadata"]))
             if metadata["format"] != FILE_FORMAT:
                 raise InvalidFile(

@@ -1,0 +1,48 @@
+"""What the figures share: colours by round, and saving."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+STYLE: Any = {
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.size": 9,
+    "legend.frameon": False,
+    "svg.hashsalt": "hilbertsd",  # the same figure gives the same file
+}
+
+LINE_STYLES = ("-", "--", "-.", ":")
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw and save inside this context; matplotlib's settings outside it stay as they are."""
+    with mpl.rc_context(STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Figure of a size in inches that needs no display."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def round_colours(n_rounds: int) -> list[tuple[float, float, float, float]]:
+    """One colour per round, dark to light, so that the order survives greyscale."""
+    return [tuple(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.0, 0.8, max(n_rounds, 1)))]
+
+
+def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write name.png (200 dots per inch) and name.svg; the same figure gives the same bytes."""
+    paths = [folder / f"{name}.png", folder / f"{name}.svg"]
+    figure.savefig(paths[0], dpi=200)
+    figure.savefig(paths[1], metadata={"Date": None})
+    return paths

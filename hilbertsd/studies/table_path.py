@@ -1,0 +1,164 @@
+"""A user's table distilled: training and test error by round."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.data.tables import Table
+from hilbertsd.errors import InvalidInput
+from hilbertsd.path import DistillationPath
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration.
+
+    Attributes
+    ----------
+    kernel : name of a scikit-learn pairwise kernel.
+    gamma : its parameter of that name, None for its default 1/n_features.
+    tolerance : ε as a fraction of the training targets' mean square after centring.
+    test_fraction : share of the rows held out, drawn at random.
+    seed : of that draw.
+    """
+
+    kernel: str = "rbf"
+    gamma: float | None = None
+    tolerance: float = 0.1
+    test_fraction: float = 0.25
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Path on the training rows and errors on both parts.
+
+    Attributes
+    ----------
+    path : of the centred training targets, in the target's units.
+    test_errors : (T,) mean squared error of each fit on the test rows, None without test rows.
+    mean_test_error : that of the training mean alone, what every fit from the collapse round on has.
+    """
+
+    config: Config
+    target_name: str
+    feature_names: tuple[str, ...]
+    n_train: int
+    n_test: int
+    path: DistillationPath
+    test_errors: NDArray[np.float64] | None
+    mean_test_error: float | None
+
+    def rows(self) -> list[dict[str, float]]:
+        """One dictionary per round."""
+        rows = [dict(row) for row in self.path.rows()]
+        if self.test_errors is not None:
+            for row, error in zip(rows, self.test_errors, strict=True):
+                row["test_error"] = float(error)
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers ready for JSON; eigenvalues and weights are in the saved path."""
+        return {
+            "target": self.target_name,
+            "features": list(self.feature_names),
+            "n_train": self.n_train,
+            "n_test": self.n_test,
+            "target_mean_square": self.path.spectrum.target_mean_square,
+            "floor": self.path.spectrum.floor,
+            "collapse_round": self.path.collapse_round,
+            "mean_test_error": self.mean_test_error,
+            "best_test_round": None if not self._has_tests() else int(np.argmin(self.test_errors)),  # type: ignore[arg-type]
+            "rounds": self.rows(),
+        }
+
+    def _has_tests(self) -> bool:
+        return self.test_errors is not None and len(self.test_errors) > 0
+
+
+def run(table: Table, config: Config) -> Result:
+    """Split, standardise by the training rows, distil until collapse, predict the test rows in every round.
+
+    Raises
+    ------
+    InvalidInput
+        The test fraction is outside [0, 1) or leaves fewer than two training rows; the kernel is unknown.
+    InvalidTolerance, InfeasibleTolerance, InvalidTargets, NotPositiveSemidefinite
+        As `distill`, the tolerance in fractions.
+    """
+    from hilbertsd.estimators import centred_targets, fractional_path, kernel_values
+    from hilbertsd.spectrum import Spectrum
+
+    train, test = _split(len(table.targets), config)
+    mean, scale = table.features[train].mean(axis=0), table.features[train].std(axis=0)
+    features = (table.features - mean) / np.where(scale > 0, scale, 1.0)
+    parameters = {"gamma": config.gamma}
+    centred, intercept = centred_targets(table.targets[train])
+    kernel_matrix = kernel_values(config.kernel, features[train], features[train], parameters)
+    path = fractional_path(Spectrum.from_kernel(kernel_matrix, centred), config.tolerance)
+    test_errors = mean_test_error = None
+    if len(test):
+        cross_kernel = kernel_values(config.kernel, features[test], features[train], parameters)
+        truth = table.targets[test] - intercept
+        test_errors = np.array([_mean_square(path.predict(cross_kernel, t) - truth) for t in range(path.n_rounds)])
+        mean_test_error = _mean_square(truth)
+    return Result(
+        config, table.target_name, table.feature_names, len(train), len(test), path, test_errors, mean_test_error
+    )
+
+
+def plot(result: Result, folder: Path) -> list[Path]:
+    """Write errors-by-round and basis-weights-by-round as one figure, PNG and SVG."""
+    from hilbertsd.plotting import save_figure, style
+
+    with style():
+        return save_figure(_figure(result), folder, "distill")
+
+
+def config_dict(result: Result) -> dict[str, Any]:
+    """Configuration as stored with the result."""
+    return asdict(result.config)
+
+
+def _split(n_samples: int, config: Config) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    if not 0 <= config.test_fraction < 1:
+        raise InvalidInput(f"test fraction is {config.test_fraction:g}; give a number from 0 up to, but not, 1")
+    n_test = round(config.test_fraction * n_samples)
+    if n_samples - n_test < 2:
+        raise InvalidInput(
+            f"test fraction {config.test_fraction:g} of {n_samples} rows leaves {n_samples - n_test} to train on; "
+            "a fit needs at least 2: give a smaller fraction"
+        )
+    order = np.random.default_rng(config.seed).permutation(n_samples)
+    return np.sort(order[n_test:]), np.sort(order[:n_test])
+
+
+def _mean_square(residuals: NDArray[np.float64]) -> float:
+    return float(np.sum(residuals**2) / len(residuals))
+
+
+def _figure(result: Result) -> Any:
+    from hilbertsd.plotting import new_figure, round_colours
+
+    path = result.path
+    rounds = np.arange(path.n_rounds)
+    figure = new_figure(9, 3.4)
+    errors, weights = figure.subplots(1, 2)
+    errors.plot(rounds, path.training_errors, "o-", color="black", markersize=4, label="training, original targets")
+    if result.test_errors is not None and result.mean_test_error is not None:
+        errors.plot(rounds, result.test_errors, "s--", color="C1", markersize=4, label="test")
+        errors.axhline(result.mean_test_error, color="0.5", linestyle=":", label="test, training mean alone")
+    errors.set(xlabel="round t", ylabel=f"mean squared error of {result.target_name}", title="errors by round")
+    errors.xaxis.get_major_locator().set_params(integer=True)
+    errors.legend()
+    positive = path.eigenvalues > 0
+    for t, colour in zip(rounds, round_colours(path.n_rounds), strict=False):
+        label = f"round {t}" if t in (0, path.n_rounds - 1) else None
+        weights.semilogx(path.eigenvalues[positive], path.basis_weights[t, positive], color=colour, label=label)
+    weights.set(xlabel="eigenvalue of kernel_matrix/n", ylabel="basis weight $B_t[k]$", title="what each round keeps")
+    if path.n_rounds:
+        weights.legend()
+    return figure

@@ -1,0 +1,23 @@
+"""Settings shared by the tests."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from sklearn.metrics.pairwise import rbf_kernel
+
+settings.register_profile("hilbertsd", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("hilbertsd")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
+def data(rng):
+    """Kernel matrix (60, 60), targets (60, 2), cross kernel (7, 60)."""
+    inputs = rng.normal(size=(67, 3))
+    kernel = rbf_kernel(inputs)
+    targets = np.stack([np.sin(inputs[:60, 0]), inputs[:60, 1]], axis=1) + 0.3 * rng.normal(size=(60, 2))
+    return kernel[:60, :60], targets, kernel[60:, :60]

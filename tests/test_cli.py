@@ -1,0 +1,200 @@
+"""The command line, as a user meets it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_spline_toy import check_published_numbers
+
+from hilbertsd import DistillationPath, __version__, cli
+
+
+@pytest.fixture
+def hilbertsd(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        # main() redirects warnings for the process that it usually is.
+        monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
+        monkeypatch.setattr(sys, "argv", ["hilbertsd", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    X = rng.normal(size=(120, 3))
+    y = 10 + np.sin(2 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=120)
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "price": y}).to_csv(path, index=False)
+    return path
+
+
+def one_line(code, out, err):
+    """Bad usage and bad input: exit code 2, one line on stderr, nothing on stdout."""
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_list_names_the_studies(hilbertsd):
+    code, out, err = hilbertsd("list")
+    assert (code, err) == (0, "")
+    assert "spline-toy" in out
+
+
+def test_version_and_help(hilbertsd):
+    assert hilbertsd("--version") == (0, f"hilbertsd {__version__}\n", "")
+    for words in (["--help"], ["run", "--help"], ["run", "spline-toy", "--help"], ["distill", "--help"]):
+        code, out, _ = hilbertsd(*words)
+        assert code == 0
+        assert "Usage" in out
+    assert "ε" in hilbertsd("distill", "--help")[1]
+
+
+def test_run_spline_toy_prints_and_writes_the_paper(hilbertsd, tmp_path):
+    code, out, err = hilbertsd("run", "spline-toy")
+    assert (code, err) == (0, "")
+    assert "collapse at round 4" in out
+    assert out.count("reproduced: ") == 3
+    names = sorted(p.name for p in (tmp_path / "spline-toy").iterdir())
+    assert names == ["figure2.png", "figure2.svg", "figure3.png", "figure3.svg", "result.json"]
+    record = json.loads((tmp_path / "spline-toy/result.json").read_text(encoding="utf-8"))
+    check_published_numbers(
+        record["target_mean_square"],
+        record["floor"],
+        record["collapse_round"],
+        record["multipliers"],
+        record["grid_errors"],
+    )
+    assert record["command"] == "hilbertsd run spline-toy"
+    assert record["versions"]["hilbertsd"] == __version__
+    assert record["config"] == {"tolerance": 0.045, "seed": None}
+
+
+def test_json_is_one_object_and_nothing_else(hilbertsd, table):
+    code, out, err = hilbertsd("run", "spline-toy", "--json", "--seed", 3, "--out", "other")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["config"]["seed"] == 3
+    code, out, err = hilbertsd("distill", table, "--target", "price", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["n_test"] == 30
+
+
+def test_distill_gives_test_errors_by_round(hilbertsd, table, tmp_path):
+    code, out, _ = hilbertsd("distill", table, "--target", "price", "--gamma", 0.3, "--tolerance", 0.1, "--out", "o")
+    assert code == 0
+    assert "test error" in out
+    record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
+    path = DistillationPath.load(tmp_path / "o/path.npz")
+    assert len(record["rounds"]) == path.collapse_round == record["collapse_round"]
+    assert record["rounds"][0]["test_error"] < 0.5 * record["mean_test_error"]
+    assert record["features"] == ["a", "b", "c"]
+    expected = (
+        "hilbertsd distill table.csv --target price --kernel rbf --gamma 0.3 --tolerance 0.1 --test 0.25 --seed 0"
+    )
+    assert record["command"] == expected
+    assert {"distill.png", "distill.svg"} < {p.name for p in (tmp_path / "o").iterdir()}
+
+
+def test_distill_checks_against_the_library(hilbertsd, table):
+    """The command's errors are those of standardising, splitting and predicting by hand."""
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    from hilbertsd import distill
+
+    record = json.loads(hilbertsd("distill", table, "--target", "price", "--seed", 4, "--json")[1])
+    frame = pd.read_csv(table)
+    order = np.random.default_rng(4).permutation(120)
+    test, train = np.sort(order[:30]), np.sort(order[30:])
+    X, y = frame[["a", "b", "c"]].to_numpy(), frame["price"].to_numpy()
+    X = (X - X[train].mean(axis=0)) / X[train].std(axis=0)
+    centred = y[train] - y[train].mean()
+    path = distill(rbf_kernel(X[train]), centred, tolerance=0.1 * np.mean(centred**2))
+    cross_kernel = rbf_kernel(X[test], X[train])
+    errors = [np.mean((path.predict(cross_kernel, t) + y[train].mean() - y[test]) ** 2) for t in range(path.n_rounds)]
+    np.testing.assert_allclose([row["test_error"] for row in record["rounds"]], errors, rtol=1e-9)
+
+
+def test_distill_without_test_rows_and_without_files(hilbertsd, table, tmp_path):
+    code, out, _ = hilbertsd("distill", table, "--target", "price", "--test", 0)
+    assert code == 0
+    assert "test error" not in out
+    assert [p.name for p in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_long_path_is_cut_in_the_middle(hilbertsd, table):
+    out = hilbertsd("distill", table, "--target", "price", "--tolerance", 1e-4)[1]
+    assert "… " in out
+    assert len(out.splitlines()) < 50
+
+
+def test_collapse_at_round_0_is_a_result_with_a_warning():
+    finished = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from hilbertsd.cli import main; main()",
+            "run",
+            "spline-toy",
+            "--tolerance",
+            "0.6",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)["collapse_round"] == 0
+    assert finished.stderr.startswith("warning: the zero function already meets tolerance 0.6")
+    assert finished.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "spline-toy", "--tolerance", "0.01"], "at or below the floor 0.0418611"),
+        (["run", "spline-toy", "--tolerance", "-1"], "tolerance is -1.0"),
+        (["run", "spline-toy", "--tolerance", "nan"], "tolerance is nan"),
+        (["run", "spline-toy", "--tolerance", "x"], "Invalid value for '--tolerance'"),
+        (["run", "spline-toy", "--seed", "-1"], "Invalid value for '--seed': Input should be greater"),
+        (["run", "spline-toy", "--colour"], "No such option: --colour"),
+        (["run", "nothing"], "No such command 'nothing'"),
+        (["run"], "Missing command; see hilbertsd run --help"),
+        (["nothing"], "No such command 'nothing'"),
+        (["distill"], "Missing"),
+        (["distill", "none.csv", "--target", "y"], "none.csv does not exist"),
+        (["distill", "table.csv"], "Missing option '--target'"),
+        (["distill", "table.csv", "--target", "cost"], "no column 'cost'; its columns are a, b, c, price"),
+        (["distill", "table.csv", "--target", "price", "--kernel", "x"], "kernel is 'x'; known names are"),
+        (["distill", "table.csv", "--target", "price", "--test", "1"], "test fraction is 1"),
+        (["distill", "table.csv", "--target", "price", "--test", "0.99"], "leaves 1 to train on"),
+        (["distill", "table.csv", "--target", "price", "--tolerance", "0"], "tolerance is 0.0"),
+        (["distill", "table.csv", "--target", "price", "--kernel", "linear", "--tolerance", "1e-6"], "the floor 0."),
+        (["distill", "table.csv", "--target", "price", "--gamma", "-1"], "gamma is -1.0"),
+        (["distill", "table.csv", "--target", "price", "--out", "table.csv"], "cannot be made a folder"),
+        (["run", "spline-toy", "--out", "table.csv"], "cannot be made a folder"),
+    ],
+)
+@pytest.mark.usefixtures("table")
+def test_bad_usage_and_bad_input_is_one_line(hilbertsd, words, message):
+    assert message in one_line(*hilbertsd(*words))
+
+
+def test_results_survive_a_later_failure(hilbertsd, tmp_path):
+    hilbertsd("run", "spline-toy")
+    before = (tmp_path / "spline-toy/result.json").read_bytes()
+    one_line(*hilbertsd("run", "spline-toy", "--tolerance", "0.01"))
+    assert (tmp_path / "spline-toy/result.json").read_bytes() == before

@@ -1,0 +1,188 @@
+"""The estimators as scikit-learn's users use them."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.linalg import cho_factor, cho_solve
+from sklearn.base import clone
+from sklearn.datasets import load_digits, make_regression
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from hilbertsd import SelfDistilledKernelClassifier, SelfDistilledKernelRegressor, greens
+from hilbertsd.errors import (
+    CollapseWarning,
+    HilbertsdError,
+    InfeasibleTolerance,
+    InvalidInput,
+    InvalidTargets,
+    InvalidTolerance,
+    NotPositiveSemidefinite,
+)
+
+
+@parametrize_with_checks([SelfDistilledKernelRegressor(), SelfDistilledKernelClassifier()])
+def test_scikit_learns_own_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn's checks handle the warnings they care for
+        check(estimator)
+
+
+@pytest.fixture
+def problem(rng):
+    X = rng.normal(size=(90, 4))
+    y = np.sin(X[:, 0]) + X[:, 1] ** 2 + 0.3 * rng.normal(size=90) + 5
+    return X, y
+
+
+def test_one_round_is_kernel_ridge_at_the_same_training_error(problem):
+    X, y = problem
+    model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.2, n_rounds=1).fit(X, y)
+    assert np.mean((model.predict(X) - y) ** 2) == pytest.approx(0.2 * np.var(y), rel=1e-10)
+    ridge = KernelRidge(alpha=90 * model.path_.multipliers[0], kernel="rbf", gamma=0.2).fit(X, y - y.mean())
+    np.testing.assert_allclose(model.predict(X[:9] + 0.1), ridge.predict(X[:9] + 0.1) + y.mean(), rtol=1e-9)
+
+
+def test_further_rounds_refit_the_predictions(problem):
+    X, y = problem
+    model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.1, n_rounds=3).fit(X, y)
+    kernel, current = rbf_kernel(X, gamma=0.2), y - y.mean()
+    stages = list(model.staged_predict(X))
+    for c, stage in zip(model.path_.multipliers, stages, strict=True):
+        current = kernel @ cho_solve(cho_factor(kernel + 90 * c * np.eye(90)), current)
+        np.testing.assert_allclose(stage, current + y.mean(), rtol=1e-8)
+    np.testing.assert_array_equal(stages[-1], model.predict(X))
+
+
+def test_multi_output_shares_one_constraint(problem, rng):
+    X, y = problem
+    Y = np.stack([y, 3 * X[:, 2] + rng.normal(size=90)], axis=1)
+    model = SelfDistilledKernelRegressor(tolerance=0.3, n_rounds=1).fit(X, Y)
+    assert model.predict(X[:5]).shape == (5, 2)
+    residual = np.sum((model.predict(X) - Y) ** 2) / 90
+    assert residual == pytest.approx(0.3 * np.sum((Y - Y.mean(axis=0)) ** 2) / 90, rel=1e-10)
+    np.testing.assert_allclose(model.intercept_, Y.mean(axis=0))
+
+
+def test_precomputed_and_callable_kernels_agree_with_the_named_one(problem):
+    X, y = problem
+    named = SelfDistilledKernelRegressor(gamma=0.2).fit(X, y)
+    kernel = rbf_kernel(X, gamma=0.2)
+    precomputed = SelfDistilledKernelRegressor(kernel="precomputed").fit(kernel, y)
+    called = SelfDistilledKernelRegressor(kernel=rbf_kernel, kernel_params={"gamma": 0.2}).fit(X, y)
+    np.testing.assert_allclose(precomputed.predict(kernel[:4]), named.predict(X[:4]))
+    np.testing.assert_allclose(called.predict(X[:4]), named.predict(X[:4]))
+    green = SelfDistilledKernelRegressor(kernel=greens.matern, kernel_params={"smoothness": 2.5}).fit(X, y)
+    assert green.score(X, y) > 0.6
+
+
+def test_without_intercept_nothing_is_centred(problem):
+    X, y = problem
+    model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.1, n_rounds=1, fit_intercept=False).fit(X, y)
+    assert model.intercept_ == 0
+    assert np.mean((model.predict(X) - y) ** 2) == pytest.approx(0.1 * np.mean(y**2), rel=1e-10)
+
+
+def test_grid_search_pipeline_clone_pandas_and_set_output(problem):
+    X, y = problem
+    frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
+    pipeline = make_pipeline(StandardScaler(), SelfDistilledKernelRegressor()).set_output(transform="pandas")
+    grid = {"selfdistilledkernelregressor__tolerance": [0.1, 0.2], "selfdistilledkernelregressor__n_rounds": [1, 2]}
+    search = GridSearchCV(pipeline, grid, error_score="raise").fit(frame, pd.Series(y))
+    assert set(search.best_params_) == set(grid)
+    best = search.best_estimator_[-1]
+    assert best.feature_names_in_.tolist() == ["a", "b", "c", "d"]
+    assert clone(best).get_params() == best.get_params()
+    kernels = SelfDistilledKernelRegressor(kernel="precomputed", tolerance=0.2)
+    assert np.all(np.isfinite(cross_val_score(kernels, rbf_kernel(X), y)))  # splits rows and columns
+
+
+def test_classification_by_one_hot_targets():
+    X, y = load_digits(return_X_y=True)
+    X, labels = X[:500] / 16, np.array([f"digit {k}" for k in y[:500]])
+    model = SelfDistilledKernelClassifier(gamma=0.02, tolerance=0.1, n_rounds=3).fit(X[:350], labels[:350])
+    assert model.score(X[350:], labels[350:]) > 0.9
+    assert model.decision_function(X[350:]).shape == (150, 10)
+    stages = list(model.staged_predict(X[350:]))
+    np.testing.assert_array_equal(stages[-1], model.predict(X[350:]))
+    np.testing.assert_array_equal(list(model.staged_decision_function(X))[-1], model.decision_function(X))
+    assert not hasattr(model, "predict_proba")
+
+
+def test_two_classes_have_one_score(problem):
+    X, y = problem
+    labels = np.where(y > np.median(y), "high", "low")
+    model = SelfDistilledKernelClassifier().fit(X, labels)
+    scores = model.decision_function(X)
+    assert scores.shape == (90,)
+    np.testing.assert_array_equal(model.predict(X), model.classes_[(scores > 0).astype(int)])
+
+
+def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_not(problem):
+    X, y = problem
+    with pytest.warns(CollapseWarning, match="largest tolerance that would not is") as record:
+        model = SelfDistilledKernelRegressor(tolerance=0.5, n_rounds=6).fit(X, y)
+    assert record[0].filename == __file__
+    np.testing.assert_array_equal(model.predict(X), np.full(90, y.mean()))
+    assert len(list(model.staged_predict(X))) == 6
+    largest = float(str(record[0].message).split()[-1])
+    assert SelfDistilledKernelRegressor(tolerance=0.999 * largest, n_rounds=6).fit(X, y).path_.n_rounds == 6
+    with pytest.warns(CollapseWarning, match=r"after 0 of n_rounds=2 .* is 0\.\d+"):
+        SelfDistilledKernelRegressor(tolerance=1.5).fit(X, y)
+    with pytest.warns(CollapseWarning, match="no tolerance above the floor gives 9 rounds: use fewer"):
+        SelfDistilledKernelRegressor(kernel="linear", tolerance=0.999, n_rounds=9).fit(X[:, :1], X[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"tolerance": 0}, InvalidTolerance, "tolerance is 0"),
+        ({"tolerance": np.nan}, InvalidTolerance, "tolerance is nan"),
+        ({"n_rounds": 0}, InvalidTolerance, "n_rounds is 0"),
+        ({"n_rounds": 1.5}, InvalidTolerance, r"n_rounds is 1\.5"),
+        ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; known names are .*rbf"),
+        ({"kernel": "linear", "tolerance": 0.01}, InfeasibleTolerance, r"tolerance 0\.01 .*floor 0\.\d+.*higher rank"),
+        ({"kernel": "sigmoid", "gamma": 2.0}, NotPositiveSemidefinite, "indefinite"),
+        ({"kernel": "chi2"}, InvalidInput, "negative"),
+        ({"kernel": "precomputed"}, InvalidInput, r"square|shape"),
+    ],
+)
+def test_bad_settings_are_refused(problem, options, error, message):
+    with pytest.raises(error, match=message):
+        SelfDistilledKernelRegressor(**options).fit(*problem)
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.ones((1, 2)), [1.0], "n_samples=1"),
+        (np.ones((0, 2)), [], "0 sample"),
+        (np.ones((3, 2)), [1.0, 2.0], "inconsistent numbers of samples"),
+        (np.eye(3), [2.0, 2.0, 2.0], "all 3 targets equal 2"),
+        (np.eye(3), [0.1, 0.1, 0.1], "all 3 targets equal 0.1"),
+        (np.eye(3) * np.nan, [1.0, 2.0, 3.0], "NaN"),
+        (np.eye(3), None, "y is None"),
+    ],
+)
+def test_bad_data_is_refused_with_one_kind_of_error(X, y, message):
+    with pytest.raises(HilbertsdError, match=message):
+        SelfDistilledKernelRegressor().fit(X, y)
+
+
+def test_one_class_is_refused():
+    with pytest.raises(InvalidTargets, match="1 class"):
+        SelfDistilledKernelClassifier().fit(np.eye(3), ["a", "a", "a"])
+    with pytest.raises(InvalidTargets, match="continuous"):
+        SelfDistilledKernelClassifier().fit(np.eye(3), [0.5, 1.5, 2.25])
+
+
+def test_it_generalises_on_a_plain_regression_problem():
+    X, y = make_regression(300, 5, noise=5, random_state=0)
+    model = make_pipeline(StandardScaler(), SelfDistilledKernelRegressor(gamma=0.02, tolerance=0.01))
+    assert cross_val_score(model, X, y).mean() > 0.9

@@ -1,0 +1,59 @@
+"""The package as a whole."""
+
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hilbertsd
+from hilbertsd import errors
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("jax", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "typer")
+
+
+def loaded_by(statement):
+    code = f"import sys; {statement}; print(*[m for m in {HEAVY!r} if m in sys.modules])"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_libraries_load_when_used():
+    assert loaded_by("import hilbertsd") == set()
+    assert loaded_by("import hilbertsd; hilbertsd.distill") == {"numpy"}
+    assert not {"jax", "matplotlib"} & loaded_by("import hilbertsd; hilbertsd.SelfDistilledKernelRegressor")
+    assert not {"numpy", "sklearn", "matplotlib"} & loaded_by("import hilbertsd.cli")
+
+
+def test_every_public_name_exists_and_is_listed():
+    for name in hilbertsd.__all__:
+        assert getattr(hilbertsd, name) is not None
+        assert name in dir(hilbertsd)
+    assert set(hilbertsd.__all__) == {*hilbertsd._MODULE_OF, *hilbertsd._SUBMODULES}
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        hilbertsd.nothing  # noqa: B018
+
+
+def test_errors_are_one_hierarchy():
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    for kind in kinds:
+        assert issubclass(kind, UserWarning if kind.__name__.endswith("Warning") else errors.HilbertsdError)
+        assert kind.__doc__
+
+
+def test_nothing_installs_tensorflow():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {"tensorflow", "tf2jax"} <= set(project["tool"]["uv"]["exclude-dependencies"])
+    assert importlib.util.find_spec("tensorflow") is None
+
+
+def test_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == hilbertsd.__version__
+    assert f"version: {hilbertsd.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_the_package_is_typed():
+    assert (Path(hilbertsd.__file__).parent / "py.typed").exists()

@@ -1,0 +1,116 @@
+"""What a path answers: predictions, files, pages."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hilbertsd import DistillationPath, distill
+from hilbertsd.errors import InvalidCrossKernel, InvalidFile, InvalidRound
+
+
+@pytest.fixture
+def path(data):
+    return distill(data[0], data[1], tolerance=0.2)
+
+
+def test_rounds_count_from_either_end_and_are_zero_after_collapse(path, data):
+    cross_kernel = data[2]
+    last = path.n_rounds - 1
+    np.testing.assert_array_equal(path.predict(cross_kernel), path.predict(cross_kernel, last))
+    np.testing.assert_array_equal(path.predict(cross_kernel, -path.n_rounds), path.predict(cross_kernel, 0))
+    assert path.predict(cross_kernel, 0).shape == (7, 2)
+    for beyond in (path.n_rounds, path.n_rounds + 100):
+        assert not path.predict(cross_kernel, beyond).any()
+        assert not path.train_predictions(beyond).any()
+
+
+def test_dual_coefficients_are_what_predictions_are_made_of(path, data):
+    kernel, _, cross_kernel = data
+    for t in (0, 2):
+        np.testing.assert_allclose(cross_kernel @ path.dual_coefficients(t), path.predict(cross_kernel, t))
+        np.testing.assert_allclose(kernel @ path.dual_coefficients(t), path.train_predictions(t), atol=1e-10)
+
+
+def test_single_output_targets_give_single_output_predictions(data):
+    kernel, targets, cross_kernel = data
+    single = distill(kernel, targets[:, 1], tolerance=0.2)
+    column = distill(kernel, targets[:, 1:], tolerance=0.2)
+    assert single.predict(cross_kernel).shape == (7,)
+    assert single.train_predictions().shape == (60,)
+    assert column.predict(cross_kernel).shape == (7, 1)
+    np.testing.assert_array_equal(single.predict(cross_kernel), column.predict(cross_kernel)[:, 0])
+
+
+@pytest.mark.parametrize("number", [-100, 1.5, "last", None])
+def test_rounds_that_are_none_are_refused(path, number):
+    with pytest.raises(InvalidRound, match=f"round is {number!r}"):
+        path.train_predictions(number)
+
+
+def test_rounds_not_computed_are_refused(data):
+    path = distill(data[0], data[1], tolerance=0.2, max_rounds=2)
+    with pytest.raises(InvalidRound, match="max_rounds ended the path after 2 rounds; give a round up to 1"):
+        path.predict(data[2], 2)
+
+
+@pytest.mark.parametrize(
+    ("cross_kernel", "message"),
+    [
+        (np.ones((7, 59)), r"shape \(7, 59\) for 60 training samples"),
+        (np.ones(60), r"shape \(60,\)"),
+        (np.full((2, 60), np.nan), "not finite"),
+        (np.ones((2, 60)) * 1j, "complex"),
+        (np.full((2, 60), "x"), "dtype <U1"),
+    ],
+)
+def test_bad_cross_kernels_are_refused(path, cross_kernel, message):
+    with pytest.raises(InvalidCrossKernel, match=message):
+        path.predict(cross_kernel)
+
+
+@pytest.mark.parametrize("name", ["path", "path.npz", "path.v1"])
+def test_saving_and_loading_keeps_everything(path, data, tmp_path, name):
+    file = path.save(tmp_path / name)
+    assert file.suffix == ".npz"
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+    loaded = DistillationPath.load(tmp_path / name)
+    assert json.dumps(loaded.to_dict()) == json.dumps(path.to_dict())
+    np.testing.assert_array_equal(loaded.predict(data[2], 1), path.predict(data[2], 1))
+    assert str(np.load(file, allow_pickle=False)["metadata"]).startswith('{"format": "hilbertsd.')
+
+
+def test_files_that_hold_no_path_are_refused(path, tmp_path):
+    with pytest.raises(InvalidFile, match="does not exist"):
+        DistillationPath.load(tmp_path / "none")
+    (tmp_path / "text.npz").write_text("no zip file")
+    with pytest.raises(InvalidFile, match=r"text\.npz \(11 bytes\)"):
+        DistillationPath.load(tmp_path / "text.npz")
+    np.savez(tmp_path / "other.npz", a=np.ones(3))
+    with pytest.raises(InvalidFile, match="metadata"):
+        DistillationPath.load(tmp_path / "other.npz")
+    whole = path.save(tmp_path / "whole").read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidFile, match="no saved DistillationPath"):
+        DistillationPath.load(tmp_path / "half.npz")
+    np.savez(tmp_path / "new.npz", metadata=np.array('{"format": "hilbertsd.DistillationPath/99"}'))
+    with pytest.raises(InvalidFile, match=r"DistillationPath/99.*reads"):
+        DistillationPath.load(tmp_path / "new.npz")
+    with pytest.raises(InvalidFile, match="no folder"):
+        path.save(tmp_path / "missing" / "path")
+
+
+def test_pages_show_every_round_of_a_short_path_and_the_ends_of_a_long_one(path, data):
+    page = path._repr_html_()
+    assert page.count("<tr>") == path.n_rounds + 1
+    assert f"{path.multipliers[2]:.6g}" in page
+    assert "collapse at round" in repr(path)
+    long = distill(data[0], data[1], tolerance=1e-3)
+    assert f"… {long.n_rounds - 20} more" in long._repr_html_()
+    assert "not collapsed" in repr(distill(data[0], data[1], multiplier=0.1, max_rounds=1))
+
+
+def test_to_dict_is_json(path):
+    record = json.loads(json.dumps(path.to_dict(), allow_nan=False))
+    assert record["collapse_round"] == path.n_rounds
+    assert np.shape(record["basis_weights"]) == (path.n_rounds, 60)

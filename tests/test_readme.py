@@ -1,0 +1,64 @@
+"""What the README says is run."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hilbertsd import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def run_command(words, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def test_python_blocks_run_and_print_what_they_say(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert len(blocks("python")) == 2
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), {})
+        printed = capsys.readouterr().out
+        for promised in re.findall(r"print\(path\) +# (.*)", block):
+            assert promised in printed
+    assert (tmp_path / "path.npz").exists()
+
+
+def test_commands_run(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("hilbertsd ")]
+    assert len(commands) >= 4
+    for command in commands:
+        run_command(shlex.split(command, comments=True), monkeypatch, capsys)
+
+
+def test_the_first_command_prints_the_table_of_the_readme(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "uv run hilbertsd run spline-toy" in blocks("bash")[0]
+    printed = run_command(["hilbertsd", "run", "spline-toy"], monkeypatch, capsys)
+    promised = [line.rstrip() for line in blocks("text")[0].splitlines()]
+    assert [line.rstrip() for line in printed.splitlines()[: len(promised)]] == promised
+
+
+def test_pictures_and_links_exist():
+    for document in ("README.md", "figures/README.md", "benchmarks/README.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", text):
+            assert (ROOT / document).parent.joinpath(target).exists(), f"{document} names {target}"

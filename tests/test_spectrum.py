@@ -1,0 +1,125 @@
+"""The exact decomposition and what it refuses."""
+
+import numpy as np
+import pytest
+
+from hilbertsd import Spectrum
+from hilbertsd.errors import InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+
+
+def test_it_reproduces_kernel_and_targets(data):
+    kernel, targets, _ = data
+    spectrum = Spectrum.from_kernel(kernel, targets)
+    rebuilt = spectrum.basis * spectrum.eigenvalues @ spectrum.basis.T * len(kernel)
+    np.testing.assert_allclose(rebuilt, kernel, atol=1e-13)
+    np.testing.assert_allclose(spectrum.basis @ spectrum.rotated_targets, targets, atol=1e-13)
+    assert np.all(np.diff(spectrum.eigenvalues) >= 0)
+    assert spectrum.target_mean_square == pytest.approx(np.sum(targets**2) / 60, rel=1e-14)
+    assert (spectrum.n_samples, spectrum.n_outputs, spectrum.single_output) == (60, 2, False)
+
+
+def test_backward_error_is_within_the_stated_rounding(rng):
+    for n in (2, 10, 100):
+        factor = rng.normal(size=(n, n))
+        kernel = factor @ factor.T
+        spectrum = Spectrum.from_kernel(kernel, np.ones(n))
+        rebuilt = spectrum.basis * spectrum.eigenvalues @ spectrum.basis.T * n
+        assert np.linalg.norm(rebuilt - kernel, 2) <= 2 * n * spectrum.rounding
+
+
+def test_singular_kernels_have_exact_zeros_and_a_floor(rng):
+    factor = rng.normal(size=(40, 7))
+    targets = rng.normal(size=40)
+    spectrum = Spectrum.from_kernel(factor @ factor.T, targets)
+    assert np.count_nonzero(spectrum.eigenvalues == 0) == 33
+    assert spectrum.clipped < 1e-13
+    outside = targets - factor @ np.linalg.lstsq(factor, targets)[0]
+    assert spectrum.floor == pytest.approx(np.mean(outside**2), rel=1e-12)
+
+
+def test_rounding_size_negatives_are_clipped_and_recorded():
+    kernel = np.diag([-1e-11, 0.5, 2.0])
+    spectrum = Spectrum.from_kernel(kernel, np.ones(3))
+    assert spectrum.eigenvalues[0] == 0.0
+    assert spectrum.clipped == pytest.approx(1e-11 / 3)
+    assert spectrum.rounding == spectrum.clipped
+    assert spectrum.floor == pytest.approx(1 / 3)
+
+
+def test_an_indefinite_kernel_is_refused_with_its_most_negative_eigenvalue():
+    with pytest.raises(
+        NotPositiveSemidefinite, match=r"negative eigenvalue of kernel_matrix/n is -0\.1 .*at least 0\.3"
+    ):
+        Spectrum.from_kernel(np.diag([-0.3, 1.0, 2.0]), np.ones(3))
+
+
+def test_float32_kernels_are_allowed_float32_rounding():
+    kernel = np.diag([-1e-5, 1.0, 2.0])
+    assert Spectrum.from_kernel(kernel.astype(np.float32), np.ones(3)).eigenvalues.dtype == np.float64
+    with pytest.raises(NotPositiveSemidefinite, match="as float32"):
+        Spectrum.from_kernel(kernel, np.ones(3))
+
+
+K = np.eye(4) + 0.5
+
+
+def changed(position, value):
+    kernel = K.copy()
+    kernel[position] = value
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (K[:, :3], r"shape \(4, 3\)"),
+        (np.zeros((0, 0)), r"shape \(0, 0\).*non-empty"),
+        (np.ones(4), r"shape \(4,\)"),
+        (K * 1j, "complex"),
+        (K.astype(object), "dtype object"),
+        (K.astype(str), "dtype <U"),
+        (changed((0, 1), 0.6), r"not symmetric.*differ by up to 0\.1"),
+        (changed((2, 1), np.nan), "holds nan at row 2, column 1"),
+        (changed((1, 2), np.inf), "holds inf at row 1, column 2"),
+        (changed(([1, 2], [2, 1]), -np.inf), "holds -inf at row 1, column 2"),
+        (changed((3, 3), np.nan), "holds nan at row 3, column 3"),
+    ],
+)
+def test_bad_kernels_are_refused(kernel, message):
+    with pytest.raises(InvalidKernel, match=message):
+        Spectrum.from_kernel(kernel, np.ones(4))
+
+
+def test_asymmetry_is_found_beyond_the_first_block():
+    kernel = np.eye(1100)
+    kernel[1090, 3] = 0.01
+    with pytest.raises(InvalidKernel, match=r"differ by up to 0\.01"):
+        Spectrum.from_kernel(kernel, np.ones(1100))
+    kernel[1090, 3] = np.nan
+    with pytest.raises(InvalidKernel, match="holds nan at row 1090, column 3"):
+        Spectrum.from_kernel(kernel, np.ones(1100))
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (np.ones(3), r"shape \(3,\) for 4 training samples"),
+        (np.ones((5, 2)), r"shape \(5, 2\) for 4"),
+        (np.ones((4, 0)), r"shape \(4, 0\)"),
+        (np.ones((4, 1, 1)), r"shape \(4, 1, 1\)"),
+        (np.float64(1.0), r"shape \(\)"),
+        (np.zeros(4), "all 4 targets are 0"),
+        (np.array([1.0, np.nan, 0, 0]), r"hold nan at index \(1,\)"),
+        (np.array(["a", "b", "c", "d"]), "dtype <U1"),
+        (np.ones(4) * 1j, "complex"),
+    ],
+)
+def test_bad_targets_are_refused(targets, message):
+    with pytest.raises(InvalidTargets, match=message):
+        Spectrum.from_kernel(K, targets)
+
+
+def test_one_sample_is_a_problem_like_any_other():
+    spectrum = Spectrum.from_kernel([[4.0]], [3.0])
+    assert spectrum.eigenvalues.tolist() == [4.0]
+    assert spectrum.energies.tolist() == [9.0]
