@@ -12,7 +12,9 @@ takes, and stops at brentq's default relative tolerance of 4 machine epsilons or
 import argparse
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy.linalg import eigh
@@ -22,6 +24,8 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 import hilbertsd
 from hilbertsd.records import provenance, write_json
+
+Result = TypeVar("Result")
 
 
 def problem(n: int, n_outputs: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,36 +42,31 @@ def user_loop(
     """Multipliers of every round until collapse, and how many ridge fits they took."""
     n, fits = len(kernel_matrix), 0
     smallest, largest = max(extremes[0], 1e-14 * extremes[1]), extremes[1]
-
-    def fitted(log_c: float, current: np.ndarray) -> np.ndarray:
-        nonlocal fits
-        fits += 1
-        ridge = KernelRidge(alpha=n * float(np.exp(log_c)), kernel="precomputed")  # pyright: ignore
-        return ridge.fit(kernel_matrix, current).predict(kernel_matrix)
-
     multipliers = []
     while (mean_square := float(np.sum(targets**2) / n)) > tolerance:
         r = np.sqrt(mean_square / tolerance)
         current = targets
 
-        def excess(log_c: float, current: np.ndarray = current) -> float:
-            return float(np.log(np.sum((fitted(log_c, current) - current) ** 2) / n / tolerance))
+        def fitted(log_c: float, current: np.ndarray = current) -> np.ndarray:
+            ridge: Any = KernelRidge(kernel="precomputed")
+            return ridge.set_params(alpha=n * np.exp(log_c)).fit(kernel_matrix, current).predict(kernel_matrix)
 
-        root = brentq(excess, np.log(smallest / (r - 1)), np.log(largest / (r - 1)), xtol=rtol, rtol=rtol)
+        def excess(log_c: float, current: np.ndarray = current, fitted: Callable = fitted) -> float:
+            return float(np.log(np.sum((fitted(log_c) - current) ** 2) / n / tolerance))
+
+        bracket = (np.log(smallest / (r - 1)), np.log(largest / (r - 1)))
+        root, search = brentq(excess, *bracket, xtol=rtol, rtol=np.float64(rtol), full_output=True)
         multipliers.append(float(np.exp(root)))
-        targets = fitted(root, current)
+        targets = fitted(root)
+        fits += search.function_calls + 1
     return multipliers, fits
 
 
-def best_of(repeats: int, action):
-    """Shortest of several wall times in seconds, and the last result."""
-    times = []
-    result = None
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = action()
-        times.append(time.perf_counter() - start)
-    return min(times), result
+def timed(action: Callable[[], Result]) -> tuple[float, Result]:
+    """Wall time in seconds, and the result."""
+    start = time.perf_counter()
+    result = action()
+    return time.perf_counter() - start, result
 
 
 def measure(arguments: argparse.Namespace) -> dict:
@@ -76,30 +75,31 @@ def measure(arguments: argparse.Namespace) -> dict:
     tolerance = arguments.tolerance * float(np.sum(targets**2) / arguments.n)
     eigh(kernel_matrix[:200, :200])  # load and warm BLAS
 
-    # Alternate, so that a noisy neighbour hits both.
-    pairs = []
-    for _ in range(arguments.repeats):
-        eigh_s, decomposition = best_of(1, lambda: eigh(kernel_matrix, driver="evd"))
-        path_s, path = best_of(1, lambda: hilbertsd.distill(kernel_matrix, targets, tolerance=tolerance))
-        pairs.append((eigh_s, path_s))
-    assert decomposition is not None
-    eigh_s, path_s = min(p[0] for p in pairs), min(p[1] for p in pairs)
+    runs = [  # alternating, so that a noisy neighbour hits both
+        (
+            timed(lambda: eigh(kernel_matrix, driver="evd")),
+            timed(lambda: hilbertsd.distill(kernel_matrix, targets, tolerance=tolerance)),
+        )
+        for _ in range(arguments.repeats)
+    ]
+    eigh_seconds, path_seconds = [run[0][0] for run in runs], [run[1][0] for run in runs]
+    eigenvalues, path = runs[-1][0][1][0], runs[-1][1][1]
     figures = {
-        "eigh_seconds": [p[0] for p in pairs],
-        "path_seconds": [p[1] for p in pairs],
-        "path_over_eigh": path_s / eigh_s,
+        "eigh_seconds": eigh_seconds,
+        "path_seconds": path_seconds,
+        "path_over_eigh": min(path_seconds) / min(eigh_seconds),
         "rounds": path.n_rounds,
         "collapse_round": path.collapse_round,
     }
     if arguments.loop:
-        extremes = (float(decomposition[0][0]) / arguments.n, float(decomposition[0][-1]) / arguments.n)
-        loop_s, (multipliers, fits) = best_of(
-            1, lambda: user_loop(kernel_matrix, targets, tolerance, extremes, arguments.loop_rtol)
+        extremes = (float(eigenvalues[0]) / arguments.n, float(eigenvalues[-1]) / arguments.n)
+        loop_seconds, (multipliers, fits) = timed(
+            lambda: user_loop(kernel_matrix, targets, tolerance, extremes, arguments.loop_rtol)
         )
         figures |= {
-            "loop_seconds": loop_s,
+            "loop_seconds": loop_seconds,
             "loop_ridge_fits": fits,
-            "loop_over_path": loop_s / path_s,
+            "loop_over_path": loop_seconds / min(path_seconds),
             "loop_rounds": len(multipliers),
             "largest_multiplier_difference": float(np.max(np.abs(np.array(multipliers) / path.multipliers - 1))),
         }
@@ -108,7 +108,7 @@ def measure(arguments: argparse.Namespace) -> dict:
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Distillation path against one eigh and a KernelRidge loop.")
     parser.add_argument("--n", type=int, default=4000)
     parser.add_argument("--outputs", type=int, default=1)
     parser.add_argument("--tolerance", type=float, default=0.05, help="fraction of the targets' mean square")
