@@ -1,5 +1,6 @@
 """The command line: thin, one function per command. Errors are one line on stderr and exit code 2."""
 
+import io
 import json
 import sys
 import warnings
@@ -37,6 +38,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 def main() -> None:
     """Entry point of the `hilbertsd` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # ε and ‖y‖ on a terminal that knows no Greek
     # A frame's file and line mean nothing to someone at a terminal.
     warnings.showwarning = lambda message, *_args, **_kwargs: print(f"warning: {message}", file=sys.stderr)  # noqa: T201
     try:
@@ -93,8 +97,11 @@ def run_spline_toy(
     if as_json:
         _print_json(record)
         return
-    n, mean_square, floor = len(result.targets), record["target_mean_square"], record["floor"]
-    typer.echo(f"{n} points, ‖y‖²/n = {mean_square:.5f}, floor {floor:.7f}, tolerance {result.config.tolerance:.6g}")
+    spectrum = result.path.spectrum
+    typer.echo(
+        f"{spectrum.n_samples} points, ‖y‖²/n = {spectrum.target_mean_square:.5f}, floor {spectrum.floor:.7f}, "
+        f"tolerance {result.path.tolerance:.6g}"
+    )
     _print_rounds(result.rows())
     zero_error = record["zero_fit_grid_error"]
     typer.echo(
@@ -141,17 +148,18 @@ def distill_table(
     if as_json:
         _print_json(record)
         return
+    mean_square = result.path.spectrum.target_mean_square
     typer.echo(
         f"{result.n_train} training and {result.n_test} test rows, {len(result.feature_names)} standardised features, "
-        f"{kernel} kernel, tolerance {tolerance:g} × {record['target_mean_square']:.6g} (the mean square of {target})"
+        f"{kernel} kernel, tolerance {tolerance:g} × {mean_square:.6g} (mean square of {target})"
     )
     _print_rounds(result.rows())
     ending = f"collapse at round {result.path.collapse_round}: the training mean alone from there on"
     if result.mean_test_error is not None:
         ending += f" (test error {result.mean_test_error:.6g})"
     typer.echo(ending)
-    if record["best_test_round"] is not None:
-        typer.echo(f"lowest test error in round {record['best_test_round']}")
+    if result.best_test_round is not None:
+        typer.echo(f"lowest test error in round {result.best_test_round}")
     _print_files(files)
 
 

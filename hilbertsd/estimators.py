@@ -80,19 +80,20 @@ class _SelfDistilledKernelModel(BaseEstimator):
                 stacklevel=3,
             )
         self.path_ = path
+        self.n_rounds_ = int(self.n_rounds)
         self.intercept_ = mean
         self.X_fit_ = X
 
     def _stages(self, X: Any) -> Iterator[NDArray[np.float64]]:
         check_is_fitted(self)
         cross_kernel = self._kernel_values(self._validated(X, reset=False), self.X_fit_)
-        for round_ in range(self.n_rounds):
-            yield self.path_.predict(cross_kernel, round_) + self.intercept_
+        for index in range(self.n_rounds_):
+            yield self.path_.predict(cross_kernel, index) + self.intercept_
 
     def _last_stage(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
         cross_kernel = self._kernel_values(self._validated(X, reset=False), self.X_fit_)
-        return self.path_.predict(cross_kernel, self.n_rounds - 1) + self.intercept_
+        return self.path_.predict(cross_kernel, self.n_rounds_ - 1) + self.intercept_
 
 
 class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
@@ -115,6 +116,7 @@ class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
     ----------
     path_ : DistillationPath of the centred targets.
     intercept_ : float or (n_outputs,).
+    n_rounds_ : n_rounds as it was when fitted.
     X_fit_ : training inputs ("precomputed": the training kernel matrix).
     n_features_in_, feature_names_in_ : as everywhere in scikit-learn.
 
@@ -160,7 +162,7 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
     Attributes
     ----------
     classes_ : (n_classes,) labels in the order of the scores.
-    path_, intercept_, X_fit_, n_features_in_, feature_names_in_
+    path_, intercept_, n_rounds_, X_fit_, n_features_in_, feature_names_in_
         As in :class:`SelfDistilledKernelRegressor`, with one output per class.
 
     Source: MFB, arXiv:2002.05715, §3.6.

@@ -1,6 +1,7 @@
 """The command line, as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -71,7 +72,7 @@ def test_run_spline_toy_prints_and_writes_the_paper(hilbertsd, tmp_path):
     assert names == ["figure2.png", "figure2.svg", "figure3.png", "figure3.svg", "result.json"]
     record = json.loads((tmp_path / "spline-toy/result.json").read_text(encoding="utf-8"))
     check_published_numbers(
-        record["target_mean_square"],
+        record["target_mean_squares"][0],
         record["floor"],
         record["collapse_round"],
         record["multipliers"],
@@ -97,8 +98,8 @@ def test_distill_gives_test_errors_by_round(hilbertsd, table, tmp_path):
     assert "test error" in out
     record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
     path = DistillationPath.load(tmp_path / "o/path.npz")
-    assert len(record["rounds"]) == path.collapse_round == record["collapse_round"]
-    assert record["rounds"][0]["test_error"] < 0.5 * record["mean_test_error"]
+    assert len(record["test_errors"]) == path.collapse_round == record["collapse_round"]
+    assert record["test_errors"][0] < 0.5 * record["mean_test_error"]
     assert record["features"] == ["a", "b", "c"]
     expected = (
         "hilbertsd distill table.csv --target price --kernel rbf --gamma 0.3 --tolerance 0.1 --test 0.25 --seed 0"
@@ -123,7 +124,8 @@ def test_distill_checks_against_the_library(hilbertsd, table):
     path = distill(rbf_kernel(X[train]), centred, tolerance=0.1 * np.mean(centred**2))
     cross_kernel = rbf_kernel(X[test], X[train])
     errors = [np.mean((path.predict(cross_kernel, t) + y[train].mean() - y[test]) ** 2) for t in range(path.n_rounds)]
-    np.testing.assert_allclose([row["test_error"] for row in record["rounds"]], errors, rtol=1e-9)
+    np.testing.assert_allclose(record["test_errors"], errors, rtol=1e-9)
+    np.testing.assert_allclose(record["multipliers"], path.multipliers, rtol=1e-9)
 
 
 def test_distill_without_test_rows_and_without_files(hilbertsd, table, tmp_path):
@@ -160,6 +162,17 @@ def test_collapse_at_round_0_is_a_result_with_a_warning():
     assert json.loads(finished.stdout)["collapse_round"] == 0
     assert finished.stderr.startswith("warning: the zero function already meets tolerance 0.6")
     assert finished.stderr.count("\n") == 1
+
+
+def test_a_terminal_without_greek_gets_question_marks():
+    finished = subprocess.run(
+        [sys.executable, "-c", "from hilbertsd.cli import main; main()", "run", "spline-toy", "--tolerance", "0.01"],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert finished.stderr.startswith(b"error: tolerance 0.01 is at or below the floor")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,6 @@ class Result:
         return {
             "inputs": data.INPUTS.tolist(),
             "targets": self.targets.tolist(),
-            "target_mean_square": self.path.spectrum.target_mean_square,
             **self.path.to_dict(),
             "grid_errors": self.grid_errors.tolist(),
             "zero_fit_grid_error": float(np.mean(data.true_function(self.grid) ** 2)),

@@ -60,23 +60,25 @@ class Result:
                 row["test_error"] = float(error)
         return rows
 
+    @property
+    def best_test_round(self) -> int | None:
+        """Round with the lowest test error, None without test rows or rounds."""
+        return None if self.test_errors is None or not self.test_errors.size else int(np.argmin(self.test_errors))
+
     def to_dict(self) -> dict[str, Any]:
-        """Numbers ready for JSON; eigenvalues and weights are in the saved path."""
+        """Numbers ready for JSON; eigenvalues and weights, one per training row, are in the saved path."""
+        path = self.path.to_dict()
+        del path["eigenvalues"], path["basis_weights"]
         return {
             "target": self.target_name,
             "features": list(self.feature_names),
             "n_train": self.n_train,
             "n_test": self.n_test,
-            "target_mean_square": self.path.spectrum.target_mean_square,
-            "floor": self.path.spectrum.floor,
-            "collapse_round": self.path.collapse_round,
+            **path,
+            "test_errors": None if self.test_errors is None else self.test_errors.tolist(),
             "mean_test_error": self.mean_test_error,
-            "best_test_round": None if not self._has_tests() else int(np.argmin(self.test_errors)),  # type: ignore[arg-type]
-            "rounds": self.rows(),
+            "best_test_round": self.best_test_round,
         }
-
-    def _has_tests(self) -> bool:
-        return self.test_errors is not None and len(self.test_errors) > 0
 
 
 def run(table: Table, config: Config) -> Result:
