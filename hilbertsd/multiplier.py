@@ -94,8 +94,8 @@ def newton_root(
 
     In λ = 1/c the function (Σ e (1+λd)^−2)^−½ is, up to a factor, a power mean with exponent −2 of the affine
     1+λd, hence increasing and concave. Newton's tangent lies above it, so every step from any start lands at
-    or left of the root and the iterates then rise to it: no bracket is needed. The step from λ = 0 lands
-    right of MFB's bracket end (r−1)/d_max.
+    or left of the root and the iterates then rise to it: no bracket is needed. The step from λ = 0 is
+    (r−1)/d̄ with d̄ the energy-weighted mean eigenvalue: no worse than the end (r−1)/d_max of MFB's bracket.
 
     Parameters
     ----------

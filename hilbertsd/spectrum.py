@@ -166,6 +166,13 @@ def _checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64],
         raise InvalidTargets(f"targets hold {array[position]} at index {position}; every target must be finite")
     if not np.any(array):
         raise InvalidTargets(f"all {array.size} targets are 0 (after any centring); there is nothing to fit")
+    with np.errstate(over="ignore", under="ignore"):
+        sum_of_squares = float(np.sum(array**2))
+    if not np.finfo(float).tiny < sum_of_squares < np.inf:
+        raise InvalidTargets(
+            f"the targets' sum of squares is {sum_of_squares:.3g} in double precision, because they are as large as "
+            f"{np.abs(array).max():.3g}; rescale them"
+        )
     return array.reshape(n_samples, -1), array.ndim == 1
 
 

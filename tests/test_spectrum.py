@@ -112,6 +112,8 @@ def test_asymmetry_is_found_beyond_the_first_block():
         (np.array([1.0, np.nan, 0, 0]), r"hold nan at index \(1,\)"),
         (np.array(["a", "b", "c", "d"]), "dtype <U1"),
         (np.ones(4) * 1j, "complex"),
+        (np.full(4, 1e200), r"sum of squares is inf .* as large as 1e\+200"),
+        (np.full(4, 1e-200), "sum of squares is 0 .* as large as 1e-200"),
     ],
 )
 def test_bad_targets_are_refused(targets, message):

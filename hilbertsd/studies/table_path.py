@@ -127,7 +127,7 @@ def config_dict(result: Result) -> dict[str, Any]:
 
 def _split(n_samples: int, config: Config) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if not 0 <= config.test_fraction < 1:
-        raise InvalidInput(f"test fraction is {config.test_fraction:g}; give a number from 0 up to, but not, 1")
+        raise InvalidInput(f"test fraction is {config.test_fraction:g}; give a number of at least 0 and below 1")
     n_test = round(config.test_fraction * n_samples)
     if n_samples - n_test < 2:
         raise InvalidInput(
