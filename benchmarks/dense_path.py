@@ -11,6 +11,7 @@ takes, and stops at brentq's default relative tolerance of 4 machine epsilons or
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +100,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         figures |= {
             "loop_seconds": loop_seconds,
             "loop_ridge_fits": fits,
-            "loop_over_path": loop_seconds / min(path_seconds),
+            "loop_over_path": loop_seconds / float(np.median(path_seconds)),
             "loop_rounds": len(multipliers),
             "largest_multiplier_difference": float(np.max(np.abs(np.array(multipliers) / path.multipliers - 1))),
         }
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="file to store the JSON object in")
     arguments = parser.parse_args()
     config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out")}
-    command = "uv run python benchmarks/dense_path.py --n " + str(arguments.n) + " --json"
+    command = "uv run python benchmarks/dense_path.py " + " ".join(sys.argv[1:])
     record = {**provenance(command, config), **measure(arguments)}
     if arguments.out:
         write_json(arguments.out, record)

@@ -24,7 +24,10 @@ def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any
     error
         Complex or not numeric; or a JAX array while JAX has 64-bit numbers off.
     """
-    array: Any = values if array_api.is_array_api_obj(values) else np.asarray(values)
+    try:
+        array: Any = values if array_api.is_array_api_obj(values) else np.asarray(values)
+    except ValueError as ragged:
+        raise error(f"{name} is no array of numbers ({ragged}); give rows of equal length") from ragged
     xp = array_api.array_namespace(array)
     # Object and text arrays belong to NumPy alone, whose isdtype does not know them.
     if getattr(array.dtype, "kind", "f") in "OSUMmT" or not xp.isdtype(array.dtype, ("numeric", "bool")):
@@ -47,12 +50,21 @@ def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any
 def check_positive(value: Any, name: str, meaning: str, error: type[InvalidInput]) -> float:
     """Value as a float, or an error of the given class unless it is a positive finite number."""
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):
         raise error(f"{name} is {value!r}; give a positive finite number, {meaning}")
     return number
+
+
+def distinguishable(first: float, second: float) -> tuple[str, str]:
+    """Both numbers in as many digits, at least six, as it takes to tell them apart."""
+    for digits in range(6, 18):
+        texts = f"{first:.{digits}g}", f"{second:.{digits}g}"
+        if texts[0] != texts[1]:
+            return texts
+    return f"{first:.6g}", f"{second:.6g}"
 
 
 def to_library(array: Any, like: Any) -> Any:

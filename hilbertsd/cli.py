@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,11 +46,11 @@ def main() -> None:
     warnings.showwarning = lambda message, *_args, **_kwargs: print(f"warning: {message}", file=sys.stderr)  # noqa: T201
     try:
         code = app(prog_name="hilbertsd", standalone_mode=False)
-    except (HilbertsdError, typer.TyperException) as error:
-        code = _complain(error)
     except BrokenPipeError:
         sys.stderr.close()  # the reader left; so does the complaint about it
         code = 1
+    except (HilbertsdError, typer.TyperException, OSError, MemoryError) as error:
+        code = _complain(error)
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     sys.exit(code)
@@ -140,7 +141,10 @@ def distill_table(
     with console.status(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
         result = study.run(data, config)
     flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, test=test, seed=seed, drop=drop)
-    record = {**provenance(f"hilbertsd distill {table.name}{flags}", study.config_dict(result)), **result.to_dict()}
+    record = {
+        **provenance(f"hilbertsd distill {shlex.quote(table.name)}{flags}", study.config_dict(result)),
+        **result.to_dict(),
+    }
     files = []
     if folder is not None:
         saved = result.path.save(folder / "path.npz")
@@ -179,7 +183,7 @@ def _flags(**options: Any) -> str:
     for name, value in options.items():
         for each in value if isinstance(value, list) else [value]:
             if each is not None:
-                words.append(f" --{name} {each}")
+                words.append(f" --{name} {shlex.quote(str(each))}")
     return "".join(words)
 
 
@@ -194,6 +198,7 @@ def _print_rounds(rows: Sequence[Mapping[str, float]]) -> None:
     table = Table(*(HEADINGS.get(name, name) for name in rows[0]), box=None, header_style="bold")
     for column in table.columns:
         column.justify = "right"
+        column.overflow = "fold"  # a narrow terminal may break a number, but not hide its exponent
     for index, row in enumerate(rows):
         if ROWS_SHOWN <= index < len(rows) - ROWS_SHOWN:
             if index == ROWS_SHOWN:

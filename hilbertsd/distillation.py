@@ -18,11 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import check_positive
+from hilbertsd.checks import check_positive, distinguishable
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidTolerance, RoundingWarning
 from hilbertsd.multiplier import check_above_floor, newton_root
 from hilbertsd.path import DistillationPath
 from hilbertsd.spectrum import Spectrum
+
+LARGEST_RATIO = 1e300
+"""Above it c/d leaves double precision, and the weight d/(c+d) is nothing either way."""
 
 
 def distill(
@@ -40,7 +43,8 @@ def distill(
     Parameters
     ----------
     kernel_matrix : (n, n) raw kernel values, symmetric positive semidefinite, of any array library of the
-        Python array API standard (NumPy, JAX, ...).
+        Python array API standard (NumPy, JAX, ...). n = 1 is a problem like any other here; the estimators,
+        which centre, refuse it.
     targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.
     tolerance : ε, the mean squared training error of every round against its own targets, in squared units
         of the targets. Rounds go on until the zero function meets ε (collapse). Their number grows like
@@ -72,7 +76,7 @@ def distill(
 
     Source: MFB (1), (17), (27-31).
     """
-    _check_rule(tolerance, multiplier, max_rounds)  # before the expensive part
+    tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)  # before the expensive part
     path = _run(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
     _warn(path)
     return path
@@ -85,8 +89,11 @@ def distill_spectrum(
     multiplier: float | None = None,
     max_rounds: int | None = None,
 ) -> DistillationPath:
-    """Do as :func:`distill`, from a spectrum already computed: the way to try many tolerances."""
-    _check_rule(tolerance, multiplier, max_rounds)
+    """Do as :func:`distill`, from a spectrum already computed: the way to try many tolerances.
+
+    Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
+    """
+    tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)
     path = _run(spectrum, tolerance, multiplier, max_rounds)
     _warn(path)
     return path
@@ -108,14 +115,18 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     ------
     InfeasibleTolerance
         No tolerance above the floor gives that many rounds.
+    InvalidTolerance
+        `n_rounds` is no whole number of at least 1.
 
     Notes
     -----
     A smaller ε means a smaller c and larger z in every round and a lower bar for collapse, so the number of
     rounds never decreases as ε falls: bisection on log ε is exact.
     """
+    if n_rounds is None:
+        raise InvalidTolerance("n_rounds is None; give a whole number of at least 1")
+    _check_whole(n_rounds, "n_rounds")
     high = spectrum.target_mean_square
-    _check_rule(high, None, n_rounds)
 
     def reaches(tolerance: float) -> bool:
         return _run(spectrum, tolerance, None, n_rounds).n_rounds == n_rounds
@@ -132,20 +143,29 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     return low
 
 
-def _check_rule(tolerance: float | None, multiplier: float | None, max_rounds: int | None) -> None:
+def _checked_rule(
+    tolerance: float | None, multiplier: float | None, max_rounds: int | None
+) -> tuple[float | None, float | None]:
+    """Tolerance and multiplier as floats, one of them None, or InvalidTolerance."""
     if (tolerance is None) == (multiplier is None):
         raise InvalidTolerance(f"tolerance is {tolerance!r} and multiplier {multiplier!r}; give exactly one of the two")
-    if max_rounds is not None and not (isinstance(max_rounds, numbers.Integral) and max_rounds >= 1):
-        raise InvalidTolerance(f"max_rounds is {max_rounds!r}; give a whole number of at least 1, or None")
+    if max_rounds is not None:
+        _check_whole(max_rounds, "max_rounds")
     if tolerance is not None:
-        check_positive(tolerance, "tolerance", "the mean squared training error to allow", InvalidTolerance)
-    else:
-        check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
-        if max_rounds is None:
-            raise InvalidTolerance(
-                f"multiplier {multiplier!r} without max_rounds never ends, because a fixed multiplier never "
-                "collapses; give max_rounds"
-            )
+        meaning = "the mean squared training error to allow"
+        return check_positive(tolerance, "tolerance", meaning, InvalidTolerance), None
+    checked = check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
+    if max_rounds is None:
+        raise InvalidTolerance(
+            f"multiplier {multiplier!r} without max_rounds never ends, because a fixed multiplier never collapses; "
+            "give max_rounds"
+        )
+    return None, checked
+
+
+def _check_whole(number: int, name: str) -> None:
+    if not (isinstance(number, numbers.Integral) and not isinstance(number, bool) and number >= 1):
+        raise InvalidTolerance(f"{name} is {number!r}; give a whole number of at least 1")
 
 
 def _run(
@@ -168,7 +188,7 @@ def _run(
 
     while not collapsed() and (max_rounds is None or len(multipliers) < max_rounds):
         if multiplier is not None:
-            c = float(multiplier)
+            c = multiplier
         else:
             assert tolerance is not None
             # Round 0 cannot fit the null component, and it is gone from then on.
@@ -176,14 +196,15 @@ def _run(
             start = multipliers[-1] if multipliers else math.inf
             c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
         multipliers.append(c)
-        log_weights = log_weights.plus(-np.log1p(c / d))
+        with np.errstate(over="ignore"):
+            log_weights = log_weights.plus(-np.log1p(np.minimum(c / d, LARGEST_RATIO)))
         log_b = log_weights.total
         current = energies * np.exp(2 * log_b)
         errors.append(float(energies @ np.expm1(log_b) ** 2) + floor)
         mean_squares.append(float(current.sum()))
     return DistillationPath(
         spectrum=spectrum,
-        tolerance=None if tolerance is None else float(tolerance),
+        tolerance=tolerance,
         multipliers=np.array(multipliers, dtype=float),
         target_mean_squares=np.array(mean_squares),
         training_errors=np.array(errors, dtype=float),
@@ -195,10 +216,11 @@ def _warn(path: DistillationPath) -> None:
     """Say what a user should know about a path, from the public function that was called."""
     spectrum = path.spectrum
     if path.n_rounds == 0:
-        mean_square = spectrum.target_mean_square
+        assert path.tolerance is not None
+        given, most = distinguishable(path.tolerance, spectrum.target_mean_square)
         warnings.warn(
-            f"the zero function already meets tolerance {path.tolerance:.6g}, because the targets' mean square is "
-            f"{mean_square:.6g}: the path has no round and predicts 0; use a tolerance below {mean_square:.6g}",
+            f"the zero function already meets tolerance {given}, because the targets' mean square is {most}: the path "
+            f"has no round and predicts 0; use a tolerance below {most}",
             CollapseWarning,
             stacklevel=3,
         )

@@ -13,7 +13,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.checks import check_positive
+from hilbertsd.checks import check_positive, distinguishable
 from hilbertsd.distillation import distill_spectrum, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
 from hilbertsd.path import DistillationPath
@@ -46,14 +46,19 @@ class _SelfDistilledKernelModel(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.kernel == "precomputed"
+        tags.input_tags.pairwise = self._is_precomputed()
         return tags
+
+    def _is_precomputed(self) -> bool:
+        return isinstance(self.kernel, str) and self.kernel == "precomputed"
 
     def _validated(self, X: Any, y: Any = None, **options: Any) -> Any:
         """Return validate_data's result, its complaints as hilbertsd's error."""
         given = {} if y is None else {"y": y}
+        # A kernel matrix keeps its precision, which says how exact its entries are.
+        dtype = [np.float64, np.float32] if self._is_precomputed() else np.float64
         try:
-            return validate_data(self, X, **given, dtype=np.float64, **options)
+            return validate_data(self, X, **given, dtype=dtype, **options)
         except ValueError as error:
             raise InvalidInput(str(error)) from error
 
@@ -216,8 +221,11 @@ def kernel_values(kernel: str | Callable[..., Any], X: Any, Y: Any, parameters: 
         return kernel(X, Y, **parameters)
     if parameters.get("gamma") is not None:
         check_positive(parameters["gamma"], "gamma", "or None for 1/n_features", InvalidInput)
-    if kernel != "precomputed" and kernel not in PAIRWISE_KERNEL_FUNCTIONS:
-        raise InvalidInput(f"kernel is {kernel!r}; known names are {', '.join(sorted(PAIRWISE_KERNEL_FUNCTIONS))}")
+    known = ["precomputed", *sorted(PAIRWISE_KERNEL_FUNCTIONS)]
+    if not isinstance(kernel, str) or kernel not in known:
+        raise InvalidInput(f"kernel is {kernel!r}; give a function k(X, Y) or one of {', '.join(known)}")
+    if kernel == "precomputed":
+        return X
     try:
         return pairwise_kernels(X, Y, metric=kernel, filter_params=True, **parameters)
     except ValueError as error:
@@ -229,11 +237,14 @@ def centred_targets(targets: NDArray[np.float64]) -> tuple[NDArray[np.float64], 
     mean = targets.mean(axis=0)
     centred = targets - mean
     # The mean of n equal numbers is off by rounding, which is nothing to fit.
-    if np.abs(centred).max() <= 8 * np.finfo(float).eps * np.abs(targets).max():
+    constant = np.abs(centred).max(axis=0) <= 8 * np.finfo(float).eps * np.abs(targets).max(axis=0)
+    if np.all(constant):
+        values = ", ".join(f"{value:.6g}" for value in np.ravel(mean)[:3])
         raise InvalidTargets(
-            f"all {len(targets)} targets equal {np.ravel(mean)[0]:.6g}, so that nothing is left to fit after centring"
+            f"all {len(targets)} targets equal {values}, so that nothing is left to fit after centring; give targets "
+            "that vary"
         )
-    return centred, mean
+    return np.where(constant, 0.0, centred), mean
 
 
 def fractional_path(spectrum: Spectrum, tolerance: float, max_rounds: int | None = None) -> DistillationPath:
@@ -248,10 +259,11 @@ def fractional_path(spectrum: Spectrum, tolerance: float, max_rounds: int | None
     mean_square = spectrum.target_mean_square
     floor = spectrum.floor / mean_square
     if fraction <= floor:
+        given, least = distinguishable(fraction, floor)
         raise InfeasibleTolerance(
-            f"tolerance {fraction:.6g} is at or below the floor {floor:.6g}: that fraction of the targets' mean square "
-            f"lies where the kernel matrix is singular and no fit can reach it; use a tolerance above {floor:.6g} or "
-            "a kernel of higher rank"
+            f"tolerance {given} is at or below the floor {least}: that fraction of the targets' mean square lies where "
+            f"the kernel matrix is singular and no fit can reach it; use a tolerance above {least} or a kernel of "
+            "higher rank"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.checks import check_positive
+from hilbertsd.checks import check_positive, distinguishable
 from hilbertsd.errors import (
     InfeasibleTolerance,
     InvalidInput,
@@ -73,9 +73,10 @@ def solve_multiplier(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: flo
     tolerance = check_positive(tolerance, "tolerance", "the mean squared training error to allow", InvalidTolerance)
     total = float(e.sum())
     if tolerance >= total:
+        given, most = distinguishable(tolerance, total)
         raise InfeasibleTolerance(
-            f"tolerance {tolerance:.6g} is not below the targets' mean square {total:.6g}, so the zero function "
-            f"meets it and no multiplier exists; use a tolerance below {total:.6g}"
+            f"tolerance {given} is not below the targets' mean square {most}, so the zero function meets it and no "
+            f"multiplier exists; use a tolerance below {most}"
         )
     positive = d > 0
     floor = float(e[~positive].sum())
@@ -123,14 +124,15 @@ def newton_root(
         return inverse + excess * error_share / (root_share * (math.sqrt(error_share) + root_share) * slope)
 
     try:
-        inverse = newton(0.0)
-        if math.isfinite(start):
-            inverse = max(inverse, newton(scale / start))
-        for _ in range(MAX_NEWTON_STEPS):
-            previous, inverse = inverse, newton(inverse)
-            # The iterates rise: the first step that does not is rounding, and ends the search.
-            if inverse - previous <= 4 * np.finfo(float).eps * inverse:
-                return float(scale / inverse)
+        with np.errstate(over="ignore", invalid="ignore"):
+            inverse = newton(0.0)
+            if math.isfinite(start):
+                inverse = max(inverse, newton(scale / start))
+            for _ in range(MAX_NEWTON_STEPS):
+                previous, inverse = inverse, newton(inverse)
+                # The iterates rise: the first step that does not is rounding, and ends the search.
+                if inverse - previous <= 4 * np.finfo(float).eps * inverse:
+                    return float(scale / inverse)
     except ZeroDivisionError:
         pass  # c/(c+d) underflowed: as far out of reach as no convergence
     raise NotConverged(
@@ -142,9 +144,10 @@ def newton_root(
 def check_above_floor(tolerance: float, floor: float) -> None:
     """Raise InfeasibleTolerance unless the tolerance exceeds the floor."""
     if tolerance <= floor:
+        given, least = distinguishable(tolerance, floor)
         raise InfeasibleTolerance(
-            f"tolerance {tolerance:.6g} is at or below the floor {floor:.6g}: that much of the targets' mean square "
-            f"lies where the kernel matrix is singular and no fit can reach it; use a tolerance above {floor:.6g}"
+            f"tolerance {given} is at or below the floor {least}: that much of the targets' mean square lies where "
+            f"the kernel matrix is singular and no fit can reach it; use a tolerance above {least}"
         )
 
 

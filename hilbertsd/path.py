@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_float64, to_library
 from hilbertsd.errors import InvalidCrossKernel, InvalidFile, InvalidRound
+from hilbertsd.files import written_whole
 from hilbertsd.spectrum import Spectrum
 
 ROWS_SHOWN = 10
@@ -104,6 +105,11 @@ class DistillationPath:
             Wrong width, not numeric, or not finite.
         InvalidRound
             `round` is no whole number, or lies beyond what was computed.
+
+        Notes
+        -----
+        As in every kernel ridge fit, a kernel matrix known to `spectrum.rounding` and a multiplier c give
+        predictions to about rounding/(c + d_min) relative to the targets.
         """
         return self._shaped(self._checked_cross_kernel(cross_kernel) @ self.dual_coefficients(round))
 
@@ -148,11 +154,9 @@ class DistillationPath:
         """Write the path to one .npz file (arrays, and a JSON text under the key ``metadata``); no pickle.
 
         Returns the file's path, which ends in .npz. An existing file is replaced whole or not at all.
-        Raises InvalidFile if the folder does not exist.
+        Raises InvalidFile if it cannot be written.
         """
         target = _npz_path(path)
-        if not target.parent.is_dir():
-            raise InvalidFile(f"{target.parent} is no folder; create it first")
         metadata = {
             "format": FILE_FORMAT,
             "tolerance": self.tolerance,
@@ -161,8 +165,7 @@ class DistillationPath:
             "clipped": self.spectrum.clipped,
             "rounding": self.spectrum.rounding,
         }
-        partial = target.with_name(target.name + ".partial")
-        with partial.open("wb") as file:
+        with written_whole(target) as partial, partial.open("wb") as file:
             np.savez(
                 file,
                 metadata=np.array(json.dumps(metadata)),
@@ -173,7 +176,6 @@ class DistillationPath:
                 rotated_targets=self.spectrum.rotated_targets,
                 basis=np.asarray(self.spectrum.basis),
             )
-        partial.replace(target)
         return target
 
     @classmethod
@@ -186,6 +188,8 @@ class DistillationPath:
             The file is missing, is no .npz, or holds something else.
         """
         source = _npz_path(path)
+        if source.is_file() and not zipfile.is_zipfile(source):
+            raise InvalidFile(f"{source} ({source.stat().st_size} bytes) is no .npz file; save the path again")
         try:
             with source.open("rb") as file, np.load(file, allow_pickle=False) as members:
                 arrays = {name: members[name] for name in members.files}
@@ -203,7 +207,7 @@ class DistillationPath:
                 metadata["clipped"],
                 metadata["rounding"],
             )
-            return cls(
+            loaded = cls(
                 spectrum,
                 metadata["tolerance"],
                 arrays["multipliers"],
@@ -211,14 +215,14 @@ class DistillationPath:
                 arrays["training_errors"],
                 metadata["collapse_round"],
             )
+            loaded._check_lengths()
+            return loaded
         except FileNotFoundError as error:
             raise InvalidFile(f"{source} does not exist; save a path there first") from error
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             if isinstance(error, InvalidFile):
                 raise
-            raise InvalidFile(
-                f"{source} ({source.stat().st_size} bytes) is no saved DistillationPath: {error}; save it again"
-            ) from error
+            raise InvalidFile(f"{source} is no saved DistillationPath: {error}; save it again") from error
 
     def __repr__(self) -> str:
         rule = "fixed multiplier" if self.tolerance is None else f"tolerance {self.tolerance:.6g}"
@@ -236,6 +240,14 @@ class DistillationPath:
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
+    def _check_lengths(self) -> None:
+        n_rounds, m = self.n_rounds, len(self.eigenvalues)
+        lengths = (len(self.target_mean_squares), len(self.training_errors), self.collapse_round or n_rounds)
+        if lengths != (n_rounds + 1, n_rounds, n_rounds):
+            raise ValueError(f"{n_rounds} multipliers beside series of {lengths}")
+        if self.spectrum.rotated_targets.shape[0] != m or self.spectrum.basis.shape[1] != m:
+            raise ValueError(f"{m} eigenvalues beside a basis of shape {self.spectrum.basis.shape}")
+
     @property
     def _ending(self) -> str:
         if self.collapse_round is None:
@@ -246,7 +258,7 @@ class DistillationPath:
         """Index of a nonzero fit, or None for the zero function after collapse."""
         try:
             index = int(round)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             index = None
         if index is None or index != round or index < -max(self.n_rounds, 1):
             raise InvalidRound(f"round is {round!r}; give a whole number from {-max(self.n_rounds, 1)} on")

@@ -40,6 +40,11 @@ def round_colours(n_rounds: int) -> list[tuple[float, float, float, float]]:
     return [tuple(colour) for colour in mpl.colormaps["viridis"](np.linspace(0.0, 0.8, max(n_rounds, 1)))]
 
 
+def shown_rounds(n_rounds: int, most: int) -> list[int]:
+    """At most so many rounds, evenly spread from the first to the last."""
+    return sorted({int(t) for t in np.linspace(0, n_rounds - 1, min(n_rounds, most)).round()}) if n_rounds else []
+
+
 def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write name.png (200 dots per inch) and name.svg; the same figure gives the same bytes."""
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]

@@ -10,6 +10,7 @@ from typing import Any
 
 from hilbertsd import __version__
 from hilbertsd.errors import InvalidFile
+from hilbertsd.files import written_whole
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "jax")
 
@@ -49,10 +50,17 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
     """Write one JSON object; an existing file is replaced whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return path
+
+
+def physical_memory() -> int | None:
+    """Bytes of memory of this machine, None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def _processor_name() -> str:

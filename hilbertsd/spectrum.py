@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 from hilbertsd.checks import as_real_float64, to_library
 from hilbertsd.errors import InvalidKernel, InvalidTargets, NotPositiveSemidefinite
 
+ASYMMETRY_IN_EPSILON = 1000
+LARGEST_ASYMMETRY = 1e-3
+"""Entries across the diagonal may differ by this many epsilons of the largest entry, or this share of it."""
+
 ROWS_PER_BLOCK = 512
 """Rows compared at a time in the symmetry check, so that it needs no second matrix."""
 
@@ -64,11 +68,12 @@ class Spectrum:
         Notes
         -----
         Rounding leaves the zero eigenvalues of a singular kernel matrix slightly off zero, on both sides. With
-        ε_m the machine epsilon of the kernel matrix as given (so that a float32 kernel is allowed float32
-        rounding), every eigenvalue below 4 √n ε_m λ_max is set to zero before anything is divided by it; over
-        singular matrices of n = 2 to 1,000 the zeros came out within 1.5 √n ε_m λ_max. Kernels with less
-        accurate entries show larger negative eigenvalues, which are clipped, too; one beyond √ε_m λ_max is no
-        rounding and refused. The decomposition itself is always in float64.
+        u the epsilon of float64 and ε_m that of the kernel matrix as given, every eigenvalue of kernel_matrix
+        below 4 √n u λ_max is set to zero before anything is divided by it (over singular matrices of n = 2 to
+        1,000 the zeros came out within 1.5 √n u λ_max); for a kernel in lower precision the threshold grows by
+        ε_m ‖K‖_F/√n, twice what independent rounding of the entries amounts to. Kernels with less accurate
+        entries show larger negative eigenvalues, which are clipped, too; one beyond √ε_m λ_max is no rounding
+        and refused. The decomposition itself is always in float64.
         """
         kernel_matrix, precision = _checked_kernel(kernel_matrix)
         xp = array_api.array_namespace(kernel_matrix)
@@ -130,27 +135,29 @@ def _check_symmetric(matrix: Any, xp: Any, precision: float) -> None:
         # Upper triangle only: rows from `start` on, columns from `start` on.
         rows = matrix[start : start + ROWS_PER_BLOCK, start:]
         columns = matrix[start:, start : start + ROWS_PER_BLOCK]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             difference = float(xp.max(xp.abs(rows - columns.T)))
         # inf − inf is NaN, so an entry that is not finite always shows here.
         if not np.isfinite(difference):
-            raise InvalidKernel(_where_not_finite(matrix, xp))
+            _check_finite(matrix, xp)
         asymmetry = max(asymmetry, difference)
         scale = max(scale, float(xp.max(xp.abs(rows))))
-    if asymmetry > max(n, 1000) * precision * scale:
+    if asymmetry > min(ASYMMETRY_IN_EPSILON * precision, LARGEST_ASYMMETRY) * scale:
         raise InvalidKernel(
             f"kernel_matrix is not symmetric: entries across the diagonal differ by up to {asymmetry:.6g}; check the "
             "kernel, or pass (K + K.T)/2 if the difference is meant to be noise"
         )
 
 
-def _where_not_finite(matrix: Any, xp: Any) -> str:
+def _check_finite(matrix: Any, xp: Any) -> None:
     position = int(xp.argmax(xp.astype(~xp.isfinite(xp.reshape(matrix, (-1,))), xp.int8)))
     row, column = divmod(position, matrix.shape[1])
-    return (
-        f"kernel_matrix holds {float(matrix[row, column])} at row {row}, column {column}; every entry must be finite: "
-        "check the features for missing or overflowing values"
-    )
+    value = float(matrix[row, column])
+    if not np.isfinite(value):
+        raise InvalidKernel(
+            f"kernel_matrix holds {value} at row {row}, column {column}; every entry must be finite: check the "
+            "features for missing or overflowing values"
+        )
 
 
 def _checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64], bool]:
@@ -165,7 +172,7 @@ def _checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64],
         position = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise InvalidTargets(f"targets hold {array[position]} at index {position}; every target must be finite")
     if not np.any(array):
-        raise InvalidTargets(f"all {array.size} targets are 0 (after any centring); there is nothing to fit")
+        raise InvalidTargets(f"all {array.size} targets are 0, so there is nothing to fit; give targets that vary")
     with np.errstate(over="ignore", under="ignore"):
         sum_of_squares = float(np.sum(array**2))
     if not np.finfo(float).tiny < sum_of_squares < np.inf:
@@ -187,6 +194,9 @@ def _without_rounding(eigenvalues: NDArray[np.float64], precision: float) -> tup
             "positive semidefinite kernel, pass a kernel computed in float32 as float32, or add at least "
             f"{-smallest * len(eigenvalues):.3g} to the diagonal of kernel_matrix"
         )
-    zero = 4 * math.sqrt(len(eigenvalues)) * precision * scale
+    root_n = math.sqrt(len(eigenvalues))
+    zero = 4 * root_n * np.finfo(np.float64).eps * scale
+    if precision > np.finfo(np.float64).eps:
+        zero += precision * float(np.linalg.norm(eigenvalues)) / root_n
     clipped = max(0.0, -smallest)
     return np.where(eigenvalues <= zero, 0.0, eigenvalues), clipped, max(zero, clipped)

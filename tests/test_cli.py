@@ -39,6 +39,12 @@ def table(tmp_path, rng):
     return path
 
 
+def in_a_process(*words):
+    """Run a command line as its own process, which sees warnings as users do."""
+    call = [sys.executable, "-c", "from hilbertsd.cli import main; main()", *map(str, words)]
+    return subprocess.run(call, capture_output=True, text=True, encoding="utf-8", check=False)
+
+
 def one_line(code, out, err):
     """Bad usage and bad input: exit code 2, one line on stderr, nothing on stdout."""
     assert code == 2
@@ -164,6 +170,44 @@ def test_collapse_at_round_0_is_a_result_with_a_warning():
     assert finished.stderr.count("\n") == 1
 
 
+def test_distill_warns_in_fractions_when_nothing_is_left_to_fit(table):
+    finished = in_a_process("distill", table, "--target", "price", "--tolerance", "1.5", "--json")
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)["multipliers"] == []
+    assert finished.stderr.startswith("warning: the training mean already meets tolerance 1.5")
+    assert "use a tolerance below 1" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_places_that_cannot_be_written_are_one_line(hilbertsd, table, tmp_path):
+    (tmp_path / "o/figure2.png").mkdir(parents=True)
+    assert "figure2.png" in one_line(*hilbertsd("run", "spline-toy", "--out", "o"))
+    (tmp_path / "p/path.npz").mkdir(parents=True)
+    assert "path.npz cannot be written" in one_line(*hilbertsd("distill", table, "--target", "price", "--out", "p"))
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_table_that_cannot_fit_in_memory_is_refused_before_anything_is_built(hilbertsd, tmp_path, monkeypatch):
+    from hilbertsd.studies import table_path
+
+    monkeypatch.setattr(table_path, "physical_memory", lambda: 10**6)
+    rng = np.random.default_rng(0)
+    pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "y"]).to_csv(tmp_path / "t.csv", index=False)
+    assert "300 training rows need about 0 GB" in one_line(*hilbertsd("distill", "t.csv", "--target", "y"))
+
+
+def test_recorded_commands_can_be_pasted(hilbertsd, table, tmp_path):
+    pd.read_csv(table).rename(columns={"price": "my price"}).to_csv(tmp_path / "my table.csv", index=False)
+    record = json.loads(hilbertsd("distill", "my table.csv", "--target", "my price", "--json")[1])
+    assert record["command"].startswith("hilbertsd distill 'my table.csv' --target 'my price' --kernel rbf")
+
+
+def test_a_narrow_terminal_hides_no_digits(hilbertsd, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "50")
+    out = hilbertsd("run", "spline-toy")[1]
+    assert "…" not in out
+
+
 def test_a_terminal_without_greek_gets_question_marks():
     finished = subprocess.run(
         [sys.executable, "-c", "from hilbertsd.cli import main; main()", "run", "spline-toy", "--tolerance", "0.01"],
@@ -191,7 +235,7 @@ def test_a_terminal_without_greek_gets_question_marks():
         (["distill", "none.csv", "--target", "y"], "none.csv does not exist"),
         (["distill", "table.csv"], "Missing option '--target'"),
         (["distill", "table.csv", "--target", "cost"], "no column 'cost'; its columns are a, b, c, price"),
-        (["distill", "table.csv", "--target", "price", "--kernel", "x"], "kernel is 'x'; known names are"),
+        (["distill", "table.csv", "--target", "price", "--kernel", "x"], "kernel is 'x'; give a function"),
         (["distill", "table.csv", "--target", "price", "--test", "1"], "test fraction is 1"),
         (["distill", "table.csv", "--target", "price", "--test", "0.99"], "leaves 1 to train on"),
         (["distill", "table.csv", "--target", "price", "--tolerance", "0"], "tolerance is 0.0"),

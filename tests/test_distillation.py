@@ -1,5 +1,7 @@
 """Rounds: against the definition, against scikit-learn, and at the ends."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
@@ -99,6 +101,27 @@ def test_multipliers_within_the_rounding_of_the_eigenvalues_are_announced():
     with pytest.warns(RoundingWarning, match=r"smaller than the rounding 3\.33e-12 .* use a larger tolerance"):
         distill(kernel, np.array([0.0, 1.0, 1.0]), tolerance=0.01, max_rounds=1)
     distill(kernel, np.array([0.0, 0.0, 1.0]), tolerance=0.01, max_rounds=1)  # decided by the large one
+    # A small multiplier of a well-conditioned kernel is exact.
+    assert distill(np.eye(3), np.ones(3), tolerance=1e-36, max_rounds=1).multipliers[0] == pytest.approx(1e-18 / 3)
+
+
+def test_decimal_and_numpy_numbers_are_numbers(data):
+    kernel, targets, _ = data
+    expected = distill(kernel, targets, tolerance=0.1).multipliers
+    for tolerance in (Decimal("0.1"), np.float64(0.1)):
+        np.testing.assert_array_equal(distill(kernel, targets, tolerance=tolerance).multipliers, expected)
+
+
+def test_a_huge_multiplier_leaves_nothing():
+    path = distill(np.eye(3), np.ones(3), multiplier=1e308, max_rounds=5)
+    np.testing.assert_array_equal(path.target_mean_squares, [1, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(path.training_errors, np.ones(5))
+
+
+def test_messages_tell_close_numbers_apart():
+    kernel, targets = np.diag([0.0, 1.0]), np.array([1.0, 2.0])
+    with pytest.raises(InfeasibleTolerance, match=r"tolerance 0\.4999999995 .* floor 0\.5:"):
+        distill(kernel, targets, tolerance=0.5 * (1 - 1e-9))
 
 
 @pytest.mark.parametrize(
@@ -109,7 +132,9 @@ def test_multipliers_within_the_rounding_of_the_eigenvalues_are_announced():
         ({"tolerance": 0.0}, r"tolerance is 0\.0"),
         ({"tolerance": -1}, "tolerance is -1"),
         ({"tolerance": np.nan}, "tolerance is nan"),
-        ({"tolerance": "big"}, "tolerance is 'big'"),
+        ({"tolerance": "0.1"}, "tolerance is '0.1'"),
+        ({"multiplier": "0.1", "max_rounds": 1}, "multiplier is '0.1'"),
+        ({"tolerance": 0.1, "max_rounds": True}, "max_rounds is True"),
         ({"multiplier": 0.1}, "without max_rounds"),
         ({"multiplier": 0.0, "max_rounds": 2}, r"multiplier is 0\.0"),
         ({"multiplier": np.inf, "max_rounds": 2}, "multiplier is inf"),
@@ -140,3 +165,12 @@ def test_largest_tolerance_of_a_singular_kernel_may_not_exist():
     assert largest_tolerance(spectrum, 1) > spectrum.floor
     with pytest.raises(InfeasibleTolerance, match="gives 9 rounds"):
         largest_tolerance(spectrum, 9)
+    for n_rounds in (None, 0, 1.5, True):
+        with pytest.raises(InvalidTolerance, match=f"n_rounds is {n_rounds}"):
+            largest_tolerance(spectrum, n_rounds)
+
+
+def test_largest_tolerance_reaches_far_down():
+    """At equal eigenvalues T = ⌈r₀ − 1⌉ rounds, so that T rounds need r₀ > T."""
+    spectrum = Spectrum(np.ones(2), np.ones((2, 1)), np.eye(2), True, 0.0, 0.0)
+    assert largest_tolerance(spectrum, 500) == pytest.approx(500.0**-2, rel=2e-6)

@@ -82,6 +82,27 @@ def test_precomputed_and_callable_kernels_agree_with_the_named_one(problem):
     assert green.score(X, y) > 0.6
 
 
+def test_precomputed_float32_kernels_keep_their_precision():
+    """Rounding leaves negative eigenvalues that float32 explains and float64 would not."""
+    X = np.random.default_rng(0).normal(size=(300, 2)).astype(np.float32)
+    kernel = rbf_kernel(X, gamma=0.01)
+    assert kernel.dtype == np.float32
+    noisy = kernel + np.float32(2e-5) * np.diag(np.tile([1, -1], 150)).astype(np.float32)
+    assert np.linalg.eigvalsh(noisy.astype(float)).min() < -1.5e-8 * 300
+    model = SelfDistilledKernelRegressor(kernel="precomputed", tolerance=0.3, n_rounds=1)
+    assert model.fit(noisy, X[:, 0]).path_.spectrum.clipped > 0
+    with pytest.raises(NotPositiveSemidefinite, match="as float32"):
+        model.fit(noisy.astype(float), X[:, 0])
+
+
+def test_a_constant_output_among_others_is_fitted_by_its_mean(problem):
+    X, y = problem
+    model = SelfDistilledKernelRegressor().fit(X, np.c_[y, np.full(90, 1e6 / 3)])
+    np.testing.assert_allclose(model.predict(X)[:, 1], 1e6 / 3, rtol=1e-14)
+    with pytest.raises(InvalidTargets, match="all 90 targets equal 5, 333333"):
+        model.fit(X, np.c_[np.full(90, 5.0), np.full(90, 1e6 / 3)])
+
+
 def test_without_intercept_nothing_is_centred(problem):
     X, y = problem
     model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.1, n_rounds=1, fit_intercept=False).fit(X, y)
@@ -147,7 +168,9 @@ def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_no
         ({"tolerance": np.nan}, InvalidTolerance, "tolerance is nan"),
         ({"n_rounds": 0}, InvalidTolerance, "n_rounds is 0"),
         ({"n_rounds": 1.5}, InvalidTolerance, r"n_rounds is 1\.5"),
-        ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; known names are .*rbf"),
+        ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; give a function .*precomputed.*rbf"),
+        ({"kernel": ["rbf"]}, InvalidInput, r"kernel is \['rbf'\]"),
+        ({"tolerance": "0.1"}, InvalidTolerance, "tolerance is '0.1'"),
         ({"kernel": "linear", "tolerance": 0.01}, InfeasibleTolerance, r"tolerance 0\.01 .*floor 0\.\d+.*higher rank"),
         ({"kernel": "sigmoid", "gamma": 2.0}, NotPositiveSemidefinite, "indefinite"),
         ({"kernel": "chi2"}, InvalidInput, "negative"),

@@ -3,7 +3,8 @@
 What is promised, with u the machine epsilon 2.2e-16:
 
 - for a given spectrum: c_t within 1e-10 + 8 u κ_t relative, κ_t the sum of |∂ log c_t/∂ log p| over the
-  energies, the eigenvalues and the tolerance: what one rounding of each input changes;
+  energies, the eigenvalues and the tolerance: what one rounding of each input changes. From the first round
+  with 8 u κ_t > 1e-3 on (targets that meet ε up to their last digits), digits are not compared;
 - from a kernel matrix: c_t within 1e-10 + a_t + max(a_0, …, a_t)² relative, with a_t = 4 √n u s_t and s_t the
   largest first-order change of log c_t under kernel perturbations of spectral norm d_max and target
   perturbations of norm ‖Y‖: what the accuracy of eigenvalues, √n u d_max, allows. From the first round with
@@ -17,7 +18,7 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle import (
     EPSILON,
@@ -56,23 +57,26 @@ def rounding_allowance(problem, multipliers):
     return first_order + largest**2, largest
 
 
-def check_given_spectrum(problem):
-    exact = oracle_path(problem)
+def check_given_spectrum(problem, max_rounds=MAX_ROUNDS):
+    exact = oracle_path(problem, max_rounds)
     spectrum = Spectrum(
         problem.eigenvalues, problem.rotated_targets, np.eye(problem.n), single_output=False, clipped=0.0, rounding=0.0
     )
-    path = distill_spectrum(spectrum, tolerance=problem.tolerance, max_rounds=MAX_ROUNDS)
+    path = distill_spectrum(spectrum, tolerance=problem.tolerance, max_rounds=max_rounds)
 
     if path.collapse_round != exact.collapse_round or path.n_rounds != len(exact.multipliers):
         disputed = exact.mean_squares[min(path.n_rounds, len(exact.multipliers))]
         assert abs(float(disputed / problem.tolerance - 1)) <= 1e-12
     conditions = condition_numbers(problem, np.array([float(c) for c in exact.multipliers]))[: path.n_rounds]
-    errors = relative_errors(path.multipliers, exact.multipliers)
-    assert np.all(errors <= 1e-10 + 8 * EPSILON * conditions)
+    largest = np.maximum.accumulate(conditions)
+    count = int(np.sum(8 * EPSILON * largest <= 1e-3))  # a prefix
+    errors = relative_errors(path.multipliers[:count], exact.multipliers)
+    assert np.all(errors <= 1e-10 + 8 * EPSILON * conditions[:count])
     # The two other series follow: ‖y_t‖²/n from sums of positive terms, training errors through expm1.
-    allowed = 1e-10 + 32 * EPSILON * np.maximum.accumulate(conditions)
-    assert np.all(relative_errors(path.target_mean_squares[1:], exact.mean_squares[1:]) <= allowed)
-    assert np.all(relative_errors(path.training_errors, exact.training_errors) <= allowed)
+    allowed = 1e-10 + 32 * EPSILON * largest[:count]
+    assert np.all(relative_errors(path.target_mean_squares[1 : count + 1], exact.mean_squares[1:]) <= allowed)
+    assert np.all(relative_errors(path.training_errors[:count], exact.training_errors) <= allowed)
+    return exact.collapse_round
 
 
 def check_from_kernel(problem, seed):
@@ -98,6 +102,7 @@ def check_from_kernel(problem, seed):
 
 
 @given(PROBLEMS)
+@example(Problem.random(28, 1, 0, 0, 0, 0, 3, 28))  # equal eigenvalues, r₀ = 2: round 1 on the edge of collapse
 @settings(max_examples=60)
 def test_given_spectrum(problem):
     check_given_spectrum(problem)
@@ -111,6 +116,7 @@ def test_from_kernel(problem, seed):
 
 @pytest.mark.slow
 @given(PROBLEMS)
+@example(Problem.random(28, 1, 0, 0, 0, 0, 3, 28))
 @settings(max_examples=1500)
 def test_given_spectrum_in_full(problem):
     check_given_spectrum(problem)
@@ -121,6 +127,30 @@ def test_given_spectrum_in_full(problem):
 @settings(max_examples=1500)
 def test_from_kernel_in_full(problem, seed):
     check_from_kernel(problem, seed)
+
+
+def collapsing_problems(count):
+    """Small problems that reach collapse after a few to a few hundred rounds."""
+    rng = np.random.default_rng(5)
+    for _ in range(count):
+        n, log_kappa, log_r_minus_1 = int(rng.integers(1, 7)), rng.uniform(0, 6), rng.uniform(-0.5, 2.0)
+        yield Problem.random(n, 1, log_kappa, log_r_minus_1, int(rng.integers(0, 2)), 0, 0.0, int(rng.integers(2**32)))
+
+
+def check_collapse_rounds(count):
+    rounds = [check_given_spectrum(problem, max_rounds=600) for problem in collapsing_problems(count)]
+    assert None not in rounds
+    assert np.mean(np.array(rounds) >= 3) > 0.5
+    assert max(rounds) > 50
+
+
+def test_collapse_rounds():
+    check_collapse_rounds(40)
+
+
+@pytest.mark.slow
+def test_collapse_rounds_in_full():
+    check_collapse_rounds(1000)
 
 
 def sample_problems(count):
@@ -160,7 +190,7 @@ def test_a_multiplier_off_by_1e_9_is_caught(monkeypatch):
         check_from_kernel(problem, 1)
 
 
-@pytest.mark.parametrize("r_0", [1.5, 30.25, 3000.5])
+@pytest.mark.parametrize("r_0", [1.5, 30.25, 3000.5, 30000.5])
 def test_equal_eigenvalues_have_a_closed_form(r_0):
     """With G = dI every round takes r to r − 1, and c = d/(r − 1), over any number of rounds."""
     d, tolerance = 0.7, 0.02
@@ -169,6 +199,7 @@ def test_equal_eigenvalues_have_a_closed_form(r_0):
     path = distill_spectrum(spectrum, tolerance=tolerance)
     r = r_0 - np.arange(np.ceil(r_0 - 1))
     assert path.collapse_round == len(r)
-    # The start is known to u relative, hence r_t to u r_0, and nothing is lost on the way.
+    # The start is known to u relative, hence r_t to u r_0, and nothing is lost on the way: a plain sum of
+    # log A_t is off by up to ten times this bound.
     errors = np.abs(path.multipliers * (r - 1) / d - 1)
-    assert np.all(errors <= 8 * EPSILON * (1 + r_0 / (r - 1)))
+    assert np.all(errors <= 2 * EPSILON * (1 + r_0 / (r - 1)))

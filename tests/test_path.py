@@ -42,7 +42,7 @@ def test_single_output_targets_give_single_output_predictions(data):
     np.testing.assert_array_equal(single.predict(cross_kernel), column.predict(cross_kernel)[:, 0])
 
 
-@pytest.mark.parametrize("number", [-100, 1.5, "last", None])
+@pytest.mark.parametrize("number", [-100, 1.5, "last", None, float("inf")])
 def test_rounds_that_are_none_are_refused(path, number):
     with pytest.raises(InvalidRound, match=f"round is {number!r}"):
         path.train_predictions(number)
@@ -62,6 +62,7 @@ def test_rounds_not_computed_are_refused(data):
         (np.full((2, 60), np.nan), "not finite"),
         (np.ones((2, 60)) * 1j, "complex"),
         (np.full((2, 60), "x"), "dtype <U1"),
+        ([[1.0] * 60, [1.0]], "rows of equal length"),
     ],
 )
 def test_bad_cross_kernels_are_refused(path, cross_kernel, message):
@@ -89,15 +90,33 @@ def test_files_that_hold_no_path_are_refused(path, tmp_path):
     np.savez(tmp_path / "other.npz", a=np.ones(3))
     with pytest.raises(InvalidFile, match="metadata"):
         DistillationPath.load(tmp_path / "other.npz")
-    whole = path.save(tmp_path / "whole").read_bytes()
+    whole_file = path.save(tmp_path / "whole")
+    whole = whole_file.read_bytes()
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InvalidFile, match="no saved DistillationPath"):
+    with pytest.raises(InvalidFile, match=r"half\.npz .* is no \.npz file"):
         DistillationPath.load(tmp_path / "half.npz")
     np.savez(tmp_path / "new.npz", metadata=np.array('{"format": "hilbertsd.DistillationPath/99"}'))
     with pytest.raises(InvalidFile, match=r"DistillationPath/99.*reads"):
         DistillationPath.load(tmp_path / "new.npz")
-    with pytest.raises(InvalidFile, match="no folder"):
-        path.save(tmp_path / "missing" / "path")
+    arrays = dict(np.load(whole_file))
+    np.savez(tmp_path / "short.npz", **{**arrays, "multipliers": arrays["multipliers"][:1]})
+    with pytest.raises(InvalidFile, match="1 multipliers beside series of"):
+        DistillationPath.load(tmp_path / "short.npz")
+    np.savez(tmp_path / "thin.npz", **{**arrays, "eigenvalues": arrays["eigenvalues"][:-1]})
+    with pytest.raises(InvalidFile, match="59 eigenvalues beside a basis"):
+        DistillationPath.load(tmp_path / "thin.npz")
+
+
+def test_places_that_cannot_be_written_are_refused_and_left_clean(path, tmp_path):
+    (tmp_path / "taken.npz").mkdir()
+    for name in ("missing/path", "taken"):
+        with pytest.raises(InvalidFile, match="cannot be written"):
+            path.save(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.npz"]
+    (tmp_path / "file").write_text("x")
+    for name in ("taken", "file/path"):
+        with pytest.raises(InvalidFile):
+            DistillationPath.load(tmp_path / name)
 
 
 def test_pages_show_every_round_of_a_short_path_and_the_ends_of_a_long_one(path, data):

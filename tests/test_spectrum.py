@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hilbertsd import Spectrum
+from hilbertsd import Spectrum, distill_spectrum
 from hilbertsd.errors import InvalidKernel, InvalidTargets, NotPositiveSemidefinite
 
 
@@ -53,6 +53,18 @@ def test_an_indefinite_kernel_is_refused_with_its_most_negative_eigenvalue():
         Spectrum.from_kernel(np.diag([-0.3, 1.0, 2.0]), np.ones(3))
 
 
+def test_float32_kernels_keep_the_eigenvalues_that_rounding_leaves(rng):
+    """Independent rounding of the entries moves eigenvalues by far less than √n epsilons of the largest."""
+    inputs = np.sort(rng.uniform(size=400))
+    kernel = np.exp(-((inputs[:, None] - inputs) ** 2) * 50)
+    targets = np.sin(12 * inputs) + 0.3 * rng.normal(size=400)
+    exact, rounded = (Spectrum.from_kernel(k, targets) for k in (kernel, kernel.astype(np.float32)))
+    error = np.abs(rounded.eigenvalues - exact.eigenvalues).max()
+    assert error <= rounded.rounding <= 20 * error
+    found, expected = (distill_spectrum(s, tolerance=0.15).multipliers for s in (rounded, exact))
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+
+
 def test_float32_kernels_are_allowed_float32_rounding():
     kernel = np.diag([-1e-5, 1.0, 2.0])
     assert Spectrum.from_kernel(kernel.astype(np.float32), np.ones(3)).eigenvalues.dtype == np.float64
@@ -79,6 +91,10 @@ def changed(position, value):
         (K.astype(object), "dtype object"),
         (K.astype(str), "dtype <U"),
         (changed((0, 1), 0.6), r"not symmetric.*differ by up to 0\.1"),
+        (changed((0, 1), 1e308) - changed((1, 0), 1e308), "not symmetric"),
+        ([[1.0, 2.0], [3.0]], "rows of equal length"),
+        (np.array([[1, 0.9], [0, 1]], dtype=np.float16), "not symmetric"),
+        (changed((0, 1), 0.5 + 1e-11), "not symmetric"),
         (changed((2, 1), np.nan), "holds nan at row 2, column 1"),
         (changed((1, 2), np.inf), "holds inf at row 1, column 2"),
         (changed(([1, 2], [2, 1]), -np.inf), "holds -inf at row 1, column 2"),
@@ -88,6 +104,10 @@ def changed(position, value):
 def test_bad_kernels_are_refused(kernel, message):
     with pytest.raises(InvalidKernel, match=message):
         Spectrum.from_kernel(kernel, np.ones(4))
+
+
+def test_rounding_size_asymmetry_is_allowed():
+    assert Spectrum.from_kernel(changed((0, 1), 0.5 + 1e-13), np.ones(4)).n_samples == 4
 
 
 def test_asymmetry_is_found_beyond_the_first_block():

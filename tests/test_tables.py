@@ -82,6 +82,29 @@ def test_bad_npz_tables_are_refused(tmp_path, arrays, message):
         read_table(tmp_path / "t.npz", "y")
 
 
+def test_row_labels_of_pandas_are_no_features(tmp_path):
+    FRAME.to_csv(tmp_path / "t.csv")
+    with pytest.raises(InvalidFile, match=r"column without a name.*--drop ''"):
+        read_table(tmp_path / "t.csv", "y")
+    assert read_table(tmp_path / "t.csv", "y", drop=[""]).feature_names == ("a", "b")
+    FRAME[FRAME.a > 1].to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet", "y").feature_names == ("a", "b")
+
+
+def test_a_target_is_not_dropped(tmp_path):
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(InvalidFile, match="both target and dropped"):
+        read_table(tmp_path / "t.csv", "y", drop=["y"])
+
+
+def test_other_encodings_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_bytes("größe,y\n1,2\n3,4\n".encode("latin-1"))
+    with pytest.raises(InvalidFile, match=r"not UTF-8 text.*save it as UTF-8"):
+        read_table(tmp_path / "t.csv", "y")
+    (tmp_path / "t.csv").write_text("größe,y\r\n1,2\r\n3,4\r\n", encoding="utf-8-sig")
+    assert read_table(tmp_path / "t.csv", "y").feature_names == ("größe",)
+
+
 def test_folders_and_missing_dropped_columns_are_refused(tmp_path):
     with pytest.raises(InvalidFile, match="is no file"):
         read_table(tmp_path, "y")

@@ -72,7 +72,14 @@ def _table(path: Path, columns: dict[str, NDArray[np.float64] | str], target: st
     for name in (target, *drop):
         if name not in columns:
             raise InvalidFile(f"{path} has no column {name!r}; its columns are {', '.join(columns)}")
-    kept = {name: column for name, column in columns.items() if name not in drop or name == target}
+    if target in drop:
+        raise InvalidFile(f"{target!r} is to be both target and dropped; name it once")
+    kept = {name: column for name, column in columns.items() if name not in drop}
+    if "" in kept:
+        raise InvalidFile(
+            f"{path} has a column without a name, as row labels that pandas writes; name it in the header or leave it "
+            "out with --drop ''"
+        )
     numbers: dict[str, NDArray[np.float64]] = {}
     for name, column in kept.items():
         if isinstance(column, str):
@@ -111,13 +118,25 @@ def _arrow_columns(path: Path, suffix: str) -> dict[str, NDArray[np.float64] | s
                 header = file.readline()
             delimiter = max(DELIMITERS, key=header.count)
             table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        table = table.drop_columns(_pandas_index(table))
+        names = table.column_names
+    except UnicodeDecodeError as error:
+        raise InvalidFile(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidFile(f"{path} ({path.stat().st_size} bytes) cannot be read as a table: {reason}") from error
-    repeated = {name for name in table.column_names if table.column_names.count(name) > 1}
+    repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise InvalidFile(f"{path} has more than one column {min(repeated)!r}; give every column its own name")
-    return {name: _numbers(name, table.column(name).to_pylist()) for name in table.column_names}
+    return {name: _numbers(name, table.column(name).to_pylist()) for name in names}
+
+
+def _pandas_index(table: Any) -> list[str]:
+    """Columns that a Parquet file's pandas metadata calls the index: row labels, no features."""
+    index = (table.schema.pandas_metadata or {}).get("index_columns", [])
+    return [name for name in index if isinstance(name, str) and name in table.column_names]
 
 
 def _numbers(name: str, values: list[Any]) -> NDArray[np.float64] | str:

@@ -146,7 +146,7 @@ def _verdict(holds: bool | None) -> str:
 
 
 def _figure_2(result: Result) -> Any:
-    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
     figure = new_figure(10.5, 3.4)
     green, points, fits = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
@@ -164,9 +164,9 @@ def _figure_2(result: Result) -> Any:
         axes.set(xlabel="x", ylim=(-1.6, 2.1))
     points.set(ylabel="y", title=f"(b) {len(data.INPUTS)} points, noise σ = {data.NOISE_STANDARD_DEVIATION:g}")
     points.legend(loc="upper right", ncols=2)
-    for t, (fit, colour) in enumerate(zip(result.fits, round_colours(len(result.fits)), strict=False)):
-        label = f"round {t}" if len(result.fits) <= 6 or t in (0, len(result.fits) - 1) else None
-        fits.plot(result.grid, fit, LINE_STYLES[t % 4], color=colour, linewidth=1.8, label=label, zorder=2)
+    shown = shown_rounds(len(result.fits), 6)
+    for t, colour, line in zip(shown, round_colours(len(shown)), LINE_STYLES * 2, strict=False):
+        fits.plot(result.grid, result.fits[t], line, color=colour, linewidth=1.8, label=f"round {t}", zorder=2)
     fits.set(ylabel="$f_t(x)$", title=f"(c) fits, ε = {result.config.tolerance:.3g}")
     fits.text(0.03, 0.04, f"collapse at round {result.path.collapse_round}", transform=fits.transAxes)
     handles, labels = fits.get_legend_handles_labels()
@@ -175,10 +175,10 @@ def _figure_2(result: Result) -> Any:
 
 
 def _figure_3(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours
+    from hilbertsd.plotting import new_figure, round_colours, shown_rounds
 
     weights = result.path.basis_weights
-    shown = _shown_rounds(len(weights), 6)
+    shown = shown_rounds(len(weights), 6)
     figure = new_figure(max(2.0 * len(shown), 4.0) + 0.5, 2.6)
     panels = np.atleast_1d(figure.subplots(1, max(len(shown), 1), sharey=True))
     for panel, t, colour in zip(panels, shown, round_colours(len(shown)), strict=False):
@@ -187,7 +187,3 @@ def _figure_3(result: Result) -> Any:
     panels[0].set_ylabel("basis weight $B_t[k]$")
     figure.supxlabel("eigenvector k, by growing eigenvalue", fontsize="medium")
     return figure
-
-
-def _shown_rounds(n_rounds: int, most: int) -> list[int]:
-    return sorted({int(t) for t in np.linspace(0, n_rounds - 1, min(n_rounds, most)).round()}) if n_rounds else []

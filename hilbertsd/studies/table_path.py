@@ -1,5 +1,6 @@
 """A user's table distilled: training and test error by round."""
 
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data.tables import Table
-from hilbertsd.errors import InvalidInput
+from hilbertsd.errors import CollapseWarning, InvalidInput
 from hilbertsd.path import DistillationPath
+from hilbertsd.records import physical_memory
+
+MATRICES_IN_MEMORY = 4
+"""Kernel matrix, eigenvectors and the decomposition's work space, in matrices of the size of the first."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +92,34 @@ def run(table: Table, config: Config) -> Result:
     Raises
     ------
     InvalidInput
-        The test fraction is outside [0, 1) or leaves fewer than two training rows; the kernel is unknown.
+        The test fraction is outside [0, 1) or leaves fewer than two training rows; the kernel is unknown; the
+        kernel matrix and its eigenvectors would not fit in memory.
     InvalidTolerance, InfeasibleTolerance, InvalidTargets, NotPositiveSemidefinite
         As `distill`, the tolerance in fractions.
+
+    Warns
+    -----
+    CollapseWarning
+        The tolerance is 1 or more.
     """
     from hilbertsd.estimators import centred_targets, fractional_path, kernel_values
     from hilbertsd.spectrum import Spectrum
 
     train, test = _split(len(table.targets), config)
+    _check_memory(len(train))
     mean, scale = table.features[train].mean(axis=0), table.features[train].std(axis=0)
     features = (table.features - mean) / np.where(scale > 0, scale, 1.0)
     parameters = {"gamma": config.gamma}
     centred, intercept = centred_targets(table.targets[train])
     kernel_matrix = kernel_values(config.kernel, features[train], features[train], parameters)
     path = fractional_path(Spectrum.from_kernel(kernel_matrix, centred), config.tolerance)
+    if path.n_rounds == 0:
+        warnings.warn(
+            f"the training mean already meets tolerance {config.tolerance:g} of the targets' mean square, so that the "
+            "path has no round; use a tolerance below 1",
+            CollapseWarning,
+            stacklevel=2,
+        )
     test_errors = mean_test_error = None
     if len(test):
         cross_kernel = kernel_values(config.kernel, features[test], features[train], parameters)
@@ -138,12 +157,22 @@ def _split(n_samples: int, config: Config) -> tuple[NDArray[np.intp], NDArray[np
     return np.sort(order[n_test:]), np.sort(order[:n_test])
 
 
+def _check_memory(n_train: int) -> None:
+    needed = MATRICES_IN_MEMORY * 8 * n_train**2
+    available = physical_memory()
+    if available is not None and needed > available:
+        raise InvalidInput(
+            f"{n_train:,} training rows need about {needed / 1e9:.0f} GB for the kernel matrix and its eigenvectors "
+            f"and this machine has {available / 1e9:.0f} GB; give fewer rows, for instance by a larger --test"
+        )
+
+
 def _mean_square(residuals: NDArray[np.float64]) -> float:
     return float(np.sum(residuals**2) / len(residuals))
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours
+    from hilbertsd.plotting import new_figure, round_colours, shown_rounds
 
     path = result.path
     rounds = np.arange(path.n_rounds)
@@ -155,12 +184,13 @@ def _figure(result: Result) -> Any:
         errors.axhline(result.mean_test_error, color="0.5", linestyle=":", label="test, training mean alone")
     errors.set(xlabel="round t", ylabel=f"mean squared error of {result.target_name}", title="errors by round")
     errors.xaxis.get_major_locator().set_params(integer=True)
-    errors.legend()
+    errors.legend(loc="best" if path.n_rounds < 1000 else "upper left")
     positive = path.eigenvalues > 0
-    for t, colour in zip(rounds, round_colours(path.n_rounds), strict=False):
+    shown = shown_rounds(path.n_rounds, 12)
+    for t, colour in zip(shown, round_colours(len(shown)), strict=False):
         label = f"round {t}" if t in (0, path.n_rounds - 1) else None
         weights.semilogx(path.eigenvalues[positive], path.basis_weights[t, positive], color=colour, label=label)
     weights.set(xlabel="eigenvalue of kernel_matrix/n", ylabel="basis weight $B_t[k]$", title="what each round keeps")
     if path.n_rounds:
-        weights.legend()
+        weights.legend(loc="upper left")
     return figure
