@@ -8,6 +8,7 @@ MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
 import math
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -123,18 +124,16 @@ def newton_root(
         slope = float(wd @ (a * a * a))
         return inverse + excess * error_share / (root_share * (math.sqrt(error_share) + root_share) * slope)
 
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            inverse = newton(0.0)
-            if math.isfinite(start):
-                inverse = max(inverse, newton(scale / start))
-            for _ in range(MAX_NEWTON_STEPS):
-                previous, inverse = inverse, newton(inverse)
-                # The iterates rise: the first step that does not is rounding, and ends the search.
-                if inverse - previous <= 4 * np.finfo(float).eps * inverse:
-                    return float(scale / inverse)
-    except ZeroDivisionError:
-        pass  # c/(c+d) underflowed: as far out of reach as no convergence
+    # Where c/(c+d) underflows, a slope of zero or a NaN that no comparison passes ends in the error below.
+    with suppress(ZeroDivisionError), np.errstate(over="ignore", invalid="ignore"):
+        inverse = newton(0.0)
+        if math.isfinite(start):
+            inverse = max(inverse, newton(scale / start))
+        for _ in range(MAX_NEWTON_STEPS):
+            previous, inverse = inverse, newton(inverse)
+            # The iterates rise: the first step that does not is rounding, and ends the search.
+            if inverse - previous <= 4 * np.finfo(float).eps * inverse:
+                return float(scale / inverse)
     raise NotConverged(
         f"no multiplier for tolerance {tolerance:.6g} against targets of mean square {total:.6g}: their ratio "
         f"{total / tolerance if tolerance else math.inf:.3g} is beyond double precision; use a larger tolerance"
