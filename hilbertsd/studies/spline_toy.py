@@ -24,8 +24,8 @@ class Config:
     Attributes
     ----------
     tolerance : ε. None takes 0.045 for the paper's draw, and for a fresh draw the ε that lies at the same
-        fraction of the way from its floor to its mean square, because 0.045 is below the floor of every
-        second draw.
+        fraction of the way from its floor to its mean square, because 0.045 is below the floor of three
+        draws in eight.
     seed : of a fresh draw, None for the paper's.
     """
 
