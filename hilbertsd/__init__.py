@@ -9,8 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hilbertsd import errors, greens
+    from hilbertsd import bounds, errors, filters, greens
+    from hilbertsd.bounds_report import BoundsReport, check_bounds
     from hilbertsd.distillation import distill, distill_spectrum, largest_tolerance
+    from hilbertsd.early_stopping import EarlyStopping, stop_early
+    from hilbertsd.equivalent_kernel import Complexity, EquivalentKernel, complexity, kernel_of_round
     from hilbertsd.estimators import SelfDistilledKernelClassifier, SelfDistilledKernelRegressor
     from hilbertsd.multiplier import solve_multiplier, training_error
     from hilbertsd.path import DistillationPath
@@ -19,29 +22,47 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULE_OF = {
+    "BoundsReport": "hilbertsd.bounds_report",
+    "Complexity": "hilbertsd.equivalent_kernel",
     "DistillationPath": "hilbertsd.path",
+    "EarlyStopping": "hilbertsd.early_stopping",
+    "EquivalentKernel": "hilbertsd.equivalent_kernel",
     "SelfDistilledKernelClassifier": "hilbertsd.estimators",
     "SelfDistilledKernelRegressor": "hilbertsd.estimators",
     "Spectrum": "hilbertsd.spectrum",
+    "check_bounds": "hilbertsd.bounds_report",
+    "complexity": "hilbertsd.equivalent_kernel",
     "distill": "hilbertsd.distillation",
     "distill_spectrum": "hilbertsd.distillation",
+    "kernel_of_round": "hilbertsd.equivalent_kernel",
     "largest_tolerance": "hilbertsd.distillation",
     "solve_multiplier": "hilbertsd.multiplier",
+    "stop_early": "hilbertsd.early_stopping",
     "training_error": "hilbertsd.multiplier",
 }
-_SUBMODULES = ("errors", "greens")
+_SUBMODULES = ("bounds", "errors", "filters", "greens")
 
 __all__ = [
+    "BoundsReport",
+    "Complexity",
     "DistillationPath",
+    "EarlyStopping",
+    "EquivalentKernel",
     "SelfDistilledKernelClassifier",
     "SelfDistilledKernelRegressor",
     "Spectrum",
+    "bounds",
+    "check_bounds",
+    "complexity",
     "distill",
     "distill_spectrum",
     "errors",
+    "filters",
     "greens",
+    "kernel_of_round",
     "largest_tolerance",
     "solve_multiplier",
+    "stop_early",
     "training_error",
 ]
 

@@ -41,6 +41,10 @@ class InvalidFile(InvalidInput):
     """A file is missing, or does not hold what it should."""
 
 
+class MissingPackage(HilbertsdError, ImportError):
+    """An optional package is needed and not installed."""
+
+
 class NotConverged(HilbertsdError, ArithmeticError):
     """An iteration did not reach the requested accuracy."""
 

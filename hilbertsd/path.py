@@ -10,12 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import as_real_float64, to_library
-from hilbertsd.errors import InvalidCrossKernel, InvalidFile, InvalidRound
+from hilbertsd.errors import InvalidFile, InvalidRound
 from hilbertsd.files import written_whole
 from hilbertsd.spectrum import Spectrum
 
@@ -65,10 +63,11 @@ class DistillationPath:
     @cached_property
     def basis_weights(self) -> NDArray[np.float64]:
         """(T, m) diagonals of B_t = A_t ⋯ A_0 (MFB 45)."""
-        return np.exp(self._log_basis_weights)
+        return np.exp(self.log_basis_weights)
 
     @cached_property
-    def _log_basis_weights(self) -> NDArray[np.float64]:
+    def log_basis_weights(self) -> NDArray[np.float64]:
+        """(T, m) log B_t, which does not underflow; −∞ at zero eigenvalues."""
         with np.errstate(divide="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
             return -np.cumsum(np.log1p(self.multipliers[:, None] / self.eigenvalues), axis=0)
 
@@ -82,8 +81,8 @@ class DistillationPath:
             weights = np.zeros_like(self.eigenvalues)
         else:
             before = self.basis_weights[index - 1] if index else np.ones_like(self.eigenvalues)
-            weights = before / (self.multipliers[index] + self.eigenvalues) / self.spectrum.n_samples
-        return self._from_eigenbasis(weights)
+            weights = before / (self.multipliers[index] + self.eigenvalues)
+        return self.spectrum.dual_coefficients(weights)
 
     def predict(self, cross_kernel: Any, round: int = -1) -> Any:
         """Predictions f_t at new points.
@@ -111,7 +110,7 @@ class DistillationPath:
         As in every kernel ridge fit, a kernel matrix known to `spectrum.rounding` and a multiplier c give
         predictions to about rounding/(c + d_min) relative to the targets.
         """
-        return self._shaped(self._checked_cross_kernel(cross_kernel) @ self.dual_coefficients(round))
+        return self.spectrum.predict(cross_kernel, self.dual_coefficients(round))
 
     def train_predictions(self, round: int = -1) -> Any:
         """Predictions f_t at the training samples, shaped like the targets: the targets y_{t+1} of the next round.
@@ -120,7 +119,7 @@ class DistillationPath:
         """
         index = self._round_index(round)
         weights = np.zeros_like(self.eigenvalues) if index is None else self.basis_weights[index]
-        return self._shaped(self._from_eigenbasis(weights))
+        return self.spectrum.shaped(self.spectrum.from_eigenbasis(weights))
 
     def rows(self) -> Iterator[dict[str, float | int]]:
         """One dictionary per round: the table that reports, pages and the command line show."""
@@ -254,6 +253,19 @@ class DistillationPath:
             return f"{self.n_rounds} rounds, not collapsed"
         return f"collapse at round {self.collapse_round}"
 
+    def nonzero_round(self, round: int) -> int:
+        """Number from 0 of a nonzero fit; negative counts from the last.
+
+        Raises InvalidRound for anything else, also from the collapse round on.
+        """
+        index = self._round_index(round)
+        if index is None:
+            raise InvalidRound(
+                f"round {round} is the zero function: the path collapsed at round {self.collapse_round}; give a round "
+                f"before it"
+            )
+        return index
+
     def _round_index(self, round: int) -> int | None:
         """Index of a nonzero fit, or None for the zero function after collapse."""
         try:
@@ -271,29 +283,6 @@ class DistillationPath:
                 f"give a round up to {self.n_rounds - 1} or distil again with a larger max_rounds"
             )
         return None
-
-    def _from_eigenbasis(self, weights: NDArray[np.float64]) -> Any:
-        """Training-space array of the rotated targets, each eigenvector scaled by its weight."""
-        basis = self.spectrum.basis
-        return basis @ to_library(weights[:, None] * self.spectrum.rotated_targets, basis)
-
-    def _shaped(self, columns: Any) -> Any:
-        return columns[:, 0] if self.spectrum.single_output else columns
-
-    def _checked_cross_kernel(self, cross_kernel: Any) -> Any:
-        array, _ = as_real_float64(cross_kernel, "cross_kernel", InvalidCrossKernel, like=self.spectrum.basis)
-        n = self.spectrum.n_samples
-        if array.ndim != 2 or array.shape[1] != n:
-            raise InvalidCrossKernel(
-                f"cross_kernel has shape {tuple(array.shape)} for {n} training samples; give (n_query, {n}) kernel "
-                "values, one column per training sample in the order of the kernel matrix"
-            )
-        xp = array_api.array_namespace(array)
-        if not bool(xp.all(xp.isfinite(array))):
-            raise InvalidCrossKernel(
-                "cross_kernel holds values that are not finite; check the new points for missing values"
-            )
-        return array
 
 
 def _npz_path(path: str | os.PathLike[str]) -> Path:

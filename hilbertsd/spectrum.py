@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_float64, to_library
-from hilbertsd.errors import InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+from hilbertsd.errors import InvalidCrossKernel, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
 
 ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
@@ -114,6 +114,61 @@ class Spectrum:
     def floor(self) -> float:
         """Training error E(0) that no fit can go below: the energy where the kernel matrix is singular."""
         return float(self.energies[self.eigenvalues == 0].sum())
+
+    def dual_coefficients(self, weights: NDArray[np.float64]) -> Any:
+        """(n_samples, n_outputs) α of the fit f(x) = Σ_k k(x, x_k) α_k with a spectral filter φ.
+
+        Parameters
+        ----------
+        weights : (m,) φ(d)/d, the filter divided by the eigenvalues; what stands at zero eigenvalues is immaterial.
+
+        Returns
+        -------
+        α = V diag(φ(d)/d) z / n, in the array library of the kernel.
+        """
+        return self.from_eigenbasis(weights) / self.n_samples
+
+    def from_eigenbasis(self, weights: NDArray[np.float64]) -> Any:
+        """(n_samples, n_outputs) V diag(weights) z: rotated targets, each scaled by its weight, at the samples."""
+        return self.basis @ to_library(weights[:, None] * self.rotated_targets, self.basis)
+
+    def predict(self, cross_kernel: Any, dual_coefficients: Any) -> Any:
+        """Fit with the given (n_samples, n_outputs) dual coefficients at new points.
+
+        Parameters
+        ----------
+        cross_kernel : (n_query, n_samples) raw kernel values between new points and training samples.
+
+        Returns
+        -------
+        (n_query,), or (n_query, n_outputs) if the targets had two dimensions.
+
+        Raises
+        ------
+        InvalidCrossKernel
+            Wrong width, not numeric, or not finite.
+        """
+        return self.shaped(self.checked_cross_kernel(cross_kernel) @ dual_coefficients)
+
+    def shaped(self, columns: Any) -> Any:
+        """Columns as the targets came: without the second dimension if they had none."""
+        return columns[:, 0] if self.single_output else columns
+
+    def checked_cross_kernel(self, cross_kernel: Any) -> Any:
+        """Cross kernel as float64 in the array library of the kernel, or InvalidCrossKernel."""
+        array, _ = as_real_float64(cross_kernel, "cross_kernel", InvalidCrossKernel, like=self.basis)
+        n = self.n_samples
+        if array.ndim != 2 or array.shape[1] != n:
+            raise InvalidCrossKernel(
+                f"cross_kernel has shape {tuple(array.shape)} for {n} training samples; give (n_query, {n}) kernel "
+                "values, one column per training sample in the order of the kernel matrix"
+            )
+        xp = array_api.array_namespace(array)
+        if not bool(xp.all(xp.isfinite(array))):
+            raise InvalidCrossKernel(
+                "cross_kernel holds values that are not finite; check the new points for missing values"
+            )
+        return array
 
 
 def _checked_kernel(kernel_matrix: Any) -> tuple[Any, float]:

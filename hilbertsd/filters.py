@@ -1,0 +1,207 @@
+"""Spectral filters: every method here multiplies the coefficient of eigenvector k by a φ(d_k).
+
+    ridge                d/(c+d)
+    distillation         Π_i d/(c_i+d)                 its path's B_t
+    iterated Tikhonov    1 − (c/(c+d))^m               m ridge fits, each to what the ones before left over
+    gradient flow        1 − e^{−sd}                   gradient descent of vanishing step, stopped at time s
+    truncation           1 where d > τ, else 0         kernel principal component regression
+
+The fit is f(x) = g_xᵀ Vᵀ (φ(D)/D) V y. φ and φ(d)/d are both stated, so that neither loses digits nor divides by a
+zero eigenvalue.
+
+Source: for the family Engl, Hanke & Neubauer, Regularization of Inverse Problems (1996), §4-6; Bauer, Pereverzev &
+Rosasco (2007); for distillation MFB (arXiv:2002.05715) §3.4.
+"""
+
+import math
+import numbers
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hilbertsd.checks import check_positive
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
+from hilbertsd.multiplier import check_above_floor
+from hilbertsd.spectrum import Spectrum
+
+Eigenvalues = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Filter:
+    """Spectral filter.
+
+    Attributes
+    ----------
+    name : of its family.
+    strength : its one parameter; for distillation the multiplier of its last round.
+    weights : φ, from (m,) eigenvalues to (m,) weights in [0, 1].
+    over_eigenvalues : φ(d)/d, finite at d = 0.
+    """
+
+    name: str
+    strength: float
+    weights: Callable[[Eigenvalues], Eigenvalues]
+    over_eigenvalues: Callable[[Eigenvalues], Eigenvalues]
+
+
+def ridge(multiplier: float) -> Filter:
+    """Kernel ridge, φ = d/(c+d); a scikit-learn ``KernelRidge(alpha=a)`` is c = a/n.
+
+    Raises InvalidTolerance for a multiplier that is not positive.
+    """
+    c = check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
+    return Filter("ridge", c, lambda d: d / (c + d), lambda d: 1 / (c + d))
+
+
+def distillation(multipliers: ArrayLike) -> Filter:
+    """Distillation with the given multipliers, φ = Π_i d/(c_i+d).
+
+    Parameters
+    ----------
+    multipliers : (t+1,) c_0, …, c_t, for instance `path.multipliers[:t+1]`.
+
+    Raises InvalidTolerance for multipliers that are none or not positive. Source: MFB (45).
+    """
+    c = np.array(multipliers, dtype=float).reshape(-1, 1)
+    if not c.size or not np.all(np.isfinite(c)) or c.min() <= 0:
+        raise InvalidTolerance(f"multipliers are {np.ravel(c).tolist()[:5]}; give at least one, all positive")
+
+    def product(rounds: NDArray[np.float64], d: Eigenvalues) -> Eigenvalues:
+        with np.errstate(divide="ignore"):  # zero eigenvalues: weight exp(−∞) = 0 is meant
+            return np.exp(-np.sum(np.log1p(rounds / d), axis=0))
+
+    return Filter(
+        "distillation", float(c[-1, 0]), lambda d: product(c, d), lambda d: product(c[:-1], d) / (c[-1, 0] + d)
+    )
+
+
+def iterated_tikhonov(multiplier: float, iterations: int = 2) -> Filter:
+    """Ridge m times, each fit to the residual of the ones before: φ = 1 − (c/(c+d))^m ("twicing" for m = 2).
+
+    The mirror image of distillation, which fits the predictions instead of the residuals.
+
+    Raises InvalidTolerance for a multiplier that is not positive or a number of iterations below 1.
+    """
+    c = check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
+    if not (isinstance(iterations, numbers.Integral) and iterations >= 1):
+        raise InvalidTolerance(f"iterations is {iterations!r}; give a whole number of at least 1")
+
+    def weights(d: Eigenvalues) -> Eigenvalues:
+        return -np.expm1(-iterations * np.log1p(d / c))
+
+    return Filter("iterated Tikhonov", c, weights, lambda d: _divided(weights(d), d, iterations / c))
+
+
+def gradient_flow(time: float) -> Filter:
+    """Gradient flow on the mean squared error from f = 0, stopped at time s: φ = 1 − e^{−sd}.
+
+    Raises InvalidTolerance for a time that is not positive.
+    """
+    s = check_positive(time, "time", "in units of 1/eigenvalue", InvalidTolerance)
+
+    def weights(d: Eigenvalues) -> Eigenvalues:
+        return -np.expm1(-s * d)
+
+    return Filter("gradient flow", s, weights, lambda d: _divided(weights(d), d, s))
+
+
+def truncation(threshold: float) -> Filter:
+    """Keep the eigenvectors with d > τ whole and drop the others.
+
+    Raises InvalidTolerance for a threshold that is not positive.
+    """
+    tau = check_positive(threshold, "threshold", "in units of the eigenvalues", InvalidTolerance)
+
+    def weights(d: Eigenvalues) -> Eigenvalues:
+        return (d > tau).astype(float)
+
+    return Filter("truncation", tau, weights, lambda d: _divided(weights(d), d, 0.0))
+
+
+@dataclass(frozen=True, eq=False)
+class FilteredFit:
+    """Fit with one spectral filter.
+
+    Attributes
+    ----------
+    spectrum : of the kernel matrix and targets.
+    filter : φ.
+    """
+
+    spectrum: Spectrum
+    filter: Filter
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """(m,) φ(d_k)."""
+        return self.filter.weights(self.spectrum.eigenvalues)
+
+    @property
+    def training_error(self) -> float:
+        """Mean squared error against the targets, Σ_k energy_k (1 − φ(d_k))²."""
+        return float(np.sum(self.spectrum.energies * (1 - self.weights) ** 2))
+
+    @property
+    def effective_dimension(self) -> float:
+        """Trace of the smoother, Σ_k φ(d_k)."""
+        return float(self.weights.sum())
+
+    def predict(self, cross_kernel: Any) -> Any:
+        """Predictions at new points from (n_query, n_samples) raw kernel values; see :meth:`Spectrum.predict`."""
+        over = self.filter.over_eigenvalues(self.spectrum.eigenvalues)
+        return self.spectrum.predict(cross_kernel, self.spectrum.dual_coefficients(over))
+
+    def train_predictions(self) -> Any:
+        """Predictions at the training samples, shaped like the targets."""
+        return self.spectrum.shaped(self.spectrum.from_eigenbasis(self.weights))
+
+
+def match_training_error(spectrum: Spectrum, family: Callable[[float], Filter], training_error: float) -> Filter:
+    """Member of a family with a given training error: the common ground on which filters are compared (MFB §3.4).
+
+    Parameters
+    ----------
+    spectrum : of the kernel matrix and targets.
+    family : from its strength to a filter: `ridge`, `gradient_flow`, `truncation`, or
+        ``lambda c: iterated_tikhonov(c, 3)``. The training error must be monotone in the strength.
+    training_error : to match, between the floor and the targets' mean square.
+
+    Returns
+    -------
+    Filter, the most regularised whose training error is at most the given one. It equals it to rounding for
+    continuous families; truncation, whose error jumps, stays under it.
+
+    Raises
+    ------
+    InfeasibleTolerance
+        The training error is not above the floor or not below the targets' mean square.
+    """
+    target = check_positive(training_error, "training_error", "the mean squared error to match", InvalidTolerance)
+    check_above_floor(target, spectrum.floor)
+    if target >= spectrum.target_mean_square:
+        raise InfeasibleTolerance(
+            f"training error {target:.6g} is not below the targets' mean square {spectrum.target_mean_square:.6g}, "
+            "the error of the zero function; use a smaller one"
+        )
+
+    def fits(log_strength: float) -> bool:
+        return FilteredFit(spectrum, family(math.exp(log_strength))).training_error <= target
+
+    # exp(±700) spans double precision; the regularised end is the one that does not fit.
+    good, bad = (-700.0, 700.0) if fits(-700.0) else (700.0, -700.0)
+    if fits(bad) or not fits(good):
+        raise InvalidInput(
+            "the family's training error does not pass the one to match; give one monotone in its strength"
+        )
+    while good != (middle := (good + bad) / 2) and middle != bad:
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    return family(math.exp(good))
+
+
+def _divided(weights: Eigenvalues, d: Eigenvalues, at_zero: float) -> Eigenvalues:
+    return np.divide(weights, d, out=np.full_like(weights, at_zero), where=d > 0)

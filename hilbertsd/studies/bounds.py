@@ -1,0 +1,208 @@
+"""Every bound on random problems: violations, and how tight each one is."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.bounds_report import check_bounds
+from hilbertsd.distillation import distill_spectrum
+from hilbertsd.errors import InvalidInput
+from hilbertsd.path import DistillationPath
+from hilbertsd.spectrum import Spectrum
+
+PRESETS = {"quick": 500, "full": 20_000}
+"""Number of problems."""
+
+LARGEST_SIZE = 14
+LOG_10_KAPPA = 4.0
+LOG_10_GAP = (-1.0, 3.0)
+
+COUNTS = {
+    "rounds, Proposition 4": "Proposition 4",
+    "rounds, tangent": "Proposition 3, iterated",
+    "rounds, recurrence": "recurrence h, iterated",
+    "rounds, triangle": "triangle inequality",
+    "rounds, spectrum": "spectrum and targets",
+}
+"""Lower bounds on T, from loose to sharp, and what the figure calls them."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration.
+
+    Attributes
+    ----------
+    preset : "quick" (500 problems) or "full" (20,000).
+    seed : of the first problem; problem i has its own generator, seeded with (seed, i).
+    """
+
+    preset: str = "quick"
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Counts and tightness over all problems.
+
+    Attributes
+    ----------
+    n_checks : rows of all reports together.
+    violations : rows that do not hold, each with its problem's number.
+    tightness : by statement, the median over rounds of right/left for every problem it speaks of.
+    ratios, collapse_rounds : (n,) r_0 and T of every problem.
+    counts : by lower bound on T, (n,) its value, NaN where it says nothing.
+    """
+
+    config: Config
+    n_checks: int
+    violations: list[dict[str, Any]]
+    tightness: dict[str, NDArray[np.float64]]
+    texts: dict[str, str]
+    ratios: NDArray[np.float64]
+    collapse_rounds: NDArray[np.intp]
+    counts: dict[str, NDArray[np.float64]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per statement: problems, violated rows, quantiles of the tightness."""
+        violated = [row["name"] for row in self.violations]
+        rows = []
+        for name, values in self.tightness.items():
+            low, median, high = np.quantile(values, [0.05, 0.5, 0.95]).tolist()
+            rows.append(
+                {
+                    "statement": name,
+                    "problems": len(values),
+                    "violations": violated.count(name),
+                    "tightness_5%": low,
+                    "tightness_median": median,
+                    "tightness_95%": high,
+                }
+            )
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers of the study, ready for JSON."""
+        return {
+            "n_problems": len(self.ratios),
+            "n_checks": self.n_checks,
+            "n_violations": len(self.violations),
+            "violations": self.violations,
+            "statements": [{**row, "text": self.texts[row["statement"]]} for row in self.rows()],
+            "ratio_quantiles": np.quantile(self.ratios, [0, 0.05, 0.5, 0.95, 1]).tolist(),
+            "collapse_round_quantiles": np.quantile(self.collapse_rounds, [0, 0.05, 0.5, 0.95, 1]).tolist(),
+        }
+
+
+def random_problem(seed: int, index: int) -> DistillationPath:
+    """Path to collapse of one random problem.
+
+    2 to 14 eigenvalues, log-uniform between 1/κ and 1 with κ from 1 to 10⁴, one problem in ten with κ = 1, one in five
+    with repeated and one in five with zero eigenvalues; one to three normal target columns whose rows are scaled over
+    up to two decades; r_0 − 1 (without the null component) log-uniform from 10⁻¹ to 10³.
+    """
+    rng = np.random.default_rng([seed, index])
+    m = int(rng.integers(2, LARGEST_SIZE + 1))
+    kappa = 1.0 if index % 10 == 0 else 10 ** rng.uniform(0, LOG_10_KAPPA)
+    d = kappa ** -rng.uniform(0, 1, m)
+    d[0], d[-1] = 1 / kappa, 1.0
+    if index % 5 == 1:
+        d[rng.integers(0, m)] = d[rng.integers(0, m)]
+    z = rng.normal(size=(m, int(rng.integers(1, 4)))) * 10 ** rng.uniform(-2 * rng.uniform(), 0, size=(m, 1))
+    reachable = float(np.sum(z**2)) / (1 + 10 ** rng.uniform(*LOG_10_GAP)) ** 2
+    null = np.zeros((0, z.shape[1]))
+    if index % 5 == 2:
+        null = rng.normal(size=(int(rng.integers(1, 4)), z.shape[1]))
+        null *= np.sqrt(reachable * 10 ** rng.uniform(-3, 2) / np.sum(null**2))
+    eigenvalues = np.concatenate([np.zeros(len(null)), np.sort(d)])
+    targets = np.vstack([null, z])
+    n = len(eigenvalues)
+    spectrum = Spectrum(eigenvalues, targets, np.eye(n), single_output=False, clipped=0.0, rounding=0.0)
+    return distill_spectrum(spectrum, tolerance=(reachable + float(np.sum(null**2))) / n)
+
+
+def run(config: Config) -> Result:
+    """Check all bounds on every problem.
+
+    Raises InvalidInput for an unknown preset.
+    """
+    if config.preset not in PRESETS:
+        raise InvalidInput(f"preset is {config.preset!r}; give one of {', '.join(PRESETS)}")
+    n_checks = 0
+    violations: list[dict[str, Any]] = []
+    tightness: dict[str, list[float]] = {}
+    texts: dict[str, str] = {}
+    ratios, collapse_rounds = [], []
+    counts: dict[str, list[float]] = {name: [] for name in COUNTS}
+    for index in range(PRESETS[config.preset]):
+        path = random_problem(config.seed, index)
+        report = check_bounds(path)
+        n_checks += report.n_checks
+        if not report.holds:
+            violations += [{"problem": index, **row} for row in report.violations()]
+        found = {s.name: s for s in report.statements}
+        for name, statement in found.items():
+            texts[name] = statement.text
+            tightness.setdefault(name, []).append(float(np.median(statement.tightness)))
+        for name, values in counts.items():
+            values.append(float(found[name].right[0]) if name in found else np.nan)
+        ratios.append(np.sqrt(path.spectrum.target_mean_square / (path.tolerance or np.nan)))
+        collapse_rounds.append(path.n_rounds)
+    return Result(
+        config,
+        n_checks,
+        violations,
+        {name: np.array(values) for name, values in tightness.items()},
+        texts,
+        np.array(ratios),
+        np.array(collapse_rounds),
+        {name: np.array(values) for name, values in counts.items()},
+    )
+
+
+def plot(result: Result, folder: Path) -> list[Path]:
+    """Write the tightness of every statement, and of the lower bounds on T by r_0, as one figure, PNG and SVG."""
+    from hilbertsd.plotting import save_figure, style
+
+    with style():
+        return save_figure(_figure(result), folder, "bounds")
+
+
+def config_dict(result: Result) -> dict[str, Any]:
+    """Configuration as stored with the result."""
+    return asdict(result.config)
+
+
+def _figure(result: Result) -> Any:
+    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+
+    rows = [row for row in result.rows() if row["statement"] not in ("constraint", "not collapsed", "collapse")][::-1]
+    figure = new_figure(10, 4.2)
+    bars, curves = figure.subplots(1, 2, width_ratios=(1.15, 1))
+    least = 1e-5
+    for y, row in enumerate(rows):
+        low, median, high = (max(row[f"tightness_{q}"], least) for q in ("5%", "median", "95%"))
+        bars.plot([low, high], [y, y], "-", color="0.6", linewidth=4, solid_capstyle="butt")
+        bars.plot([median], [y], "o", color="black", markersize=5)
+    bars.set_yticks(range(len(rows)), [row["statement"] for row in rows])
+    bars.set(xscale="log", xlim=(least, 1.4), xlabel="tightness, right side / left side (1 is met with equality)")
+    bars.set_title(f"median and 5–95 % over {len(result.ratios):,} random problems", loc="left")
+
+    edges = np.geomspace(1.1, result.ratios.max() * 1.0001, 13)
+    which = np.digitize(result.ratios, edges)
+    markers = "v^sDo"
+    colours = round_colours(len(COUNTS))
+    for index, (name, label) in enumerate(COUNTS.items()):
+        tightness = result.counts[name] / result.collapse_rounds
+        inside = [b for b in range(1, len(edges)) if np.any(~np.isnan(tightness[which == b]))]
+        centres = [np.sqrt(edges[b - 1] * edges[b]) for b in inside]
+        medians = [np.nanmedian(tightness[which == b]) for b in inside]
+        line = LINE_STYLES[index % len(LINE_STYLES)]
+        curves.plot(centres, medians, line, color=colours[index], marker=markers[index], markersize=4, label=label)
+    curves.set(xscale="log", yscale="log", xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$", ylabel="median of bound / T")
+    curves.set_title("lower bounds on the collapse round T", loc="left")
+    curves.legend(loc="lower left")
+    return figure
