@@ -37,6 +37,10 @@ class InvalidRound(InvalidInput, IndexError):
     """A path does not have the requested round."""
 
 
+class IllPosedOperator(InvalidInput):
+    """An operator with its boundary conditions has no Green's function that is a kernel."""
+
+
 class InvalidFile(InvalidInput):
     """A file is missing, or does not hold what it should."""
 

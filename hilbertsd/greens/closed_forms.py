@@ -79,7 +79,10 @@ def periodic_spline(X: ArrayLike, Y: ArrayLike | None = None, *, order: int = 2)
     """
     if not (isinstance(order, numbers.Integral) and 1 <= order <= 80):
         raise InvalidInput(f"order is {order!r}; give a whole number from 1 to 80")
-    x, t = _points(X, "X", -math.inf, math.inf), _points(X if Y is None else Y, "Y", -math.inf, math.inf)
+    x, t = (
+        points_on_interval(X, "X", -math.inf, math.inf),
+        points_on_interval(X if Y is None else Y, "Y", -math.inf, math.inf),
+    )
     distance = np.abs(x[:, None] - t[None, :]) % 1.0
     # B_2m(1−u) = B_2m(u): on the nearer half the Horner sums lose a factor e^π at most, for any order.
     distance = np.minimum(distance, 1.0 - distance)
@@ -135,11 +138,15 @@ def _bernoulli_over_factorial(degree: int) -> Matrix:
 
 def _symmetric(X: ArrayLike, Y: ArrayLike | None, upper: float, below: Callable[[Matrix, Matrix], Matrix]) -> Matrix:
     """Kernel from its values at x ≤ t, exactly symmetric because both arguments are sorted first."""
-    x, t = _points(X, "X", 0.0, upper)[:, None], _points(X if Y is None else Y, "Y", 0.0, upper)[None, :]
+    x, t = (
+        points_on_interval(X, "X", 0.0, upper)[:, None],
+        points_on_interval(X if Y is None else Y, "Y", 0.0, upper)[None, :],
+    )
     return below(np.minimum(x, t), np.maximum(x, t))
 
 
-def _points(values: ArrayLike, name: str, lower: float, upper: float) -> Matrix:
+def points_on_interval(values: ArrayLike, name: str, lower: float, upper: float) -> Matrix:
+    """Points (n,) as float64, or InvalidInput naming one that is outside [lower, upper]."""
     features = _features(values, name)
     if features.shape[1] != 1:
         raise InvalidInput(f"{name} has {features.shape[1]} features; this kernel lives on an interval: give one")
