@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from hilbertsd import __version__
 from hilbertsd.errors import HilbertsdError
@@ -28,12 +29,31 @@ HEADINGS = {
     "effective_dimension": "Σ B_t",
     "grid_error": "error vs sin(2πx)",
     "test_error": "test error",
+    "distillation_error": "distillation",
+    "early_stopping_error": "early stopping",
+    "tightness_5%": "tightness 5 %",
+    "tightness_median": "median",
+    "tightness_95%": "95 %",
+    "best_test_error": "lowest test error",
+    "standard_error": "± s.e.",
+    "minus_tuned_ridge": "− tuned ridge",
+    "minus_tuned_ridge_standard_error": "± s.e. ",
+    "eigenvalues_above_c": "d > c",
+    "relative_error": "relative error",
 }
 
 app = typer.Typer(add_completion=False, help="Self-distillation as kernel regression.")
 run_app = typer.Typer(help="Run a study: print its table, write its figures and result.json.")
 app.add_typer(run_app, name="run")
 
+TableArgument = Annotated[Path, typer.Argument(help="CSV or other delimited text, Parquet or NPZ, with named columns.")]
+TargetOption = Annotated[str, typer.Option(help="Column (NPZ: array) to predict; all others are features.")]
+KernelOption = Annotated[str, typer.Option(help="A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")]
+GammaOption = Annotated[
+    float | None, typer.Option(help="Kernel width, on standardised features. [default: 1/number of features]")
+]
+ToleranceOption = Annotated[float, typer.Option(help="ε as a fraction of the centred targets' mean square.")]
+DropOption = Annotated[list[str] | None, typer.Option(help="Column to leave out; repeat for more.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 
@@ -90,40 +110,190 @@ def run_spline_toy(
     """Run the paper's spline example: eleven points of sin(2πx), distilled until collapse."""
     from hilbertsd.studies import spline_toy as study
 
-    result = study.run(study.Config(tolerance, seed))
-    command = "hilbertsd run spline-toy" + _flags(tolerance=tolerance, seed=seed)
-    record = {**provenance(command, study.config_dict(result)), **result.to_dict()}
     folder = output_folder(out)
-    files = [*study.plot(result, folder), write_json(folder / "result.json", record)]
-    if as_json:
-        _print_json(record)
-        return
+    result = study.run(study.Config(tolerance, seed))
+    flags = _flags(tolerance=tolerance, seed=seed)
+    record, files = _written(study, result, f"hilbertsd run spline-toy{flags}", folder)
     spectrum = result.path.spectrum
-    typer.echo(
+    _show(
+        as_json,
+        record,
+        files,
         f"{spectrum.n_samples} points, ‖y‖²/n = {spectrum.target_mean_square:.5f}, floor {spectrum.floor:.7f}, "
-        f"tolerance {result.path.tolerance:.6g}"
+        f"tolerance {result.path.tolerance:.6g}",
+        result.rows(),
+        f"collapse at round {result.path.collapse_round}: zero from there on (error vs sin(2πx) "
+        f"{record['zero_fit_grid_error']:.3f})",
+        *(f"{claim['verdict']}: {claim['claim']}" for claim in record["claims"]),
     )
-    _print_rounds(result.rows())
-    zero_error = record["zero_fit_grid_error"]
-    typer.echo(
-        f"collapse at round {result.path.collapse_round}: zero from there on (error vs sin(2πx) {zero_error:.3f})"
+
+
+@run_app.command("bounds")
+def run_bounds(
+    preset: Annotated[str, typer.Option(help="quick (500 problems, seconds) or full (20,000, minutes).")] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Of the random problems.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the figure and result.json.")] = Path("bounds"),
+    as_json: JsonOption = False,
+) -> None:
+    """Check every bound on random problems: violations, and how tight each one is."""
+    from hilbertsd.studies import bounds as study
+
+    folder = output_folder(out)
+    with _console(as_json).status("checking random problems"):
+        result = study.run(study.Config(preset, seed))
+    record, files = _written(study, result, f"hilbertsd run bounds{_flags(preset=preset, seed=seed)}", folder)
+    _show(
+        as_json,
+        record,
+        files,
+        result.rows(),
+        f"{record['n_problems']:,} problems, {record['n_checks']:,} checks, {record['n_violations']} violations; "
+        "tightness is right side / left side, 1 where a bound is met",
     )
-    for claim in record["claims"]:
-        typer.echo(f"{claim['verdict']}: {claim['claim']}")
-    _print_files(files)
+
+
+@run_app.command("early-stopping")
+def run_early_stopping(
+    draws: Annotated[int, typer.Option(help="Fresh draws of the noise beside the paper's own.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first fresh draw.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the figure and result.json.")] = Path("early-stopping"),
+    as_json: JsonOption = False,
+) -> None:
+    """Compare distillation with early stopping at equal training error, on the paper's spline example."""
+    from hilbertsd.studies import early_stopping as study
+
+    folder = output_folder(out)
+    result = study.run(study.Config(draws, seed))
+    record, files = _written(study, result, f"hilbertsd run early-stopping{_flags(draws=draws, seed=seed)}", folder)
+    best = record["best_errors"]
+    _show(
+        as_json,
+        record,
+        files,
+        result.rows(),
+        *(f"{claim['verdict']}: {claim['claim']}" for claim in record["claims"]),
+        f"lowest error over the rounds, distillation − early stopping, {best['draws']} fresh draws: "
+        f"{best['mean_difference']:.2g} ± {best['standard_error']:.2g}",
+    )
+
+
+@run_app.command("filters")
+def run_filters(
+    samples: Annotated[int, typer.Option(help="Noisy points of sin(2πx) a draw.")] = 50,
+    draws: Annotated[int, typer.Option(help="Data sets on which every family is tuned.")] = 200,
+    tolerance: Annotated[
+        float, typer.Option(help="ε of the drawn path, as a fraction of the targets' mean square.")
+    ] = 0.05,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first draw.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the figure and result.json.")] = Path("filters"),
+    as_json: JsonOption = False,
+) -> None:
+    """Hold distillation against ridge, iterated Tikhonov, gradient flow and truncation as spectral filters."""
+    from hilbertsd.studies import filters as study
+
+    folder = output_folder(out)
+    with _console(as_json).status(f"tuning every family on {draws} draws"):
+        result = study.run(study.Config(samples, draws, tolerance, seed))
+    flags = _flags(samples=samples, draws=draws, tolerance=tolerance, seed=seed)
+    record, files = _written(study, result, f"hilbertsd run filters{flags}", folder)
+    names = ("family", "best_test_error", "standard_error", "minus_tuned_ridge", "minus_tuned_ridge_standard_error")
+    _show(as_json, record, files, [{name: row[name] for name in names} for row in result.rows()])
+
+
+@run_app.command("green-functions")
+def run_green_functions(
+    points: Annotated[int, typer.Option(min=1, help="Random points at whose pairs kernels are compared.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the points.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder for the figure and result.json.")] = Path("green-functions"),
+    as_json: JsonOption = False,
+) -> None:
+    """Find Green's functions of given operators and hold them against every closed form."""
+    from hilbertsd.studies import green_functions as study
+
+    folder = output_folder(out)
+    result = study.run(study.Config(points, seed))
+    record, files = _written(study, result, f"hilbertsd run green-functions{_flags(points=points, seed=seed)}", folder)
+    _show(as_json, record, files, result.rows())
+
+
+@run_app.command("spectrum")
+def run_spectrum(
+    table: TableArgument,
+    target: TargetOption,
+    kernel: KernelOption = "rbf",
+    gamma: GammaOption = None,
+    tolerance: ToleranceOption = 0.1,
+    drop: DropOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the figure and result.json.")] = Path("spectrum"),
+    as_json: JsonOption = False,
+) -> None:
+    """Show a kernel's eigenvalues on a table of yours, where the target lies, where ε cuts, what each round keeps."""
+    from hilbertsd.data.tables import read_table
+    from hilbertsd.studies import spectrum as study
+
+    folder = output_folder(out)
+    data = read_table(table, target, drop or ())
+    with _console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
+        result = study.run(data, study.Config(kernel, gamma, tolerance))
+    flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
+    command = f"hilbertsd run spectrum {shlex.quote(table.name)}{flags}"
+    record, files = _written(study, result, command, folder)
+    _show(
+        as_json,
+        record,
+        files,
+        f"{record['n_samples']} rows, {record['zero_eigenvalues']} zero eigenvalues; {result.cut} leading eigenvectors "
+        f"hold all but {tolerance:g} of the mean square of {target}",
+        result.rows(),
+        f"collapse at round {record['collapse_round']}",
+    )
+
+
+@app.command("check-bounds")
+def check_bounds_on_table(
+    table: TableArgument,
+    target: TargetOption,
+    kernel: KernelOption = "rbf",
+    gamma: GammaOption = None,
+    tolerance: ToleranceOption = 0.1,
+    drop: DropOption = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for result.json with every statement. [default: write nothing]")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold."""
+    from dataclasses import asdict
+
+    from hilbertsd.bounds_report import check_bounds
+    from hilbertsd.data.tables import read_table
+    from hilbertsd.studies import table_path
+
+    folder = None if out is None else output_folder(out)
+    config = table_path.Config(kernel, gamma, tolerance, test_fraction=0.0)
+    data = read_table(table, target, drop or ())
+    with _console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
+        report = check_bounds(table_path.distilled(table_path.prepare(data, config), config))
+    flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
+    command = f"hilbertsd check-bounds {shlex.quote(table.name)}{flags}"
+    record = {**provenance(command, asdict(config)), **report.to_dict()}
+    files = [] if folder is None else [write_json(folder / "result.json", record)]
+    names = ("name", "checks", "violations", "round", "left", "right")
+    rows = [{name: row[name] for name in names} for row in report.summary()]
+    _show(as_json, record, files, rows, f"left ≥ right, in the round where they are closest; {report!r}")
+    if not report.holds:
+        raise typer.Exit(1)
 
 
 @app.command("distill")
 def distill_table(
-    table: Annotated[Path, typer.Argument(help="CSV or other delimited text, Parquet or NPZ, with named columns.")],
-    target: Annotated[str, typer.Option(help="Column (NPZ: array) to predict; all others are features.")],
-    kernel: Annotated[str, typer.Option(help="A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")] = "rbf",
-    gamma: Annotated[
-        float | None, typer.Option(help="Kernel width, on standardised features. [default: 1/number of features]")
-    ] = None,
-    tolerance: Annotated[float, typer.Option(help="ε as a fraction of the centred targets' mean square.")] = 0.1,
+    table: TableArgument,
+    target: TargetOption,
+    kernel: KernelOption = "rbf",
+    gamma: GammaOption = None,
+    tolerance: ToleranceOption = 0.1,
     test: Annotated[float, typer.Option(help="Fraction of the rows to hold out.")] = 0.25,
-    drop: Annotated[list[str] | None, typer.Option(help="Column to leave out; repeat for more.")] = None,
+    drop: DropOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random split.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for result.json, path.npz and figures. [default: write nothing]")
@@ -137,8 +307,7 @@ def distill_table(
     folder = None if out is None else output_folder(out)
     config = study.Config(kernel, gamma, tolerance, test, seed)
     data = read_table(table, target, drop or ())
-    console = Console(stderr=True, quiet=as_json)
-    with console.status(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
+    with _console(as_json).status(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
         result = study.run(data, config)
     flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, test=test, seed=seed, drop=drop)
     record = {
@@ -149,22 +318,32 @@ def distill_table(
     if folder is not None:
         saved = result.path.save(folder / "path.npz")
         files = [*study.plot(result, folder), saved, write_json(folder / "result.json", record)]
-    if as_json:
-        _print_json(record)
-        return
-    mean_square = result.path.spectrum.target_mean_square
-    typer.echo(
-        f"{result.n_train} training and {result.n_test} test rows, {len(result.feature_names)} standardised features, "
-        f"{kernel} kernel, tolerance {tolerance:g} × {mean_square:.6g} (mean square of {target})"
-    )
-    _print_rounds(result.rows())
     ending = f"collapse at round {result.path.collapse_round}: the training mean alone from there on"
     if result.mean_test_error is not None:
         ending += f" (test error {result.mean_test_error:.6g})"
-    typer.echo(ending)
-    if result.best_test_round is not None:
-        typer.echo(f"lowest test error in round {result.best_test_round}")
-    _print_files(files)
+    best = [] if result.best_test_round is None else [f"lowest test error in round {result.best_test_round}"]
+    _show(
+        as_json,
+        record,
+        files,
+        f"{result.n_train} training and {result.n_test} test rows, {len(result.feature_names)} standardised features, "
+        f"{kernel} kernel, tolerance {tolerance:g} × {result.path.spectrum.target_mean_square:.6g} (mean square of "
+        f"{target})",
+        result.rows(),
+        ending,
+        *best,
+    )
+
+
+def _console(as_json: bool) -> Console:
+    """Where progress shows: beside the output, and not with --json."""
+    return Console(stderr=True, quiet=as_json)
+
+
+def _written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
+    record = {**provenance(command, study.config_dict(result)), **result.to_dict()}
+    return record, [*study.plot(result, folder), write_json(folder / "result.json", record)]
 
 
 def _complain(error: Exception) -> int:
@@ -187,28 +366,36 @@ def _flags(**options: Any) -> str:
     return "".join(words)
 
 
-def _print_json(record: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+def _show(
+    as_json: bool, record: Mapping[str, Any], files: Iterable[Path], *parts: str | Sequence[Mapping[str, Any]]
+) -> None:
+    """Print the record as JSON and nothing else, or the parts, lines and tables, and the names of the files."""
+    if as_json:
+        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        return
+    for part in parts:
+        if isinstance(part, str):
+            typer.echo(part)
+        else:
+            _print_rows(part)
+    names = [str(file) for file in files]
+    if names:
+        typer.echo("wrote " + ", ".join(names))
 
 
-def _print_rounds(rows: Sequence[Mapping[str, float]]) -> None:
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         typer.echo("no round: the zero function already meets the tolerance")
         return
-    table = Table(*(HEADINGS.get(name, name) for name in rows[0]), box=None, header_style="bold")
-    for column in table.columns:
-        column.justify = "right"
+    table = Table(*(HEADINGS.get(name, name.replace("_", " ")) for name in rows[0]), box=None, header_style="bold")
+    for column, value in zip(table.columns, rows[0].values(), strict=True):
+        column.justify = "left" if isinstance(value, str) else "right"
         column.overflow = "fold"  # a narrow terminal may break a number, but not hide its exponent
     for index, row in enumerate(rows):
         if ROWS_SHOWN <= index < len(rows) - ROWS_SHOWN:
             if index == ROWS_SHOWN:
                 table.add_row(f"… {len(rows) - 2 * ROWS_SHOWN} more")
             continue
-        table.add_row(*(str(value) if name == "round" else f"{value:.4g}" for name, value in row.items()))
+        # Text, because Rich would read [k] in a string as markup.
+        table.add_row(*(Text(f"{value:.4g}" if isinstance(value, float) else str(value)) for value in row.values()))
     Console().print(table)
-
-
-def _print_files(files: Iterable[Path]) -> None:
-    names = [str(file) for file in files]
-    if names:
-        typer.echo("wrote " + ", ".join(names))

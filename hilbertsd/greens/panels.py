@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from hilbertsd.errors import InvalidInput, NotConverged
 
 Matrix = NDArray[np.floating[Any]]
-Coefficient = float | Callable[[Matrix], ArrayLike]
+Coefficient = float | Callable[[Any], ArrayLike]
 
 DEGREE = 32
 """Chebyshev degree on every panel."""

@@ -202,7 +202,13 @@ def _figure(result: Result) -> Any:
         medians = [np.nanmedian(tightness[which == b]) for b in inside]
         line = LINE_STYLES[index % len(LINE_STYLES)]
         curves.plot(centres, medians, line, color=colours[index], marker=markers[index], markersize=4, label=label)
-    curves.set(xscale="log", yscale="log", xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$", ylabel="median of bound / T")
+    curves.set(
+        xscale="log",
+        yscale="log",
+        ylim=(2e-4, 1.5),
+        xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$",
+        ylabel="median of bound / T",
+    )
     curves.set_title("lower bounds on the collapse round T", loc="left")
     curves.legend(loc="lower left")
     return figure

@@ -12,6 +12,7 @@ from hilbertsd.data.tables import Table
 from hilbertsd.errors import CollapseWarning, InvalidInput
 from hilbertsd.path import DistillationPath
 from hilbertsd.records import physical_memory
+from hilbertsd.spectrum import Spectrum
 
 MATRICES_IN_MEMORY = 4
 """Kernel matrix, eigenvectors and the decomposition's work space, in matrices of the size of the first."""
@@ -86,6 +87,52 @@ class Result:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A table ready to be distilled: split, standardised, centred, decomposed.
+
+    Attributes
+    ----------
+    spectrum : of the training rows' kernel matrix and centred targets, in the target's units.
+    cross_kernel : (n_test, n_train) kernel values, None without test rows.
+    test_targets : (n_test,) minus the training mean.
+    """
+
+    spectrum: Spectrum
+    cross_kernel: NDArray[np.float64] | None
+    test_targets: NDArray[np.float64]
+
+
+def prepare(table: Table, config: Config) -> Prepared:
+    """Split, standardise by the training rows, and decompose; errors as :func:`run`."""
+    from hilbertsd.estimators import centred_targets, kernel_values
+
+    train, test = _split(len(table.targets), config)
+    _check_memory(len(train))
+    mean, scale = table.features[train].mean(axis=0), table.features[train].std(axis=0)
+    features = (table.features - mean) / np.where(scale > 0, scale, 1.0)
+    parameters = {"gamma": config.gamma}
+    centred, intercept = centred_targets(table.targets[train])
+    kernel_matrix = kernel_values(config.kernel, features[train], features[train], parameters)
+    cross_kernel = kernel_values(config.kernel, features[test], features[train], parameters) if len(test) else None
+    return Prepared(Spectrum.from_kernel(kernel_matrix, centred), cross_kernel, table.targets[test] - intercept)
+
+
+def distilled(prepared: Prepared, config: Config) -> DistillationPath:
+    """Path at the configured fraction of the targets' mean square; errors and warnings as :func:`run`."""
+    from hilbertsd.estimators import fractional_path
+
+    path = fractional_path(prepared.spectrum, config.tolerance)
+    if path.n_rounds == 0:
+        warnings.warn(
+            f"the training mean already meets tolerance {config.tolerance:g} of the targets' mean square, so that the "
+            "path has no round; use a tolerance below 1",
+            CollapseWarning,
+            stacklevel=3,
+        )
+    return path
+
+
 def run(table: Table, config: Config) -> Result:
     """Split, standardise by the training rows, distil until collapse, predict the test rows in every round.
 
@@ -102,32 +149,16 @@ def run(table: Table, config: Config) -> Result:
     CollapseWarning
         The tolerance is 1 or more.
     """
-    from hilbertsd.estimators import centred_targets, fractional_path, kernel_values
-    from hilbertsd.spectrum import Spectrum
-
-    train, test = _split(len(table.targets), config)
-    _check_memory(len(train))
-    mean, scale = table.features[train].mean(axis=0), table.features[train].std(axis=0)
-    features = (table.features - mean) / np.where(scale > 0, scale, 1.0)
-    parameters = {"gamma": config.gamma}
-    centred, intercept = centred_targets(table.targets[train])
-    kernel_matrix = kernel_values(config.kernel, features[train], features[train], parameters)
-    path = fractional_path(Spectrum.from_kernel(kernel_matrix, centred), config.tolerance)
-    if path.n_rounds == 0:
-        warnings.warn(
-            f"the training mean already meets tolerance {config.tolerance:g} of the targets' mean square, so that the "
-            "path has no round; use a tolerance below 1",
-            CollapseWarning,
-            stacklevel=2,
-        )
-    test_errors = mean_test_error = None
-    if len(test):
-        cross_kernel = kernel_values(config.kernel, features[test], features[train], parameters)
-        truth = table.targets[test] - intercept
-        test_errors = np.array([_mean_square(path.predict(cross_kernel, t) - truth) for t in range(path.n_rounds)])
+    prepared = prepare(table, config)
+    path = distilled(prepared, config)
+    truth, test_errors, mean_test_error = prepared.test_targets, None, None
+    if prepared.cross_kernel is not None:
+        predictions = (path.predict(prepared.cross_kernel, t) for t in range(path.n_rounds))
+        test_errors = np.array([_mean_square(prediction - truth) for prediction in predictions])
         mean_test_error = _mean_square(truth)
+    n_train = prepared.spectrum.n_samples
     return Result(
-        config, table.target_name, table.feature_names, len(train), len(test), path, test_errors, mean_test_error
+        config, table.target_name, table.feature_names, n_train, len(truth), path, test_errors, mean_test_error
     )
 
 

@@ -1,0 +1,231 @@
+"""Spectral filters side by side: φ(d) at equal training error, and the test error each can reach."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd import filters
+from hilbertsd.data.spline_toy import NOISE_STANDARD_DEVIATION, true_function
+from hilbertsd.distillation import distill_spectrum
+from hilbertsd.errors import InvalidInput
+from hilbertsd.greens import simply_supported_spline
+from hilbertsd.spectrum import Spectrum
+
+GRID_POINTS = 201
+STRENGTHS = 60
+"""Strengths tried of every family, spread over what matters to the spectrum."""
+
+MATCHED_ROUND = 4
+ITERATIONS = 3
+"""m of iterated Tikhonov."""
+
+LARGEST_SHOWN_RATIO = 1e6
+
+FAMILIES: dict[str, Callable[[float], filters.Filter]] = {
+    "ridge": filters.ridge,
+    "iterated Tikhonov": lambda c: filters.iterated_tikhonov(c, ITERATIONS),
+    "gradient flow": filters.gradient_flow,
+    "truncation": filters.truncation,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration.
+
+    Attributes
+    ----------
+    samples : n, points drawn uniformly from [0, 1].
+    draws : data sets; draw i has seed + i.
+    tolerance : ε of the path whose round 4 the others are matched to, as a fraction of the targets' mean square.
+    seed : of the first draw.
+    """
+
+    samples: int = 50
+    draws: int = 200
+    tolerance: float = 0.05
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Filters matched on the first draw, and the best test error of every family on all draws.
+
+    Attributes
+    ----------
+    spectrum : of the first draw.
+    matched : filters of equal training error on it, by family; truncation stays under it.
+    training_error : that error.
+    curves : by family, (n, 2) training and test error on the first draw, along its strengths (its rounds).
+    best : by family, (draws,) lowest test error over its strengths; for distillation over ε and round.
+    """
+
+    config: Config
+    spectrum: Spectrum
+    matched: dict[str, filters.Filter]
+    training_error: float
+    curves: dict[str, NDArray[np.float64]]
+    best: dict[str, NDArray[np.float64]]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per family: matched fit on the first draw, best error over the draws."""
+        ridge = self.best["ridge"]
+        rows = []
+        for name, best in self.best.items():
+            fit = filters.FilteredFit(self.spectrum, self.matched[name])
+            difference = best - ridge
+            rows.append(
+                {
+                    "family": name,
+                    "matched_training_error": fit.training_error,
+                    "matched_effective_dimension": fit.effective_dimension,
+                    "best_test_error": float(best.mean()),
+                    "standard_error": _standard_error(best),
+                    "minus_tuned_ridge": float(difference.mean()),
+                    "minus_tuned_ridge_standard_error": _standard_error(difference),
+                    "share_of_draws_below_tuned_ridge": float(np.mean(difference < 0)),
+                }
+            )
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers of the study, ready for JSON."""
+        return {
+            "training_error": self.training_error,
+            "strengths": {name: member.strength for name, member in self.matched.items()},
+            "families": self.rows(),
+            "eigenvalues": self.spectrum.eigenvalues.tolist(),
+        }
+
+
+def run(config: Config) -> Result:
+    """Match the families on the first draw, then tune each on every draw with the truth at hand.
+
+    Raises
+    ------
+    InvalidInput
+        Fewer than 2 draws or 5 samples, or a tolerance outside (0, 1).
+    """
+    if config.draws < 2 or config.samples < 5 or not 0 < config.tolerance < 1:
+        raise InvalidInput(
+            f"draws {config.draws}, samples {config.samples}, tolerance {config.tolerance:g}; give at least 2 draws of "
+            "5 samples and a tolerance between 0 and 1"
+        )
+    first = _Draw.make(config, 0)
+    path = distill_spectrum(first.spectrum, tolerance=config.tolerance * first.spectrum.target_mean_square)
+    t = min(MATCHED_ROUND, path.n_rounds - 1)
+    error = float(path.training_errors[t])
+    matched = {"distillation": filters.distillation(path.multipliers[: t + 1])}
+    matched |= {name: filters.match_training_error(first.spectrum, f, error) for name, f in FAMILIES.items()}
+    draws = [first, *(_Draw.make(config, i) for i in range(1, config.draws))]
+    curves = {"distillation": first.errors(path.basis_weights)}
+    curves |= {name: first.errors(_weights(first.spectrum, family)) for name, family in FAMILIES.items()}
+    best = {"distillation": np.array([_best_distillation(draw) for draw in draws])}
+    for name, family in FAMILIES.items():
+        best[name] = np.array([draw.errors(_weights(draw.spectrum, family))[:, 1].min() for draw in draws])
+    return Result(config, first.spectrum, matched, error, curves, best)
+
+
+def plot(result: Result, folder: Path) -> list[Path]:
+    """Write φ(d), errors and the comparison over draws as one figure, PNG and SVG."""
+    from hilbertsd.plotting import save_figure, style
+
+    with style():
+        return save_figure(_figure(result), folder, "filters")
+
+
+def config_dict(result: Result) -> dict[str, Any]:
+    """Configuration as stored with the result."""
+    return asdict(result.config)
+
+
+@dataclass(frozen=True, eq=False)
+class _Draw:
+    """One data set: its spectrum, and the grid values of every eigenvector's fit."""
+
+    spectrum: Spectrum
+    grid_basis: NDArray[np.float64]
+    truth: NDArray[np.float64]
+
+    @classmethod
+    def make(cls, config: Config, index: int) -> "_Draw":
+        rng = np.random.default_rng(config.seed + index)
+        x = np.sort(rng.uniform(size=config.samples))
+        targets = true_function(x) + rng.normal(scale=NOISE_STANDARD_DEVIATION, size=config.samples)
+        spectrum = Spectrum.from_kernel(simply_supported_spline(x), targets)
+        grid = np.linspace(0, 1, GRID_POINTS)
+        d = np.where(spectrum.eigenvalues > 0, spectrum.eigenvalues, np.inf)
+        columns = simply_supported_spline(grid, x) @ spectrum.basis * spectrum.rotated_targets[:, 0]
+        return cls(spectrum, columns / (d * config.samples), true_function(grid))
+
+    def errors(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, 2) training error and mean squared error against the truth, for (n, m) weights."""
+        training = (1 - weights) ** 2 @ self.spectrum.energies
+        test = np.mean((weights @ self.grid_basis.T - self.truth) ** 2, axis=1)
+        return np.column_stack([training, test])
+
+
+def _weights(spectrum: Spectrum, family: Callable[[float], filters.Filter]) -> NDArray[np.float64]:
+    """(STRENGTHS, m) φ(d) from hardly to strongly regularised; gradient flow's time is an inverse eigenvalue."""
+    positive = spectrum.eigenvalues[spectrum.eigenvalues > 0]
+    strengths = np.geomspace(positive[0], 30 * positive[-1], STRENGTHS)
+    if family is filters.truncation:
+        strengths = positive * (1 - 1e-9)
+    if family is filters.gradient_flow:
+        strengths = 1 / strengths
+    return np.array([family(s).weights(spectrum.eigenvalues) for s in strengths])
+
+
+def _best_distillation(draw: _Draw) -> float:
+    """Lowest test error over tolerances and rounds, round 0 (plain ridge) left out."""
+    total, floor = draw.spectrum.target_mean_square, draw.spectrum.floor
+    errors = []
+    for share in np.geomspace(0.01, 0.9, STRENGTHS):
+        path = distill_spectrum(draw.spectrum, tolerance=floor + share * (total - floor))
+        if path.n_rounds > 1:
+            errors.append(draw.errors(path.basis_weights[1:])[:, 1].min())
+    return min(errors)
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def _figure(result: Result) -> Any:
+    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+
+    figure = new_figure(10.5, 3.4)
+    phi, errors, best = figure.subplots(1, 3)
+    positive = result.spectrum.eigenvalues[result.spectrum.eigenvalues > 0]
+    axis = np.geomspace(positive[-1] / LARGEST_SHOWN_RATIO, positive[-1] * 2, 600)
+    positive = positive[positive > axis[0]]
+    names = list(result.best)
+    looks = dict(
+        zip(names, zip(round_colours(len(names)), ("-", *LINE_STYLES[1:], (0, (1, 1, 4, 1))), strict=True), strict=True)
+    )
+    for name, (colour, line) in looks.items():
+        phi.semilogx(axis, result.matched[name].weights(axis), linestyle=line, color=colour, label=name)
+    phi.plot(positive, np.full_like(positive, -0.03), "|", color="black", markersize=5)
+    phi.set(xlabel="eigenvalue d", ylabel="φ(d)", title=f"(a) filters with training error {result.training_error:.3f}")
+    phi.legend(loc="upper left", fontsize=7.5)
+    for name, (colour, line) in looks.items():
+        curve = result.curves[name][np.argsort(result.curves[name][:, 0])]
+        mark = {"distillation": "o", "truncation": "x"}.get(name)  # families with discrete members
+        errors.plot(curve[:, 0], curve[:, 1], linestyle=line, color=colour, marker=mark, markersize=4)
+    errors.set(xlabel="training error", ylabel="error against sin(2πx)", title="(b) first draw, along each family")
+    least = min(curve[:, 1].min() for curve in result.curves.values())
+    errors.set(yscale="log", ylim=(0.7 * least, 1.0))
+    rows = [row for row in result.rows() if row["family"] != "ridge"][::-1]
+    for y, row in enumerate(rows):
+        best.errorbar(
+            row["minus_tuned_ridge"], y, xerr=row["minus_tuned_ridge_standard_error"], fmt="o", color="black", capsize=3
+        )
+    best.axvline(0, color="0.6", linewidth=0.8)
+    best.set_yticks(range(len(rows)), [row["family"] for row in rows])
+    best.set(xlabel="lowest error − that of tuned ridge", title=f"(c) {result.config.draws} draws, mean and s.e.")
+    best.set_ylim(-0.5, len(rows) - 0.5)
+    return figure

@@ -1,0 +1,143 @@
+"""Solver for Green's functions of given operators: against every closed form, and for one without."""
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd import greens
+from hilbertsd.greens.operators import OperatorKernel
+
+MATERN_ORDERS = {0.5: 1, 1.5: 2, 2.5: 3}
+LENGTH_SCALES = (1.0, 0.1, 0.01)
+SOURCES = (0.15, 0.5, 0.8)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration.
+
+    Attributes
+    ----------
+    points : uniform random points of the interval at whose pairs kernels are compared, its ends added.
+    seed : of the points.
+    """
+
+    points: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Largest difference over all pairs of points, relative to the largest kernel value, by closed form."""
+
+    config: Config
+    errors: dict[str, float]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per closed form."""
+        return [{"kernel": name, "relative_error": error} for name, error in self.errors.items()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers of the study, ready for JSON."""
+        return {"kernels": self.rows(), "largest_relative_error": max(self.errors.values())}
+
+
+def run(config: Config) -> Result:
+    """Compare the solver with every closed form."""
+    x = np.sort(np.append(np.random.default_rng(config.seed).uniform(size=config.points), [0.0, 1.0]))
+    return Result(config, {name: _difference(*pair, x) for name, pair in pairs().items()})
+
+
+def pairs() -> dict[str, tuple[Callable[..., Any], Callable[..., Any]]]:
+    """By name, the kernel the solver finds on [0, 1] and the closed form."""
+    solve = greens.from_operator
+    found: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+        "simply supported spline": (solve([0, 0, 1], left=[0, 2], right=[0, 2]), greens.simply_supported_spline),
+        "cubic smoothing spline": (solve([0, 0, 1], left=[0, 1]), greens.cubic_smoothing_spline),
+        "Brownian motion": (solve([0, 1], left=[0]), greens.brownian_motion),
+        "Brownian bridge": (solve([0, 1], left=[0], right=[0]), greens.brownian_bridge),
+    }
+    for smoothness in MATERN_ORDERS:
+        for length_scale in LENGTH_SCALES:
+            name = f"Matérn {smoothness:g}, length {length_scale:g}"
+            found[name] = (matern_operator(smoothness, length_scale), _matern(smoothness, length_scale))
+    for order in (1, 2, 3, 4):
+        circle = greens.from_periodic_operator([0] * order + [1], orthogonal_to_null_space=True)
+        found[f"periodic spline {order}"] = (circle, _periodic(order))
+    return found
+
+
+def matern_operator(smoothness: float, length_scale: float) -> OperatorKernel:
+    """Matérn kernel on [0, 1] from its operator (d/dx + α)^p/√q and the conditions that decay at −∞ leaves.
+
+    To the left of a source the kernel solves (d/dx − α)^p g = 0, so that and its derivatives vanish at the left end;
+    at the right end the natural conditions are those of the whole line.
+    """
+    p = MATERN_ORDERS[smoothness]
+    alpha = math.sqrt(2 * smoothness) / length_scale
+    q = {1: 2 * alpha, 2: 4 * alpha**3, 3: 16 * alpha**5 / 3}[p]
+    polynomial = np.polynomial.polynomial.polypow([alpha, 1], p) / math.sqrt(q)
+    outgoing = np.polynomial.polynomial.polypow([-alpha, 1], p)
+    return greens.from_operator(polynomial.tolist(), left=[[0.0] * j + outgoing.tolist() for j in range(p)])
+
+
+def plot(result: Result, folder: Path) -> list[Path]:
+    """Write the errors, and sections of a beam of varying stiffness, as one figure, PNG and SVG."""
+    from hilbertsd.plotting import save_figure, style
+
+    with style():
+        return save_figure(_figure(result), folder, "green-functions")
+
+
+def config_dict(result: Result) -> dict[str, Any]:
+    """Configuration as stored with the result."""
+    return asdict(result.config)
+
+
+def _matern(smoothness: float, length_scale: float) -> Callable[[NDArray[np.float64]], Any]:
+    return lambda x: greens.matern(x, smoothness=smoothness, length_scale=length_scale)
+
+
+def _periodic(order: int) -> Callable[[NDArray[np.float64]], Any]:
+    return lambda x: greens.periodic_spline(x, order=order)
+
+
+def _difference(kernel: Callable[..., Any], closed_form: Callable[..., Any], x: NDArray[np.float64]) -> float:
+    expected = closed_form(x)
+    return float(np.abs(kernel(x) - expected).max() / np.abs(expected).max())
+
+
+def _stiffness(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Square root of a beam's stiffness, three times as large at its right end as at its left."""
+    return 1 + 2 * x**2
+
+
+def _figure(result: Result) -> Any:
+    from hilbertsd.plotting import new_figure, round_colours
+
+    figure = new_figure(10, 4)
+    errors, sections = figure.subplots(1, 2, width_ratios=(1, 1.1))
+    names = list(result.errors)[::-1]
+    errors.semilogx([result.errors[name] for name in names], range(len(names)), "o", color="black", markersize=4)
+    errors.axvline(np.finfo(float).eps, color="0.6", linestyle=":", label="double precision")
+    errors.axvline(1e-8, color="0.6", linestyle="--", label="$10^{-8}$")
+    errors.set_yticks(range(len(names)), names, fontsize=8)
+    errors.set(xlabel="largest difference / largest value", title="(a) solver against closed form")
+    errors.legend(loc="upper center", fontsize=8)
+
+    x = np.linspace(0, 1, 401)
+    varying = greens.from_operator([0, 0, _stiffness], left=[0], right=[0])
+    for source, colour in zip(SOURCES, round_colours(len(SOURCES)), strict=True):
+        sections.plot(x, 1000 * varying(x, [source])[:, 0], color=colour, label=f"t = {source:g}")
+        sections.plot(x, 1000 * greens.simply_supported_spline(x, [source])[:, 0], "--", color=colour)
+    sections.plot([], [], "-", color="black", label="$P = (1+2x^2)\\,d^2/dx^2$")
+    sections.plot([], [], "--", color="black", label="$P = d^2/dx^2$")
+    sections.set(xlabel="x", ylabel="g(x, t) × 1000", title="(b) f(0) = f(1) = 0 and natural conditions")
+    sections.set_ylim(0, 27)
+    sections.legend(loc="upper center", fontsize=8, ncols=2)
+    return figure

@@ -1,0 +1,170 @@
+"""A user's kernel seen through its spectrum: decay, where the target lies, where ε cuts, what each round keeps."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.data.tables import Table
+from hilbertsd.equivalent_kernel import Complexity, complexity
+from hilbertsd.path import DistillationPath
+from hilbertsd.studies import table_path
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration.
+
+    Attributes
+    ----------
+    kernel : name of a scikit-learn pairwise kernel, on standardised features.
+    gamma : its parameter of that name, None for its default 1/n_features.
+    tolerance : ε as a fraction of the centred targets' mean square.
+    """
+
+    kernel: str = "rbf"
+    gamma: float | None = None
+    tolerance: float = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Spectrum and path of all rows of a table.
+
+    Attributes
+    ----------
+    path : of the centred targets, in the target's units.
+    complexity : of every round's equivalent kernel, radius 1.
+    """
+
+    config: Config
+    target_name: str
+    feature_names: tuple[str, ...]
+    path: DistillationPath
+    complexity: Complexity
+
+    @property
+    def falling(self) -> NDArray[np.float64]:
+        """(m,) eigenvalues of kernel_matrix/n, largest first."""
+        return self.path.eigenvalues[::-1]
+
+    @property
+    def energy_shares(self) -> NDArray[np.float64]:
+        """(m,) share of the targets' mean square on each eigenvector, largest eigenvalue first."""
+        return self.path.spectrum.energies[::-1] / self.path.spectrum.target_mean_square
+
+    @property
+    def shares_left(self) -> NDArray[np.float64]:
+        """(m+1,) share of the mean square outside the h leading eigenvectors, h = 0, …, m."""
+        return np.append(np.cumsum(self.energy_shares[::-1])[::-1], 0.0)
+
+    @property
+    def cut(self) -> int:
+        """Least number of leading eigenvectors outside which at most ε of the energy lies."""
+        return int(np.argmax(self.shares_left <= self.config.tolerance))
+
+    def rows(self) -> list[dict[str, float]]:
+        """One dictionary per round."""
+        return [
+            {
+                "round": t,
+                "multiplier": float(c),
+                "eigenvalues_above_c": int(np.count_nonzero(self.falling > c)),
+                "effective_dimension": float(self.complexity.effective_dimension[t]),
+                "rademacher": float(self.complexity.rademacher[t]),
+                "local_rademacher": float(self.complexity.local_rademacher[t]),
+            }
+            for t, c in enumerate(self.path.multipliers)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers ready for JSON."""
+        spectrum = self.path.spectrum
+        return {
+            "target": self.target_name,
+            "features": list(self.feature_names),
+            "n_samples": spectrum.n_samples,
+            "target_mean_square": spectrum.target_mean_square,
+            "tolerance": self.path.tolerance,
+            "collapse_round": self.path.collapse_round,
+            "zero_eigenvalues": int(np.count_nonzero(self.falling == 0)),
+            "eigenvectors_that_hold_all_but_tolerance": self.cut,
+            "decay_exponent": decay_exponent(self.falling),
+            "rounds": self.rows(),
+            "eigenvalues": self.falling.tolist(),
+            "energy_shares": self.energy_shares.tolist(),
+        }
+
+
+def run(table: Table, config: Config) -> Result:
+    """Decompose the kernel of all rows and distil until collapse.
+
+    Raises and warns as `studies.table_path.run`.
+    """
+    settings = table_path.Config(config.kernel, config.gamma, config.tolerance, test_fraction=0.0)
+    path = table_path.distilled(table_path.prepare(table, settings), settings)
+    return Result(config, table.target_name, table.feature_names, path, complexity(path))
+
+
+def decay_exponent(falling: NDArray[np.float64]) -> float | None:
+    """Exponent p of the power law d_k ∝ k^(−p) fitted by least squares in logarithms to ranks 3 to m/2.
+
+    None where fewer than five positive eigenvalues are left for the fit. For orientation only: RBF kernels decay
+    faster than any power.
+    """
+    ranks = np.arange(1, len(falling) + 1)
+    used = (ranks >= 3) & (ranks <= len(falling) / 2) & (falling > 0)
+    if np.count_nonzero(used) < 5:
+        return None
+    return -float(np.polyfit(np.log(ranks[used]), np.log(falling[used]), 1)[0])
+
+
+def plot(result: Result, folder: Path) -> list[Path]:
+    """Write eigenvalues, target energy and weights by rank as one figure, PNG and SVG."""
+    from hilbertsd.plotting import save_figure, style
+
+    with style():
+        return save_figure(_figure(result), folder, "spectrum")
+
+
+def config_dict(result: Result) -> dict[str, Any]:
+    """Configuration as stored with the result."""
+    return asdict(result.config)
+
+
+def _figure(result: Result) -> Any:
+    from hilbertsd.plotting import new_figure, round_colours, shown_rounds
+
+    path = result.path
+    ranks = np.arange(1, len(result.falling) + 1)
+    positive = result.falling > 0
+    figure = new_figure(10.5, 3.4)
+    decay, energy, weights = figure.subplots(1, 3)
+    decay.loglog(ranks[positive], result.falling[positive], color="black", label="eigenvalue $d_k$")
+    for t, line in ((0, "--"), (path.n_rounds - 1, ":")):
+        if 0 <= t < path.n_rounds:
+            decay.axhline(path.multipliers[t], color="0.4", linestyle=line, label=f"$c_{{{t}}}$")
+    decay.set(ylabel="eigenvalue of kernel_matrix/n", title="(a) eigenvalues and multipliers")
+    decay.legend(loc="lower left")
+
+    energy.loglog(ranks, result.energy_shares, ".", color="0.6", markersize=3, label="on eigenvector k")
+    left = result.shares_left[1:]
+    shown = left > 0
+    energy.loglog(ranks[shown], left[shown], color="black", label="outside the k leading ones")
+    energy.axhline(result.config.tolerance, color="C1", linestyle="--", label=f"ε, met at k = {result.cut}")
+    energy.set(ylabel=f"share of the mean square of {result.target_name}", title="(b) where the target lies")
+    energy.set_ylim(max(float(np.quantile(result.energy_shares, 0.02)), 1e-10) / 3, 2)
+    energy.legend(loc="lower left")
+
+    rounds = shown_rounds(path.n_rounds, 8)
+    for t, colour in zip(rounds, round_colours(len(rounds)), strict=False):
+        label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
+        weights.semilogx(ranks, path.basis_weights[t, ::-1], color=colour, label=label)
+    weights.set(ylabel="basis weight $B_t[k]$", title="(c) what each round keeps", ylim=(0, 1.02))
+    if rounds:
+        weights.legend(loc="upper right")
+    for axes in (decay, energy, weights):
+        axes.set_xlabel("eigenvector k, largest eigenvalue first")
+    return figure
