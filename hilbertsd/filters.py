@@ -72,7 +72,7 @@ def distillation(multipliers: ArrayLike) -> Filter:
         raise InvalidTolerance(f"multipliers are {np.ravel(c).tolist()[:5]}; give at least one, all positive")
 
     def product(rounds: NDArray[np.float64], d: Eigenvalues) -> Eigenvalues:
-        with np.errstate(divide="ignore"):  # zero eigenvalues: weight exp(−∞) = 0 is meant
+        with np.errstate(divide="ignore", over="ignore"):  # weights exp(−∞) = 0 are meant
             return np.exp(-np.sum(np.log1p(rounds / d), axis=0))
 
     return Filter(
@@ -92,7 +92,8 @@ def iterated_tikhonov(multiplier: float, iterations: int = 2) -> Filter:
         raise InvalidTolerance(f"iterations is {iterations!r}; give a whole number of at least 1")
 
     def weights(d: Eigenvalues) -> Eigenvalues:
-        return -np.expm1(-iterations * np.log1p(d / c))
+        with np.errstate(over="ignore"):
+            return -np.expm1(-iterations * np.log1p(d / c))
 
     return Filter("iterated Tikhonov", c, weights, lambda d: _divided(weights(d), d, iterations / c))
 

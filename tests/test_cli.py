@@ -57,7 +57,8 @@ def one_line(code, out, err):
 def test_list_names_the_studies(hilbertsd):
     code, out, err = hilbertsd("list")
     assert (code, err) == (0, "")
-    assert "spline-toy" in out
+    for name in ("spline-toy", "bounds", "early-stopping", "filters", "green-functions", "spectrum"):
+        assert name in out
 
 
 def test_version_and_help(hilbertsd):
@@ -96,6 +97,73 @@ def test_json_is_one_object_and_nothing_else(hilbertsd, table):
     code, out, err = hilbertsd("distill", table, "--target", "price", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["n_test"] == 30
+
+
+STUDIES = [
+    (["run", "bounds"], "bounds", "500 problems", "n_violations"),
+    (["run", "early-stopping", "--draws", 25], "early-stopping", "reproduced: neighbouring weights", "best_errors"),
+    (["run", "filters", "--draws", 3, "--samples", 20], "filters", "iterated Tikhonov", "families"),
+    (["run", "green-functions", "--points", 20], "green-functions", "cubic smoothing spline", "largest_relative_error"),
+    (["run", "spectrum", "table.csv", "--target", "price"], "spectrum", "leading eigenvectors hold", "energy_shares"),
+]
+
+
+@pytest.mark.parametrize(("words", "name", "printed", "key"), STUDIES)
+def test_studies_print_and_write(hilbertsd, table, tmp_path, words, name, printed, key):
+    assert table.exists()
+    code, out, err = hilbertsd(*words, "--out", "o")
+    assert code == 0
+    assert "Error" not in err
+    assert printed in out
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == sorted([f"{name}.png", f"{name}.svg", "result.json"])
+    record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
+    assert key in record
+    assert record["command"].startswith("hilbertsd " + " ".join(map(str, words[:2])))
+    assert record["versions"]["hilbertsd"] == __version__
+    as_json = json.loads(hilbertsd(*words, "--out", "o", "--json")[1])
+    assert as_json == record
+
+
+def test_check_bounds_on_a_table(hilbertsd, table, tmp_path):
+    code, out, err = hilbertsd("check-bounds", table, "--target", "price", "--out", "o")
+    assert code == 0
+    assert "Error" not in err
+    assert "Theorem 5" in out
+    assert "all hold" in out
+    record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
+    assert record["holds"]
+    assert record["command"] == "hilbertsd check-bounds table.csv --target price --kernel rbf --tolerance 0.1"
+    assert any("B_t[k]/B_t[j]" in row["statement"] for row in record["statements"])
+
+
+def test_a_violated_bound_is_exit_code_1(hilbertsd, table, monkeypatch):
+    from hilbertsd import distillation
+
+    right = distillation.newton_root
+    monkeypatch.setattr(distillation, "newton_root", lambda *arguments: 1.01 * right(*arguments))
+    code, out, _ = hilbertsd("check-bounds", table, "--target", "price")
+    assert code == 1
+    assert "violated" in out
+
+
+def test_the_spectrum_of_a_table_by_hand(hilbertsd, table):
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    from hilbertsd import Spectrum
+
+    words = ("run", "spectrum", table, "--target", "price", "--gamma", 0.2, "--tolerance", 0.2, "--json")
+    record = json.loads(hilbertsd(*words)[1])
+    frame = pd.read_csv(table)
+    X, y = frame[["a", "b", "c"]].to_numpy(), frame["price"].to_numpy()
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    spectrum = Spectrum.from_kernel(rbf_kernel(X, gamma=0.2), y - y.mean())
+    np.testing.assert_allclose(record["eigenvalues"], spectrum.eigenvalues[::-1], rtol=1e-6, atol=1e-15)
+    shares = spectrum.energies[::-1] / spectrum.target_mean_square
+    np.testing.assert_allclose(record["energy_shares"], shares, atol=1e-9)
+    cut = record["eigenvectors_that_hold_all_but_tolerance"]
+    assert shares[cut:].sum() <= 0.2 < shares[cut - 1 :].sum()
+    first = record["rounds"][0]
+    assert first["eigenvalues_above_c"] == np.count_nonzero(spectrum.eigenvalues > first["multiplier"])
 
 
 def test_distill_gives_test_errors_by_round(hilbertsd, table, tmp_path):
@@ -228,6 +296,11 @@ def test_a_terminal_without_greek_gets_question_marks():
         (["run", "spline-toy", "--tolerance", "x"], "Invalid value for '--tolerance'"),
         (["run", "spline-toy", "--seed", "-1"], "Invalid value for '--seed': Input should be greater"),
         (["run", "spline-toy", "--colour"], "No such option: --colour"),
+        (["run", "bounds", "--preset", "huge"], "preset is 'huge'; give one of quick, full"),
+        (["run", "early-stopping", "--draws", "2"], "2 draws are too few"),
+        (["run", "filters", "--draws", "1"], "at least 2 draws"),
+        (["check-bounds", "missing.csv", "--target", "y"], "missing.csv"),
+        (["run", "spectrum", "missing.csv", "--target", "y"], "missing.csv"),
         (["run", "nothing"], "No such command 'nothing'"),
         (["run"], "Missing command; see hilbertsd run --help"),
         (["nothing"], "No such command 'nothing'"),

@@ -102,7 +102,10 @@ def test_matern_in_several_dimensions_is_scikit_learns(rng):
         np.testing.assert_allclose(greens.matern(x, t, smoothness=smoothness, length_scale=0.8), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", greens.__all__)
+CLOSED_FORMS = [name for name in greens.__all__ if not name.startswith("from_")]
+
+
+@pytest.mark.parametrize("name", CLOSED_FORMS)
 def test_kernel_matrices_are_symmetric_positive_semidefinite_and_take_columns(name, rng):
     kernel = getattr(greens, name)
     points = rng.uniform(size=25)

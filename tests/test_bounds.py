@@ -1,0 +1,190 @@
+"""Bounds: valid against the mpmath oracle, met with equality where they are sharp, and limits."""
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import Problem, oracle_path
+
+from hilbertsd import bounds
+from hilbertsd.errors import InvalidInput, InvalidTolerance
+
+RATIOS = st.floats(1.001, 1e3)
+CONDITION_NUMBERS = st.floats(1, 1e4)
+
+
+def random_problem(seed, n_zero=0):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 12))
+    return Problem.random(n, int(rng.integers(1, 3)), rng.uniform(0, 4), rng.uniform(-2, 1), n_zero, 1, 1.0, seed)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_bound_holds_for_the_oracles_path(seed):
+    """At 50 digits, so that no rounding of ours can hide a violation."""
+    problem = random_problem(seed)
+    d, oracle = problem.eigenvalues, oracle_path(problem)
+    kappa = d[-1] / d[0]
+    r = [float(mpmath.sqrt(m / problem.tolerance)) for m in oracle.mean_squares]
+    total = oracle.collapse_round
+    assert total is not None
+    slack = 1 + 1e-12
+    for t, c in enumerate(oracle.multipliers):
+        low, high = bounds.multiplier_bracket(d, r[t])
+        assert low <= float(c) * slack
+        assert float(c) <= high * slack
+        assert r[t + 1] * slack >= bounds.next_ratio(r[t], kappa)
+        assert r[t + 1] >= r[t] - 1 - 1e-12 * r[t]
+        assert r[t + 1] ** 2 <= (r[t] ** 2 - 1) * slack + 1e-12 * r[t]
+    for t, value in enumerate(bounds.ratio_after(np.arange(total + 1), r[0], kappa)):
+        assert r[t] * slack >= value
+    energies = np.sum(problem.rotated_targets**2, axis=1) / problem.n
+    counts = [
+        bounds.guaranteed_rounds(r[0], kappa),
+        bounds.rounds_by_tangent(r[0], kappa),
+        bounds.rounds_by_recurrence(r[0], kappa),
+        bounds.rounds_by_triangle(r[0]),
+        bounds.rounds_by_spectrum(d, energies, problem.tolerance),
+    ]
+    assert counts == sorted(counts)
+    assert counts[-1] <= total <= bounds.most_rounds(r[0])
+    with mpmath.workdps(50):
+        log_b = [-mpmath.fsum(mpmath.log1p(c / mpmath.mpf(float(dk))) for c in oracle.multipliers) for dk in d]
+        for j in range(problem.n):
+            for k in range(j, problem.n):
+                ratio = float(mpmath.exp(log_b[k] - log_b[j]))
+                assert ratio * slack >= bounds.weight_ratio(d[j], d[k], d[0], r[0], total)
+        weights = np.array([float(mpmath.exp(v)) for v in log_b])
+    if len(np.unique(d)) > 1:
+        index = bounds.sparsity_index(d, weights)
+        assert index * slack >= bounds.least_sparsity_index(d, r[0], total)
+        assert bounds.least_sparsity_index(d, r[0], total) * slack >= bounds.least_sparsity_index(d, r[0])
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_counts_without_condition_number_hold_for_singular_kernels(seed):
+    problem = random_problem(seed + 100, n_zero=2)
+    oracle = oracle_path(problem)
+    energies = np.sum(problem.rotated_targets**2, axis=1) / problem.n
+    r = float(mpmath.sqrt(oracle.mean_squares[0] / problem.tolerance))
+    assert oracle.collapse_round is not None
+    least = bounds.rounds_by_spectrum(problem.eigenvalues, energies, problem.tolerance)
+    assert bounds.rounds_by_triangle(r) <= least <= oracle.collapse_round <= bounds.most_rounds(r)
+
+
+def test_equal_eigenvalues_meet_the_bounds():
+    """κ = 1: every round takes exactly √(nε) off the norm, so Propositions 3 and 4 and the triangle are equalities."""
+    for ratio, rounds in ((3.0, 2), (3.5, 3), (10.25, 10), (2.0, 1), (1.5, 1)):
+        oracle = oracle_path(Problem(np.ones(4), np.full((4, 1), ratio), 1.0))
+        assert oracle.collapse_round == rounds
+        assert bounds.rounds_by_triangle(ratio) == rounds
+        assert bounds.rounds_by_tangent(ratio, 1.0) == bounds.rounds_by_recurrence(ratio, 1.0) == rounds
+        assert bounds.guaranteed_rounds(ratio, 1.0) == ratio - 1
+        expected = [float(mpmath.sqrt(m)) for m in oracle.mean_squares]
+        np.testing.assert_allclose(bounds.ratio_after(np.arange(rounds + 1), ratio, 1.0), expected, rtol=1e-12)
+    # A whole r_0 collapses at t̲ itself: one more round than ⌈t̲⌉ is not guaranteed there.
+    assert math.floor(bounds.guaranteed_rounds(3.0, 1.0)) + 1 > 2
+
+
+def test_the_spectral_count_is_sharp_where_eigenvalues_lie_far_apart():
+    """Decades apart, the eigenvectors are eaten one after the other, each in about as many rounds as it holds √(nε)."""
+    d, n_k = np.array([1e-12, 1e-6, 1.0]), np.array([5.5, 5.5, 5.5])
+    problem = Problem(d, (n_k * math.sqrt(3.0))[:, None], 1.0)
+    total = oracle_path(problem, max_rounds=100).collapse_round
+    assert total is not None
+    by_triangle = bounds.rounds_by_triangle(float(np.linalg.norm(n_k)))
+    by_spectrum = bounds.rounds_by_spectrum(d, n_k**2, 1.0)
+    assert by_triangle == 9
+    assert by_triangle < by_spectrum <= total
+    assert by_spectrum >= 0.7 * total
+
+
+def test_the_upper_count_is_approached_where_every_eigenvector_holds_one_round():
+    d, n_k = 10.0 ** np.arange(-75, 75, 15), np.full(10, 1.0001)
+    total = oracle_path(Problem(d, (n_k * math.sqrt(10.0))[:, None], 1.0)).collapse_round
+    assert bounds.most_rounds(float(np.linalg.norm(n_k))) == 10
+    assert total is not None
+    assert total >= 9
+
+
+@given(ratio=RATIOS, condition_number=CONDITION_NUMBERS)
+def test_the_counts_are_ordered(ratio, condition_number):
+    counts = [
+        bounds.guaranteed_rounds(ratio, condition_number) * (1 - 1e-9),
+        bounds.rounds_by_tangent(ratio, condition_number),
+        bounds.rounds_by_recurrence(ratio, condition_number),
+        bounds.rounds_by_triangle(ratio),
+        bounds.most_rounds(ratio),
+    ]
+    assert counts == sorted(counts)
+
+
+@given(ratio=RATIOS, condition_number=CONDITION_NUMBERS)
+def test_proposition_3_is_its_formula(ratio, condition_number):
+    """The paper's a and b at 50 digits; ours avoids the cancellation in a − 1."""
+    with mpmath.workdps(50):
+        r, kappa = mpmath.mpf(ratio), mpmath.mpf(condition_number)
+        a = ((r - 1) ** 2 + kappa * (2 * r - 1)) / (r - 1 + kappa) ** 2
+        b = r**2 * kappa / (r - 1 + kappa) ** 2
+        for t in (0, 1, 7):
+            geometric = t if a == 1 else (a**t - 1) / (a - 1)
+            expected = float(a**t * r - b * geometric)
+            found = float(bounds.ratio_after(t, ratio, condition_number))
+            assert abs(found - expected) <= 1e-12 * ratio * max(t, 1)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_theorem_6(seed):
+    """S at the guaranteed round decreases in ε and reaches its limit to 1e-3 at ε = 1e-8 ‖y‖²/n for κ ≤ 100."""
+    rng = np.random.default_rng(seed)
+    d = 10 ** np.sort(rng.uniform(-2, 0, int(rng.integers(2, 30)))) * 10 ** rng.uniform(-6, 6)
+    tolerances = np.geomspace(0.9, 1e-8, 60)
+    values = [bounds.least_sparsity_index(d, 1 / math.sqrt(share)) for share in tolerances]
+    limit = bounds.sparsity_index_limit(d)
+    assert np.all(np.diff(values) >= -1e-14 * limit)
+    assert values[-1] == pytest.approx(limit, rel=1e-3)
+    # The statement is about S − 1 where S is near 1; there it is only first order in √ε.
+    gap = d[0] / d[-1] * np.min(d[0] * np.diff(d) / (d[1:] * d[:-1]))
+    assert math.log(limit) == pytest.approx(gap, rel=1e-9, abs=1e-300)
+    assert math.log1p(values[-1] - 1) == pytest.approx(gap, rel=2e-2, abs=1e-14)
+
+
+def test_ties_are_left_out():
+    d = np.array([1.0, 1.0, 2.0, 2.0 + 1e-9, 4.0])
+    assert bounds.distinct(d).tolist() == [0, 2, 3, 4]
+    assert bounds.distinct(d, 1e-6).tolist() == [0, 2, 4]
+    weights = np.array([0.1, 0.1, 0.2, 0.2, 0.8])
+    assert bounds.sparsity_index(d, weights, 1e-6) == pytest.approx(2.0)
+    assert bounds.sparsity_index(d, weights) == pytest.approx(1.0)
+    assert bounds.sparsity_index(d[::-1], weights[::-1], 1e-6) == pytest.approx(2.0)
+    assert bounds.sparsity_index([3.0, 3.0], [0.5, 0.5]) == math.inf
+    assert bounds.sparsity_index_limit([3.0, 3.0]) == math.inf
+    # Steps each within the resolution add up: the chain is cut where it leaves the last one kept.
+    assert bounds.distinct(np.array([1.0, 1.6, 2.2, 2.8]), 1.0).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: bounds.multiplier_bracket([0.0, 1.0], 2.0), InvalidInput, "range, from round 1 on"),
+        (lambda: bounds.multiplier_bracket([1.0], 1.0), InvalidTolerance, "ratio is 1; it must exceed 1"),
+        (lambda: bounds.multiplier_bracket([], 2.0), InvalidInput, "smallest none"),
+        (lambda: bounds.next_ratio(2.0, 0.5), InvalidInput, r"condition_number is 0\.5"),
+        (lambda: bounds.rounds_by_triangle("3"), InvalidTolerance, "ratio is '3'"),
+        (lambda: bounds.weight_ratio(2.0, 1.0, 1.0, 2.0, 1), InvalidInput, "give them in order"),
+        (lambda: bounds.sparsity_index([1.0, 2.0], [0.5]), InvalidInput, "one weight for each"),
+        (lambda: bounds.rounds_by_spectrum([1.0, 2.0], [1.0], 0.5), InvalidInput, "one energy per eigenvalue"),
+        (lambda: bounds.rounds_by_spectrum([1.0, -2.0], [1.0, 1.0], 0.5), InvalidInput, "non-negative"),
+        (lambda: bounds.rounds_by_spectrum([1.0], [1.0], 0.0), InvalidTolerance, r"tolerance is 0\.0"),
+    ],
+)
+def test_bad_arguments_are_refused(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_a_path_that_collapses_at_once_has_no_rounds():
+    assert bounds.rounds_by_spectrum([1.0, 2.0], [0.1, 0.1], 1.0) == 0

@@ -1,0 +1,172 @@
+"""check_bounds: holds on honest paths, and sees what is wrong in broken ones."""
+
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from hilbertsd import Spectrum, bounds, check_bounds, distill, distill_spectrum, greens
+from hilbertsd.data import spline_toy
+from hilbertsd.errors import CollapseWarning, InvalidInput, MissingPackage
+from hilbertsd.studies import bounds as study
+
+
+@pytest.fixture(scope="module")
+def quick():
+    return study.run(study.Config("quick"))
+
+
+def test_no_violation_on_500_random_problems(quick):
+    assert quick.violations == []
+    assert len(quick.ratios) == 500
+    assert quick.n_checks > 100_000
+    assert json.dumps(quick.to_dict(), allow_nan=False)
+    assert {row["statement"] for row in quick.rows()} == set(quick.texts)
+    assert len(quick.texts) == 18
+
+
+def test_the_counts_get_sharper_in_order(quick):
+    medians = {row["statement"]: row["tightness_median"] for row in quick.rows()}
+    order = [medians[name] for name in study.COUNTS]
+    assert order == sorted(order)
+    assert medians["rounds, triangle"] > 0.7 > 0.1 > medians["rounds, Proposition 4"]
+
+
+def broken(path, factor):
+    return dataclasses.replace(path, multipliers=path.multipliers * factor)
+
+
+def test_a_multiplier_scaled_by_a_hundredth_is_caught_on_every_problem():
+    for index in range(100):
+        path = study.random_problem(0, index)
+        assert check_bounds(path).holds
+        for factor in (1.01, 0.99):
+            report = check_bounds(broken(path, factor))
+            assert not report.holds
+            assert {row["name"] for row in report.violations()} >= {"constraint"}
+
+
+def test_a_solver_that_is_off_by_a_hundredth_is_caught(monkeypatch, data):
+    """Consistently wrong from the first round on, not only in the numbers that are kept."""
+    from hilbertsd import distillation
+
+    right = distillation.newton_root
+    monkeypatch.setattr(distillation, "newton_root", lambda *arguments: 1.01 * right(*arguments))
+    kernel_matrix, targets, _ = data
+    report = check_bounds(distill(kernel_matrix, targets, tolerance=0.3))
+    assert not report.holds
+    assert all(row["name"] == "constraint" for row in report.violations()[: report.summary()[0]["checks"]])
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("multiplier_bracket", None),
+        ("next_ratio", lambda value: value + 1000),
+        ("ratio_after", lambda value: value + 1000),
+        ("rounds_by_tangent", lambda value: value + 1000),
+        ("rounds_by_recurrence", lambda value: value + 1000),
+        ("rounds_by_triangle", lambda value: value + 1000),
+        ("rounds_by_spectrum", lambda value: value + 1000),
+        ("most_rounds", lambda value: value - 1000),
+        ("guaranteed_rounds", lambda value: value * 1e6 + 1e6),
+        ("log_neighbour_bounds", lambda value: value * 100),
+    ],
+)
+def test_every_statement_can_fail(monkeypatch, data, name, change):
+    """A bound made too strong shows as a violation of its own statements."""
+    kernel_matrix, targets, _ = data
+    path = distill(kernel_matrix + 0.5 * np.eye(len(kernel_matrix)), targets, tolerance=0.3)
+    assert check_bounds(path).holds
+    if change is None:
+        report = check_bounds(broken(path, 1e6))
+        assert {"multiplier, upper"} <= {row["name"] for row in report.violations()}
+        report = check_bounds(broken(path, 1e-6))
+        assert {"multiplier, lower", "collapse"} <= {row["name"] for row in report.violations()}
+        return
+    original = getattr(bounds, name)
+    monkeypatch.setattr(bounds, name, lambda *arguments: change(original(*arguments)))
+    assert not check_bounds(path).holds
+
+
+def test_singular_kernels_use_the_range_from_round_1():
+    kernel_matrix = greens.simply_supported_spline(spline_toy.INPUTS)
+    report = check_bounds(distill(kernel_matrix, spline_toy.PUBLISHED_TARGETS, tolerance=0.045))
+    assert report.holds
+    assert report.start == 1
+    assert "range of the singular kernel matrix, from round 1" in repr(report)
+    rounds = {s.name: s.rounds.tolist() for s in report.statements}
+    assert rounds["Theorem 5"] == rounds["multiplier, lower"] == [1, 2, 3]
+    assert rounds["constraint"] == [0, 1, 2, 3]
+    positive = Spectrum.from_kernel(kernel_matrix, spline_toy.PUBLISHED_TARGETS).eigenvalues[2:]
+    assert report.condition_number == pytest.approx(positive[-1] / positive[0])
+
+
+def test_float32_and_near_ties_hold(rng):
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    x = rng.normal(size=(150, 2))
+    x[75:] = x[:75] + 1e-7 * rng.normal(size=(75, 2))
+    y = np.sin(x[:, 0]) + 0.3 * rng.normal(size=150)
+    kernel_matrix = rbf_kernel(x)
+    for tolerance in (0.05, 0.2):
+        assert check_bounds(distill(kernel_matrix, y, tolerance=tolerance)).holds
+        assert check_bounds(distill(kernel_matrix.astype(np.float32), y, tolerance=tolerance)).holds
+
+
+def test_a_long_path_holds():
+    n = 20
+    spectrum = Spectrum(np.geomspace(1e-6, 1, n), np.ones((n, 1)), np.eye(n), True, 0.0, 0.0)
+    path = distill_spectrum(spectrum, tolerance=1e-7)
+    assert path.n_rounds > 3000
+    assert check_bounds(path).holds
+
+
+def test_rows_tables_and_pages(data):
+    kernel_matrix, targets, _ = data
+    report = check_bounds(distill(kernel_matrix, targets, tolerance=0.3))
+    frame = report.to_dataframe()
+    assert list(frame.columns) == ["name", "round", "left", "right", "slack", "holds"]
+    assert len(frame) == report.n_checks == len(list(report.rows()))
+    assert frame.holds.all()
+    assert frame.slack.min() > -1e-9
+    page = report._repr_html_()
+    assert page.count("<tr>") == len(report.statements) + 1
+    assert "all hold" in page
+    assert json.dumps(report.to_dict(), allow_nan=False)
+
+
+def test_pandas_is_optional(data, monkeypatch):
+    kernel_matrix, targets, _ = data
+    report = check_bounds(distill(kernel_matrix, targets, tolerance=0.3))
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingPackage, match="install it"):
+        report.to_dataframe()
+
+
+def test_paths_without_a_statement(data):
+    kernel_matrix, targets, _ = data
+    with pytest.warns(CollapseWarning):
+        empty = distill(kernel_matrix, targets, tolerance=100.0)
+    report = check_bounds(empty)
+    assert report.holds
+    assert report.n_checks == 0
+    assert json.dumps(report.to_dict(), allow_nan=False)
+    cut_short = check_bounds(distill(kernel_matrix, targets, tolerance=0.01, max_rounds=2))
+    assert cut_short.holds
+    assert not any(s.name.startswith(("rounds", "collapse")) for s in cut_short.statements)
+    with pytest.raises(InvalidInput, match="fixed multiplier"):
+        check_bounds(distill(kernel_matrix, targets, multiplier=0.1, max_rounds=3))
+    with pytest.raises(InvalidInput, match="preset is 'huge'"):
+        study.run(study.Config("huge"))
+
+
+def test_one_eigenvalue():
+    report = check_bounds(distill([[2.0]], [3.0], tolerance=1.0))
+    assert report.holds
+    assert report.condition_number == 1.0
+    zero = np.zeros((2, 2))
+    with pytest.warns(CollapseWarning):
+        assert check_bounds(distill(zero, [1.0, 1.0], tolerance=5.0)).holds

@@ -1,0 +1,85 @@
+"""Early stopping: the matched single fits, and the study."""
+
+import json
+
+import mpmath
+import numpy as np
+import pytest
+from oracle import Problem, _root
+
+from hilbertsd import Spectrum, distill, distill_spectrum, stop_early
+from hilbertsd.errors import InvalidInput, InvalidRound
+from hilbertsd.studies import early_stopping as study
+
+
+def test_single_fits_have_the_training_errors_of_the_rounds(data):
+    kernel_matrix, targets, cross_kernel = data
+    path = distill(kernel_matrix, targets, tolerance=0.2)
+    single = stop_early(path)
+    n = len(kernel_matrix)
+    for t in range(path.n_rounds):
+        fit = np.linalg.solve(single.multipliers[t] * n * np.eye(n) + kernel_matrix, targets)
+        residuals = targets - kernel_matrix @ fit
+        assert np.sum(residuals**2) / n == pytest.approx(path.training_errors[t], rel=1e-9)
+        np.testing.assert_allclose(single.predict(cross_kernel, t), cross_kernel @ fit, rtol=1e-7, atol=1e-9)
+        assert single.fit(t).training_error == pytest.approx(single.tolerances[t], rel=1e-12)
+        np.testing.assert_allclose(single.fit(t).weights, single.weights[t])
+    np.testing.assert_allclose(single.predict(cross_kernel, 0), path.predict(cross_kernel, 0), rtol=1e-9)
+    assert np.all(np.diff(single.multipliers) > 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_multipliers_against_the_oracle(seed):
+    """Root of E_0(c') = Σ e (1−B_t)² at 50 digits, for B_t of the path's own multipliers."""
+    problem = Problem.random(8, 2, 6, 0.5, 0, 0, 2, seed)
+    spectrum = Spectrum(problem.eigenvalues, problem.rotated_targets, np.eye(8), False, 0.0, 0.0)
+    path = distill_spectrum(spectrum, tolerance=problem.tolerance)
+    single = stop_early(path)
+    with mpmath.workdps(50):
+        d = [mpmath.mpf(float(v)) for v in problem.eigenvalues]
+        energies = [mpmath.fsum(mpmath.mpf(float(v)) ** 2 for v in row) / 8 for row in problem.rotated_targets]
+        weights = [mpmath.mpf(1)] * 8
+        for t in range(path.n_rounds):
+            c = mpmath.mpf(float(path.multipliers[t]))
+            weights = [b * dk / (c + dk) for b, dk in zip(weights, d, strict=True)]
+            error = mpmath.fsum(e * (1 - b) ** 2 for e, b in zip(energies, weights, strict=True))
+            assert single.multipliers[t] == pytest.approx(float(_root(d, energies, error)), rel=1e-10)
+
+
+def test_singular_kernels_and_fixed_multipliers():
+    eigenvalues = np.array([0.0, 0.1, 1.0, 3.0])
+    spectrum = Spectrum(eigenvalues, np.array([[0.1], [1.0], [2.0], [3.0]]), np.eye(4), True, 0.0, 0.0)
+    for path in (
+        distill_spectrum(spectrum, tolerance=0.05),
+        distill_spectrum(spectrum, multiplier=0.3, max_rounds=4),
+    ):
+        single = stop_early(path)
+        for t in range(path.n_rounds):
+            assert single.fit(t).training_error == pytest.approx(path.training_errors[t], rel=1e-12)
+        with pytest.raises(InvalidRound):
+            single.fit(path.n_rounds)
+        with pytest.raises(InvalidRound):
+            single.fit(1.5)
+
+
+def test_two_weights_of_a_single_fit_differ_by_their_eigenvalues_at_most(data):
+    kernel_matrix, targets, _ = data
+    path = distill(kernel_matrix, targets, tolerance=0.05)
+    d, single = path.eigenvalues, stop_early(path)
+    assert np.all(single.weights[:, 1:] / single.weights[:, :-1] <= d[1:] / d[:-1] * (1 + 1e-12))
+    last = path.basis_weights[-1]
+    assert np.any(last[1:] / last[:-1] > d[1:] / d[:-1] * 1.01)
+
+
+def test_the_study(tmp_path):
+    result = study.run(study.Config(draws=40))
+    record = result.to_dict()
+    assert json.dumps(record, allow_nan=False)
+    assert [f"{row['distillation_error']:.3f}" for row in result.rows()] == ["0.154", "0.069", "0.121", "0.307"]
+    assert result.rows()[0]["early_stopping_error"] == pytest.approx(result.rows()[0]["distillation_error"])
+    assert [claim["verdict"] for claim in record["claims"]] == ["not reproduced", "reproduced"]
+    assert record["fresh_draws"][0]["draws"] == 40
+    assert all(row["draws"] >= study.LEAST_DRAWS for row in record["fresh_draws"])
+    assert all(p.stat().st_size > 5000 for p in study.plot(result, tmp_path))
+    with pytest.raises(InvalidInput, match="3 draws are too few"):
+        study.run(study.Config(draws=3))
