@@ -27,6 +27,14 @@ def test_no_violation_on_500_random_problems(quick):
     assert len(quick.texts) == 18
 
 
+def test_theorem_6(quick):
+    found = quick.theorem_6
+    assert found["spectra"] == 500
+    assert found["not_monotone"] == 0
+    assert found["largest_relative_distance"] < 1e-3
+    assert found["largest_relative_distance_of_logarithm"] < 1e-3
+
+
 def test_the_counts_get_sharper_in_order(quick):
     medians = {row["statement"]: row["tightness_median"] for row in quick.rows()}
     order = [medians[name] for name in study.COUNTS]

@@ -243,9 +243,11 @@ def _figure(result: Result) -> Any:
         markersize=4,
         capsize=2,
     )
+    means.margins(y=0.2)
+    means.set_xlim(0.2, None)
     for row in rows[:: max(1, len(rows) // 6)]:
-        at = (row["round"], row["difference"])
-        means.annotate(f"n = {row['draws']}", at, (5, -9), textcoords="offset points", fontsize=7)
+        along_bottom = means.get_xaxis_transform()  # x in rounds, y in fractions of the panel
+        means.text(row["round"], 0.03, f"n={row['draws']}", transform=along_bottom, fontsize=7, ha="center")
     means.set(ylabel="error of distillation − early stopping")
     means.set_title(f"(c) {len(result.fresh)} fresh draws, mean and s.e.")
     for axes in (weights, errors, means):
