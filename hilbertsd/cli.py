@@ -150,7 +150,7 @@ def run_bounds(
         result.rows(),
         f"{record['n_problems']:,} problems, {record['n_checks']:,} checks, {record['n_violations']} violations; "
         "tightness is right side / left side, 1 where a bound is met",
-        f"Theorem 6 on {limit['spectra']:,} spectra with κ ≤ 100: at ε = {limit['tolerance_share']:g} ‖y‖²/n S is within "
+        f"Theorem 6, {limit['spectra']:,} spectra with κ ≤ 100: at ε = {limit['tolerance_share']:g} ‖y‖²/n S is within "
         f"{limit['largest_relative_distance']:.1g} of its limit; not falling in ε on {limit['not_monotone']}",
     )
 

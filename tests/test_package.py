@@ -1,6 +1,7 @@
 """The package as a whole."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import tomllib
@@ -57,3 +58,27 @@ def test_versions_agree():
 
 def test_the_package_is_typed():
     assert (Path(hilbertsd.__file__).parent / "py.typed").exists()
+
+
+def test_every_study_has_a_committed_result_and_a_place_in_the_gallery():
+    from hilbertsd.studies import STUDIES
+
+    gallery = (ROOT / "figures/README.md").read_text(encoding="utf-8")
+    for name in STUDIES:
+        record = json.loads((ROOT / "figures" / name / "result.json").read_text(encoding="utf-8"))
+        assert record["command"].startswith(f"hilbertsd run {name}")
+        assert {"config", "versions", "machine"} <= set(record)
+        assert f"## {name}\n" in gallery
+        figures = sorted((ROOT / "figures" / name).glob("*.png"))
+        assert figures
+        for figure in figures:
+            assert figure.with_suffix(".svg").exists()
+            assert f"({name}/{figure.name})" in gallery
+
+
+def test_the_committed_bounds_are_the_full_run():
+    record = json.loads((ROOT / "figures/bounds/result.json").read_text(encoding="utf-8"))
+    assert (record["n_problems"], record["n_violations"]) == (20_000, 0)
+    assert record["theorem_6"]["largest_relative_distance"] < 1e-3
+    assert record["theorem_6"]["not_monotone"] == 0
+    assert len(record["statements"]) == 18

@@ -30,11 +30,11 @@ def run_command(words, monkeypatch, capsys):
 
 def test_python_blocks_run_and_print_what_they_say(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
         printed = capsys.readouterr().out
-        for promised in re.findall(r"print\(path\) +# (.*)", block):
+        for promised in re.findall(r"print\((?:path|report)\) +# (.*)", block):
             assert promised in printed
     assert (tmp_path / "path.npz").exists()
 
@@ -44,7 +44,7 @@ def test_commands_run(monkeypatch, tmp_path, capsys):
     rng = np.random.default_rng(0)
     pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("hilbertsd ")]
-    assert len(commands) >= 4
+    assert len(commands) >= 7
     for command in commands:
         run_command(shlex.split(command, comments=True), monkeypatch, capsys)
 

@@ -143,9 +143,8 @@ def _figure(result: Result) -> Any:
     figure = new_figure(10.5, 3.4)
     decay, energy, weights = figure.subplots(1, 3)
     decay.loglog(ranks[positive], result.falling[positive], color="black", label="eigenvalue $d_k$")
-    for t, line in ((0, "--"), (path.n_rounds - 1, ":")):
-        if 0 <= t < path.n_rounds:
-            decay.axhline(path.multipliers[t], color="0.4", linestyle=line, label=f"$c_{{{t}}}$")
+    for t, line in zip(shown_rounds(path.n_rounds, 2), ("--", ":"), strict=False):
+        decay.axhline(path.multipliers[t], color="0.4", linestyle=line, label=f"$c_{{{t}}}$")
     decay.set(ylabel="eigenvalue of kernel_matrix/n", title="(a) eigenvalues and multipliers")
     decay.legend(loc="lower left")
 
@@ -164,7 +163,7 @@ def _figure(result: Result) -> Any:
         weights.semilogx(ranks, path.basis_weights[t, ::-1], color=colour, label=label)
     weights.set(ylabel="basis weight $B_t[k]$", title="(c) what each round keeps", ylim=(0, 1.02))
     if rounds:
-        weights.legend(loc="upper right")
+        weights.legend(loc="best")
     for axes in (decay, energy, weights):
         axes.set_xlabel("eigenvector k, largest eigenvalue first")
     return figure
