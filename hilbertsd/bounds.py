@@ -25,6 +25,9 @@ from hilbertsd.errors import InvalidInput, InvalidTolerance
 ROUNDING = 1e-9
 """A count is ended this much early, so that rounding never lifts it above the true collapse round."""
 
+LARGEST_SQUARED_RATIO = 1e24
+"""r_0² beyond which counting rounds has no use, and rounding would spoil the count."""
+
 LARGEST_GRID = 32
 """Splits, and rounds per split, that :func:`rounds_by_spectrum` tries; any subset gives a valid bound."""
 
@@ -56,9 +59,10 @@ def next_ratio(ratio: ArrayLike, condition_number: float) -> NDArray[np.float64]
     -------
     h(r), in the shape of `ratio`.
 
-    Raises InvalidInput for κ below 1. Source: MFB §3.2, the recurrence under Proposition 3; h is convex for r > 1.
+    Raises InvalidInput for a ratio or κ below 1. h is convex for r > 1. Source: MFB §3.2, the recurrence under
+    Proposition 3.
     """
-    r, kappa = np.asarray(ratio, float), _condition_number(condition_number)
+    r, kappa = _array(ratio, "ratio", least=1.0), _condition_number(condition_number)
     return r * (r - 1) / (r - 1 + kappa)
 
 
@@ -74,15 +78,14 @@ def ratio_after(rounds: ArrayLike, ratio: float, condition_number: float) -> NDA
     ratio : r_0 > 1.
     condition_number : κ ≥ 1.
 
-    Raises as :func:`next_ratio` and :func:`multiplier_bracket`. Source: MFB Proposition 3, divided by √(nε).
+    Raises as :func:`next_ratio` and :func:`multiplier_bracket`, InvalidInput for negative t.
+    Source: MFB Proposition 3, divided by √(nε).
     """
-    r, kappa = _ratio(ratio), _condition_number(condition_number)
-    t = np.asarray(rounds, float)
-    shortfall, b = _tangent(r, kappa)
+    r, kappa, t = _ratio(ratio), _condition_number(condition_number), _array(rounds, "rounds", least=0.0)
+    log_a, shortfall, b = _tangent(r, kappa)
     if shortfall == 0:
         return r - b * t
-    log_power = t * math.log1p(-shortfall)
-    return np.exp(log_power) * r + b * np.expm1(log_power) / shortfall
+    return np.exp(t * log_a) * r + b * np.expm1(t * log_a) / shortfall
 
 
 def guaranteed_rounds(ratio: float, condition_number: float) -> float:
@@ -104,21 +107,21 @@ def rounds_by_tangent(ratio: float, condition_number: float) -> int:
     Parameters and errors are those of :func:`ratio_after`, whose linear recurrence r ← ar − b is solved for t.
     """
     r, kappa = _ratio(ratio), _condition_number(condition_number)
-    shortfall, b = _tangent(r, kappa)
+    log_a, shortfall, b = _tangent(r, kappa)
     if shortfall == 0:
         return _whole_rounds((r - 1) / b)
-    return _whole_rounds(math.log1p(-(r - 1) * shortfall / (shortfall * r + b)) / math.log1p(-shortfall))
+    return _whole_rounds(math.log1p(-(r - 1) * shortfall / (shortfall * r + b)) / log_a)
 
 
 def rounds_by_recurrence(ratio: float, condition_number: float) -> int:
     """Steps of r ← h(r) from r_0 until it is at most 1; T is at least that.
 
     Parameters and errors are those of :func:`ratio_after`. Never below :func:`rounds_by_tangent`; it takes at most
-    r_0 steps, because h(r) ≤ r − 1.
+    r_0 steps, because h(r) ≤ r − 1, at 0.1 µs each or so.
     """
     r, kappa = _ratio(ratio), _condition_number(condition_number)
-    steps = 0
-    while r > 1 + ROUNDING:
+    steps, end = 0, 1 + ROUNDING * r
+    while r > end:
         r = r * (r - 1) / (r - 1 + kappa)
         steps += 1
     return max(steps, 1)
@@ -153,7 +156,7 @@ def most_rounds(ratio: float) -> int:
     the last nonzero fit has 1 < r²_{T−1} ≤ r_0² − (T−1). It is approached where eigenvalues lie decades apart and
     each holds the energy of one round.
     """
-    return math.ceil(_ratio(ratio) ** 2 * (1 + ROUNDING)) - 1
+    return math.ceil(_ratio(ratio) ** 2) - 1
 
 
 def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: float) -> int:
@@ -181,7 +184,7 @@ def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: f
     InvalidInput
         Eigenvalues or energies are negative, not finite, or of different lengths.
     InvalidTolerance
-        The tolerance is no positive number.
+        The tolerance is no positive number, or below 1e-24 of the energies' sum.
 
     Notes
     -----
@@ -193,14 +196,19 @@ def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: f
     """
     from scipy.special import gammaln
 
-    d, e = np.asarray(eigenvalues, float), np.asarray(energies, float)
+    d, e = _array(eigenvalues, "eigenvalues", least=0.0), _array(energies, "energies", least=0.0)
     if d.shape != e.shape or d.ndim != 1 or not d.size:
         raise InvalidInput(f"eigenvalues have shape {d.shape} and energies {e.shape}; give one energy per eigenvalue")
-    if not (np.all(np.isfinite(d)) and np.all(np.isfinite(e)) and min(d.min(), e.min()) >= 0):
-        raise InvalidInput("eigenvalues and energies must be finite and non-negative")
     tolerance = check_positive(tolerance, "tolerance", "the mean squared training error to allow", InvalidTolerance)
     order = np.argsort(d)
-    d, n_squared = d[order], e[order] / tolerance
+    with np.errstate(over="ignore"):
+        d, n_squared = d[order], e[order] / tolerance
+        total = n_squared.sum()
+    if total > LARGEST_SQUARED_RATIO:
+        raise InvalidTolerance(
+            f"tolerance {tolerance:.6g} is {total:.3g} times smaller than the energies' sum; no path is that long: use "
+            "a larger tolerance"
+        )
     lower_norms = np.sqrt(np.cumsum(n_squared))
     if lower_norms[-1] <= 1:
         return 0
@@ -210,9 +218,10 @@ def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: f
         x = lower_norms[j] - 1
         upper = n_squared[j + 1 :]
         gamma = (d[j] / d[j + 1 :])[upper > 0]
-        m = 1.0 + _spread(math.ceil(x - ROUNDING))[:, None]
-        # Π_{t<m} (x−t)/(x−t+γ) as ratios of Gamma functions.
+        m = 1.0 + _spread(math.ceil(x * (1 - ROUNDING)))[:, None]
+        # Π_{t<m} (x−t)/(x−t+γ) as ratios of Gamma functions, less what their rounding can be.
         log_product = gammaln(x + 1) - gammaln(x - m + 1) - gammaln(x + 1 + gamma) + gammaln(x - m + 1 + gamma)
+        log_product -= 16 * np.finfo(float).eps * abs(gammaln(x + 2))
         p = np.sqrt(np.exp(2 * log_product) @ upper[upper > 0])
         best = max(best, int(np.max(m[:, 0] + np.maximum(np.ceil(p - 1 - ROUNDING * p), 0))))
     return best
@@ -236,18 +245,20 @@ def weight_ratio(smaller: float, larger: float, smallest: float, ratio: float, r
     because c_i ≥ d_min/(r_i−1) ≥ d_min/(r₀−1) as long as r_i > 1.
     """
     d = _positive([smallest, smaller, larger])
-    if not smallest <= smaller <= larger:
+    if d.tolist() != [smallest, smaller, larger]:
         raise InvalidInput(f"smallest {smallest:.6g}, smaller {smaller:.6g}, larger {larger:.6g}; give them in order")
-    return float(_exp(rounds * log_neighbour_bounds(d, _ratio(ratio))[1]))
+    t = float(_array(rounds, "rounds", least=0.0))
+    return _exp(t * log_neighbour_bounds(d, _ratio(ratio))[1])
 
 
-def sparsity_index(eigenvalues: ArrayLike, basis_weights: ArrayLike, resolution: float = 0.0) -> float:
+def sparsity_index(eigenvalues: ArrayLike, log_basis_weights: ArrayLike, resolution: float = 0.0) -> float:
     """Sparsity index S_B = min_k B[k+1]/B[k] over neighbouring distinct eigenvalues, ascending.
 
     Parameters
     ----------
     eigenvalues : (m,) positive, in any order.
-    basis_weights : (m,) diagonal of B, in the same order.
+    log_basis_weights : (m,) logarithms of B's diagonal, in the same order: `path.log_basis_weights[t]` where the
+        eigenvalue is positive. The weights themselves underflow in late rounds.
     resolution : eigenvalues within this of the one below count as equal to it, and are left out;
         `spectrum.rounding` is the natural choice. 0 leaves out only exact repetitions.
 
@@ -255,15 +266,13 @@ def sparsity_index(eigenvalues: ArrayLike, basis_weights: ArrayLike, resolution:
     -------
     float of at least 1; infinity where fewer than two eigenvalues are distinct.
 
-    Raises InvalidInput for eigenvalues that are not positive. Source: MFB §3.5, before (50).
+    Raises InvalidInput for eigenvalues that are not positive or logarithms that are not finite. Source: MFB §3.5,
+    before (50).
     """
-    d, weights = np.asarray(eigenvalues, float), np.asarray(basis_weights, float)
-    if d.shape != weights.shape:
-        raise InvalidInput(f"eigenvalues have shape {d.shape} and weights {weights.shape}; give one weight for each")
-    weights = weights[np.argsort(d, kind="stable")][distinct(d, resolution)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = weights[1:] / weights[:-1]
-    return float(np.min(ratios[~np.isnan(ratios)], initial=math.inf))
+    d, logs = _array(eigenvalues, "eigenvalues"), _array(log_basis_weights, "log_basis_weights")
+    if d.shape != logs.shape:
+        raise InvalidInput(f"eigenvalues have shape {d.shape} and weights {logs.shape}; give one weight for each")
+    return _exp(np.min(np.diff(logs[distinct(d, resolution)]), initial=math.inf))
 
 
 def least_sparsity_index(eigenvalues: ArrayLike, ratio: float, rounds: float | None = None) -> float:
@@ -283,8 +292,8 @@ def least_sparsity_index(eigenvalues: ArrayLike, ratio: float, rounds: float | N
     Raises as :func:`multiplier_bracket`. Source: MFB (50), for t̲ (51), Theorem 6.
     """
     d = _positive(eigenvalues)
-    t = guaranteed_rounds(ratio, d[-1] / d[0]) if rounds is None else rounds
-    return float(_exp(t * np.min(log_neighbour_bounds(d[distinct(d)], _ratio(ratio)), initial=math.inf)))
+    t = guaranteed_rounds(ratio, d[-1] / d[0]) if rounds is None else float(_array(rounds, "rounds", least=0.0))
+    return _exp(t * np.min(log_neighbour_bounds(d[distinct(d)], _ratio(ratio)), initial=math.inf)) if t else 1.0
 
 
 def sparsity_index_limit(eigenvalues: ArrayLike) -> float:
@@ -295,18 +304,31 @@ def sparsity_index_limit(eigenvalues: ArrayLike) -> float:
     d = _positive(eigenvalues)
     kept = d[distinct(d)]
     gaps = np.diff(kept) / kept[1:] * (d[0] / kept[:-1])
-    return float(_exp(d[0] / d[-1] * np.min(gaps, initial=math.inf)))
+    return _exp(d[0] / d[-1] * np.min(gaps, initial=math.inf))
 
 
 def distinct(eigenvalues: ArrayLike, resolution: float = 0.0) -> NDArray[np.intp]:
-    """Indices, in ascending order of the eigenvalues, of those that exceed the last one kept by over the resolution."""
+    """Which eigenvalues count as different: from the smallest up, those above the last one kept by over the resolution.
+
+    Parameters
+    ----------
+    eigenvalues : (m,) positive, in any order.
+    resolution : absolute; 0 leaves out only exact repetitions.
+
+    Returns
+    -------
+    Indices into `eigenvalues`, in ascending order of the eigenvalues.
+
+    Raises InvalidInput for eigenvalues that are not positive.
+    """
     d = _positive(eigenvalues)
-    kept = [0]
+    order = np.argsort(np.asarray(eigenvalues, float), kind="stable")
     if resolution == 0:
-        return np.concatenate([kept, 1 + np.flatnonzero(np.diff(d) > 0)])
+        return order[np.concatenate([[True], np.diff(d) > 0])]
+    kept = [0]
     while (following := int(np.searchsorted(d, d[kept[-1]] + resolution, side="right"))) < len(d):
         kept.append(following)
-    return np.array(kept)
+    return order[kept]
 
 
 def log_neighbour_bounds(eigenvalues: NDArray[np.float64], ratio: float) -> NDArray[np.float64]:
@@ -315,10 +337,13 @@ def log_neighbour_bounds(eigenvalues: NDArray[np.float64], ratio: float) -> NDAr
     return np.log1p(np.diff(d) / d[1:] * (d[0] / d[:-1]) / (ratio - 1 + d[0] / d[1:]))
 
 
-def _tangent(ratio: float, condition_number: float) -> tuple[float, float]:
-    """1 − a and b of Proposition 3; 1 − a = κ(κ−1)/(r₀−1+κ)², which subtraction would lose near κ = 1."""
-    square = (ratio - 1 + condition_number) ** 2
-    return condition_number * (condition_number - 1) / square, ratio**2 * condition_number / square
+def _tangent(ratio: float, condition_number: float) -> tuple[float, float, float]:
+    """Log a, 1 − a and b of Proposition 3, where 1 − a = κ(κ−1)/(r₀−1+κ)² has no cancellation near κ = 1."""
+    s = ratio - 1 + condition_number
+    shortfall = (condition_number / s) * ((condition_number - 1) / s)
+    a = ((ratio - 1) / s) ** 2 + (condition_number / s) * ((2 * ratio - 1) / s)
+    log_a = math.log1p(-shortfall) if shortfall < 0.5 else math.log(a)
+    return log_a, shortfall, (ratio / s) * (ratio * condition_number / s)
 
 
 def _whole_rounds(value: float) -> int:
@@ -336,13 +361,27 @@ def _exp(value: float) -> float:
         return float(np.exp(value))
 
 
+def _array(values: ArrayLike, name: str, least: float = -math.inf) -> NDArray[np.float64]:
+    """Values as float64, or InvalidInput where one is not finite or below the least allowed."""
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} is no number or array of numbers: {error}") from error
+    bad = array[~(np.isfinite(array) & (array >= least))]
+    if bad.size:
+        allowed = "" if least == -math.inf else f" of at least {least:g}"
+        raise InvalidInput(f"{name} holds {bad[0]:.6g}; give finite numbers{allowed}")
+    return array
+
+
 def _positive(eigenvalues: ArrayLike) -> NDArray[np.float64]:
-    d = np.asarray(eigenvalues, float)
-    if d.ndim != 1 or not d.size or not np.all(np.isfinite(d)) or d.min() <= 0:
-        worst = d.min() if d.size else "none"
+    """Eigenvalues in ascending order, or InvalidInput."""
+    d = _array(eigenvalues, "eigenvalues")
+    if d.ndim != 1 or not d.size or d.min() <= 0:
+        worst = f"{d.min():.6g}" if d.size else "none"
         raise InvalidInput(
-            f"eigenvalues of shape {d.shape} have smallest {worst}; give positive finite ones: for a singular kernel "
-            "matrix those of its range, from round 1 on"
+            f"eigenvalues of shape {d.shape} have smallest {worst}; give positive ones: for a singular kernel matrix "
+            "those of its range, from round 1 on"
         )
     return np.sort(d)
 

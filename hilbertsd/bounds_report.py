@@ -125,7 +125,7 @@ class BoundsReport:
         return result
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers ready for JSON: the form, the summary and every violated row."""
+        """Plain numbers ready for JSON: the form, the summary and every violated row; None for what is not finite."""
         return {
             "holds": self.holds,
             "n_checks": self.n_checks,
@@ -133,8 +133,8 @@ class BoundsReport:
             "condition_number": self.condition_number,
             "ratio": None if np.isnan(self.ratio) else self.ratio,
             "collapse_round": self.collapse_round,
-            "statements": self.summary(),
-            "violated_rows": self.violations(),
+            "statements": [_finite(row) for row in self.summary()],
+            "violated_rows": [_finite(row) for row in self.violations()],
         }
 
     def to_dataframe(self) -> Any:
@@ -189,8 +189,8 @@ def check_bounds(path: DistillationPath) -> BoundsReport:
     start = 1 if np.any(path.eigenvalues == 0) else 0
     d = path.eigenvalues[path.eigenvalues > 0]
     kappa = float(d[-1] / d[0]) if d.size else 1.0
-    errors, ratios = _replay(path, path.tolerance)
-    statements = _for_every_kernel(path, path.tolerance, errors, ratios)
+    errors, explained, ratios = _replay(path, path.tolerance)
+    statements = _for_every_kernel(path, path.tolerance, errors, explained, ratios)
     if path.n_rounds > start and ratios[start] > 1:
         restarted = _Restarted(start, path.multipliers[start:], ratios[start:], d, kappa)
         statements += _on_multipliers_and_norms(restarted) + _on_weights(restarted, path.spectrum.rounding)
@@ -219,18 +219,27 @@ class _Restarted:
         return np.arange(self.start, self.start + self.n_rounds)
 
 
-def _replay(path: DistillationPath, tolerance: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(T,) training error of every round against its own targets over ε, and (T+1,) r_t, from the multipliers."""
+def _replay(path: DistillationPath, tolerance: float) -> tuple[NDArray[np.float64], ...]:
+    """What each round leaves over of its targets' energy and what not, (T,), and r_t, (T+1,), from the multipliers.
+
+    Energies are in units of ε.
+    """
     d, c, energies = path.eigenvalues, path.multipliers[:, None], path.spectrum.energies / tolerance
     after = path.basis_weights
     before = np.vstack([np.ones_like(d), after[:-1]]) if len(after) else after
-    errors = np.sum(energies * (before * (c / (c + d))) ** 2, axis=1)
+    left_over, kept = c / (c + d), path.shrinkage
+    errors = np.sum(energies * (before * left_over) ** 2, axis=1)
+    explained = np.sum(energies * before**2 * kept * (2 - kept), axis=1)
     squares = np.concatenate([[energies.sum()], np.sum(energies * after**2, axis=1)])
-    return errors, np.sqrt(squares)
+    return errors, explained, np.sqrt(squares)
 
 
 def _for_every_kernel(
-    path: DistillationPath, tolerance: float, errors: NDArray[np.float64], ratios: NDArray[np.float64]
+    path: DistillationPath,
+    tolerance: float,
+    errors: NDArray[np.float64],
+    explained: NDArray[np.float64],
+    ratios: NDArray[np.float64],
 ) -> list[StatementCheck]:
     """What needs no condition number: the constraint, the two triangle facts, the counts from them, collapse itself."""
     rounds = np.arange(path.n_rounds)
@@ -238,12 +247,15 @@ def _for_every_kernel(
     rounding = _rounding(rounds, now)
     statements = [
         _check("constraint", "E(c_t) = ε (MFB 20)", rounds, errors * tolerance, tolerance, equality=True),
+        # The same where E hardly depends on c any more, because nearly all of the targets is left over.
+        _check("explained", "Σ e (1 − (c_t/(c_t+d))²)/ε = r_t² − 1", rounds, explained, now**2 - 1, rounding, True),
         _check("not collapsed", "r_t ≥ 1 for t < T", rounds, now, 1.0),
         _check("triangle", "r_{t+1} ≥ r_t − 1", rounds, after, now - 1, rounding),
         _check("acute angle", "r_t² − 1 ≥ r_{t+1}²", rounds, now**2 - 1, after**2, 2 * rounding),
     ]
     collapse = path.collapse_round
-    if collapse:
+    # Within an ulp of the mean square a tolerance can be met in round 0 and still leave r_0 = 1 after rounding.
+    if collapse and ratios[0] > 1:
         spectrum = path.spectrum
         by_spectrum = bounds.rounds_by_spectrum(spectrum.eigenvalues, spectrum.energies, tolerance)
         statements += [
@@ -329,6 +341,10 @@ def _rounding(rounds: NDArray[np.intp], ratios: NDArray[np.float64]) -> NDArray[
     """Relative rounding of r_t − 1, which cancels near collapse."""
     gap = np.maximum(np.abs(ratios - 1), np.finfo(float).eps)
     return RELATIVE_ROUNDING + ROUNDING_PER_ROUND * (rounds + 8) * ratios / gap
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 def _check(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.errors import InvalidRound
 from hilbertsd.filters import FilteredFit, ridge
 from hilbertsd.multiplier import newton_root
 from hilbertsd.path import DistillationPath
@@ -26,7 +27,8 @@ class EarlyStopping:
     Attributes
     ----------
     path : the distillation path that is matched.
-    multipliers : (T,) c'_t of the single fits.
+    multipliers : (T,) c'_t of the single fits; infinity where the round explains nothing of the targets in double
+        precision, 0 where it leaves nothing over.
     """
 
     path: DistillationPath
@@ -43,8 +45,18 @@ class EarlyStopping:
         return self.path.eigenvalues / (self.multipliers[:, None] + self.path.eigenvalues)
 
     def fit(self, round: int) -> FilteredFit:
-        """Single fit matched to a round; raises InvalidRound as :meth:`DistillationPath.nonzero_round`."""
-        return FilteredFit(self.path.spectrum, ridge(self.multipliers[self.path.nonzero_round(round)]))
+        """Single fit matched to a round.
+
+        Raises InvalidRound as :meth:`DistillationPath.nonzero_round`, and where c'_t is infinity or 0.
+        """
+        multiplier = float(self.multipliers[self.path.nonzero_round(round)])
+        if not 0 < multiplier < np.inf:
+            share = "all" if multiplier else "nothing"
+            raise InvalidRound(
+                f"round {round} leaves {share} of the targets over in double precision, so that no ridge fit matches "
+                "it; give another round"
+            )
+        return FilteredFit(self.path.spectrum, ridge(multiplier))
 
     def predict(self, cross_kernel: Any, round: int = -1) -> Any:
         """Predictions of the single fit matched to a round; see :meth:`DistillationPath.predict`."""
@@ -63,7 +75,7 @@ def stop_early(path: DistillationPath) -> EarlyStopping:
     EarlyStopping; its fit for round 0 is the path's own.
 
     Source: MFB §3.4. The error is between the floor and the targets' mean square in every round, so the single fit
-    always exists.
+    exists wherever double precision can tell it from both.
     """
     spectrum = path.spectrum
     positive = spectrum.eigenvalues > 0
@@ -72,5 +84,7 @@ def stop_early(path: DistillationPath) -> EarlyStopping:
     # What round t explains, Σ e (1 − (1−B)²), and what it leaves, each without cancellation.
     explained = np.sum(energies * kept * (2 - kept), axis=1)
     left_over = np.sum(energies * np.expm1(path.log_basis_weights[:, positive]) ** 2, axis=1)
-    multipliers = [newton_root(d, energies, *sides) for sides in zip(left_over, explained, strict=True)]
-    return EarlyStopping(path, np.array(multipliers))
+    multipliers = np.where(explained > 0, 0.0, np.inf)
+    for t in np.flatnonzero((left_over > 0) & (explained > 0)):
+        multipliers[t] = newton_root(d, energies, left_over[t], explained[t])
+    return EarlyStopping(path, multipliers)

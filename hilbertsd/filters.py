@@ -106,7 +106,8 @@ def gradient_flow(time: float) -> Filter:
     s = check_positive(time, "time", "in units of 1/eigenvalue", InvalidTolerance)
 
     def weights(d: Eigenvalues) -> Eigenvalues:
-        return -np.expm1(-s * d)
+        with np.errstate(over="ignore"):
+            return -np.expm1(-s * d)
 
     return Filter("gradient flow", s, weights, lambda d: _divided(weights(d), d, s))
 

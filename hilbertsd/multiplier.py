@@ -107,8 +107,9 @@ def newton_root(
     gap : Σ e − tolerance, given because the caller knows it without cancellation.
     start : a guess of c, for instance the multiplier of the round before.
     """
-    scale = eigenvalues.max()
+    scale = float(eigenvalues.max())
     d = eigenvalues / scale
+    tolerance, gap = float(tolerance), float(gap)  # division of NumPy's by zero would only warn
     total = tolerance + gap
     w = energies / total
     wd = w * d

@@ -5,7 +5,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from oracle import Problem, oracle_path
 
@@ -13,7 +13,7 @@ from hilbertsd import bounds
 from hilbertsd.errors import InvalidInput, InvalidTolerance
 
 RATIOS = st.floats(1.001, 1e3)
-CONDITION_NUMBERS = st.floats(1, 1e4)
+CONDITION_NUMBERS = st.floats(1, 1e4) | st.sampled_from([1e17, 1e135, 1e200, 1e300])
 
 
 def random_problem(seed, n_zero=0):
@@ -57,9 +57,9 @@ def test_every_bound_holds_for_the_oracles_path(seed):
             for k in range(j, problem.n):
                 ratio = float(mpmath.exp(log_b[k] - log_b[j]))
                 assert ratio * slack >= bounds.weight_ratio(d[j], d[k], d[0], r[0], total)
-        weights = np.array([float(mpmath.exp(v)) for v in log_b])
+        log_weights = np.array([float(v) for v in log_b])
     if len(np.unique(d)) > 1:
-        index = bounds.sparsity_index(d, weights)
+        index = bounds.sparsity_index(d, log_weights)
         assert index * slack >= bounds.least_sparsity_index(d, r[0], total)
         assert bounds.least_sparsity_index(d, r[0], total) * slack >= bounds.least_sparsity_index(d, r[0])
 
@@ -110,7 +110,9 @@ def test_the_upper_count_is_approached_where_every_eigenvector_holds_one_round()
     assert total >= 9
 
 
-@given(ratio=RATIOS, condition_number=CONDITION_NUMBERS)
+@given(ratio=RATIOS | st.integers(2, 20_000).map(lambda n: n * (1 + 2e-13)), condition_number=CONDITION_NUMBERS)
+@example(ratio=4258.000000001, condition_number=1.0)
+@example(ratio=3.0, condition_number=1.0)
 def test_the_counts_are_ordered(ratio, condition_number):
     counts = [
         bounds.guaranteed_rounds(ratio, condition_number) * (1 - 1e-9),
@@ -134,6 +136,8 @@ def test_proposition_3_is_its_formula(ratio, condition_number):
             expected = float(a**t * r - b * geometric)
             found = float(bounds.ratio_after(t, ratio, condition_number))
             assert abs(found - expected) <= 1e-12 * ratio * max(t, 1)
+            # Relative too, where the bound is about to be vacuous: κ = 1e300 leaves r_1 ≥ r(r−1)/κ.
+            assert t != 1 or found == pytest.approx(expected, rel=1e-6, abs=1e-14 * ratio)
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -157,10 +161,12 @@ def test_ties_are_left_out():
     assert bounds.distinct(d).tolist() == [0, 2, 3, 4]
     assert bounds.distinct(d, 1e-6).tolist() == [0, 2, 4]
     weights = np.array([0.1, 0.1, 0.2, 0.2, 0.8])
-    assert bounds.sparsity_index(d, weights, 1e-6) == pytest.approx(2.0)
-    assert bounds.sparsity_index(d, weights) == pytest.approx(1.0)
-    assert bounds.sparsity_index(d[::-1], weights[::-1], 1e-6) == pytest.approx(2.0)
-    assert bounds.sparsity_index([3.0, 3.0], [0.5, 0.5]) == math.inf
+    assert bounds.sparsity_index(d, np.log(weights), 1e-6) == pytest.approx(2.0)
+    assert bounds.sparsity_index(d, np.log(weights)) == pytest.approx(1.0)
+    assert bounds.sparsity_index(d[::-1], np.log(weights[::-1]), 1e-6) == pytest.approx(2.0)
+    assert bounds.sparsity_index(d, np.log(weights) - 1e6, 1e-6) == pytest.approx(2.0)  # where weights underflow
+    assert bounds.sparsity_index([3.0, 3.0], [-0.5, -0.5]) == math.inf
+    assert bounds.distinct([4.0, 1.0, 2.0, 1.0]).tolist() == [1, 2, 0]
     assert bounds.sparsity_index_limit([3.0, 3.0]) == math.inf
     # Steps each within the resolution add up: the chain is cut where it leaves the last one kept.
     assert bounds.distinct(np.array([1.0, 1.6, 2.2, 2.8]), 1.0).tolist() == [0, 2]
@@ -177,7 +183,15 @@ def test_ties_are_left_out():
         (lambda: bounds.weight_ratio(2.0, 1.0, 1.0, 2.0, 1), InvalidInput, "give them in order"),
         (lambda: bounds.sparsity_index([1.0, 2.0], [0.5]), InvalidInput, "one weight for each"),
         (lambda: bounds.rounds_by_spectrum([1.0, 2.0], [1.0], 0.5), InvalidInput, "one energy per eigenvalue"),
-        (lambda: bounds.rounds_by_spectrum([1.0, -2.0], [1.0, 1.0], 0.5), InvalidInput, "non-negative"),
+        (lambda: bounds.rounds_by_spectrum([1.0, -2.0], [1.0, 1.0], 0.5), InvalidInput, "holds -2; .* of at least 0"),
+        (lambda: bounds.rounds_by_spectrum([1.0], [1e300], 1e-300), InvalidTolerance, "use a larger tolerance"),
+        (lambda: bounds.next_ratio([2.0, 0.5], 2.0), InvalidInput, r"ratio holds 0\.5; .* of at least 1"),
+        (lambda: bounds.next_ratio(np.nan, 2.0), InvalidInput, "ratio holds nan"),
+        (lambda: bounds.ratio_after(-1, 2.0, 2.0), InvalidInput, "rounds holds -1"),
+        (lambda: bounds.least_sparsity_index([1.0, 2.0], 2.0, -3), InvalidInput, "rounds holds -3"),
+        (lambda: bounds.multiplier_bracket(["a"], 2.0), InvalidInput, "eigenvalues is no number"),
+        (lambda: bounds.sparsity_index([1.0, 2.0], [-np.inf, -1.0]), InvalidInput, "holds -inf"),
+        (lambda: bounds.sparsity_index([[1.0, 2.0]], [[1.0, 2.0]]), InvalidInput, r"shape \(1, 2\)"),
         (lambda: bounds.rounds_by_spectrum([1.0], [1.0], 0.0), InvalidTolerance, r"tolerance is 0\.0"),
     ],
 )

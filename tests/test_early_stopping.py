@@ -62,6 +62,26 @@ def test_singular_kernels_and_fixed_multipliers():
             single.fit(1.5)
 
 
+def test_rounds_that_explain_all_or_nothing_in_double_precision():
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    x = np.random.default_rng(0).normal(size=(20, 1))
+    long = stop_early(distill(rbf_kernel(x), x[:, 0], multiplier=1.0, max_rounds=1200))
+    assert long.multipliers[-1] == np.inf
+    assert np.all(np.diff(long.multipliers[np.isfinite(long.multipliers)]) > 0)
+    assert not np.any(long.weights[-1])
+    with pytest.raises(InvalidRound, match="leaves all of the targets over"):
+        long.fit(-1)
+    for kernel_matrix, targets in ((np.zeros((2, 2)), [1.0, 2.0]), (np.ones((2, 2)), [1.0, -1.0])):
+        single = stop_early(distill(kernel_matrix, targets, multiplier=1.0, max_rounds=2))
+        assert np.all(single.multipliers > 0)
+    exact = stop_early(distill(np.eye(3), [1.0, 2.0, 3.0], multiplier=1e-200, max_rounds=2))
+    assert exact.multipliers.tolist() == [0, 0]
+    np.testing.assert_array_equal(exact.weights, 1)
+    with pytest.raises(InvalidRound, match="leaves nothing of the targets over"):
+        exact.fit(0)
+
+
 def test_two_weights_of_a_single_fit_differ_by_their_eigenvalues_at_most(data):
     kernel_matrix, targets, _ = data
     path = distill(kernel_matrix, targets, tolerance=0.05)

@@ -18,6 +18,7 @@ PRESETS = {"quick": 500, "full": 20_000}
 """Number of problems."""
 
 LARGEST_SIZE = 14
+REPEATED_WITHIN = 1e-13
 LOG_10_KAPPA = 4.0
 LOG_10_GAP = (-1.0, 3.0)
 SMALLEST_TOLERANCE = 1e-8
@@ -107,16 +108,17 @@ def random_problem(seed: int, index: int) -> DistillationPath:
     """Path to collapse of one random problem.
 
     2 to 14 eigenvalues, log-uniform between 1/κ and 1 with κ from 1 to 10⁴, one problem in ten with κ = 1, one in five
-    with repeated and one in five with zero eigenvalues; one to three normal target columns whose rows are scaled over
-    up to two decades; r_0 − 1 (without the null component) log-uniform from 10⁻¹ to 10³.
+    with a repeated eigenvalue (exactly or to 1e-13) and one in five with zero eigenvalues; one to three normal target
+    columns whose rows are scaled over up to two decades; r_0 − 1 (without the null component) log-uniform from 10⁻¹ to
+    10³.
     """
     rng = np.random.default_rng([seed, index])
     m = int(rng.integers(2, LARGEST_SIZE + 1))
     kappa = 1.0 if index % 10 == 0 else 10 ** rng.uniform(0, LOG_10_KAPPA)
     d = kappa ** -rng.uniform(0, 1, m)
     d[0], d[-1] = 1 / kappa, 1.0
-    if index % 5 == 1:
-        d[rng.integers(0, m)] = d[rng.integers(0, m)]
+    if index % 5 == 1 and m > 3:  # exactly, or within the resolution given below
+        d[1] = d[2] * (1 + REPEATED_WITHIN * rng.integers(0, 2))
     z = rng.normal(size=(m, int(rng.integers(1, 4)))) * 10 ** rng.uniform(-2 * rng.uniform(), 0, size=(m, 1))
     reachable = float(np.sum(z**2)) / (1 + 10 ** rng.uniform(*LOG_10_GAP)) ** 2
     null = np.zeros((0, z.shape[1]))
@@ -126,7 +128,7 @@ def random_problem(seed: int, index: int) -> DistillationPath:
     eigenvalues = np.concatenate([np.zeros(len(null)), np.sort(d)])
     targets = np.vstack([null, z])
     n = len(eigenvalues)
-    spectrum = Spectrum(eigenvalues, targets, np.eye(n), single_output=False, clipped=0.0, rounding=0.0)
+    spectrum = Spectrum(eigenvalues, targets, np.eye(n), single_output=False, clipped=0.0, rounding=2 * REPEATED_WITHIN)
     return distill_spectrum(spectrum, tolerance=(reachable + float(np.sum(null**2))) / n)
 
 

@@ -50,7 +50,7 @@ class Comparison:
         path = self.single.path
         positive = path.eigenvalues > 0
         d = path.eigenvalues[positive]
-        pairs = zip(path.basis_weights[:, positive], self.single.weights[:, positive], strict=True)
+        pairs = zip(path.log_basis_weights[:, positive], np.log(self.single.weights[:, positive]), strict=True)
         return np.array([[sparsity_index(d, distilled), sparsity_index(d, single)] for distilled, single in pairs])
 
 

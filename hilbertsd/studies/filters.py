@@ -16,8 +16,11 @@ from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectrum import Spectrum
 
 GRID_POINTS = 201
-STRENGTHS = 60
+STRENGTHS = 400
 """Strengths tried of every family, spread over what matters to the spectrum."""
+
+TOLERANCES = 60
+"""Tolerances tried of distillation, each with all rounds of its path."""
 
 MATCHED_ROUND = 4
 ITERATIONS = 3
@@ -184,7 +187,7 @@ def _best_distillation(draw: _Draw) -> float:
     """Lowest test error over tolerances and rounds, round 0 (plain ridge) left out."""
     total, floor = draw.spectrum.target_mean_square, draw.spectrum.floor
     errors = []
-    for share in np.geomspace(0.01, 0.9, STRENGTHS):
+    for share in np.geomspace(0.01, 0.9, TOLERANCES):
         path = distill_spectrum(draw.spectrum, tolerance=floor + share * (total - floor))
         if path.n_rounds > 1:
             errors.append(draw.errors(path.basis_weights[1:])[:, 1].min())
