@@ -147,6 +147,8 @@ class BoundsReport:
         return pd.DataFrame.from_records(list(self.rows()), columns=columns)
 
     def __repr__(self) -> str:
+        if not self.statements:
+            return "BoundsReport(nothing to check: the path has no round)"
         verdict = "all hold" if self.holds else f"{len(self.violations())} violated"
         return f"BoundsReport({self.n_checks} checks of {len(self.statements)} statements, {verdict}, {self.form})"
 

@@ -1,11 +1,13 @@
 """Green's functions of graph Laplacian powers against dense inverses."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy import sparse
 
 from hilbertsd import distill, greens
-from hilbertsd.errors import IllPosedOperator, InvalidInput
+from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
 
 NODES = np.arange(40)
 
@@ -60,7 +62,7 @@ def test_repeated_nodes_columns_and_symmetry(graph, rng):
     matrix = kernel(nodes)
     np.testing.assert_array_equal(matrix, matrix.T)
     np.testing.assert_allclose(matrix, kernel(NODES)[np.ix_(nodes, nodes)], rtol=1e-12)
-    np.testing.assert_allclose(kernel(nodes[:, None], [3.0]), matrix[:, [0]] * 0 + kernel(NODES)[nodes][:, [3]])
+    np.testing.assert_allclose(kernel(nodes[:, None], [3.0]), kernel(NODES)[nodes][:, [3]])
 
 
 def test_a_chain_is_brownian_motion():
@@ -76,7 +78,13 @@ def test_a_large_sparse_graph_and_distillation(rng):
     side = 70
     line = sparse.diags_array([np.ones(side - 1), np.ones(side - 1)], offsets=[-1, 1])
     eye = sparse.eye_array(side)
-    kernel = greens.from_graph(sparse.kron(line, eye) + sparse.kron(eye, line), 2, shift=0.05)
+    grid = sparse.kron(line, eye) + sparse.kron(eye, line)
+    kernel = greens.from_graph(grid, 2, shift=0.05)
+    operator = sparse.diags_array(np.asarray(grid.sum(axis=1)).ravel() + 0.05) - grid
+    columns = kernel(np.arange(side**2), [0, 1234])
+    unit = np.zeros_like(columns)
+    unit[0, 0] = unit[1234, 1] = 1
+    np.testing.assert_allclose(operator @ (operator @ columns), unit, atol=1e-11)
     labelled = rng.choice(side**2, size=60, replace=False)
     targets = np.sin(labelled // side / 10) + 0.1 * rng.normal(size=60)
     path = distill(kernel(labelled), targets, tolerance=0.02)
@@ -85,16 +93,54 @@ def test_a_large_sparse_graph_and_distillation(rng):
     assert np.mean((predictions - truth) ** 2) < 0.5 * np.mean(truth**2)
 
 
+@pytest.mark.parametrize("shift", [1e-9, 1e-6, 1.0])
+def test_small_shifts_keep_the_constants(graph, shift):
+    """Columns sum to 1/shift on their component, and what is left of them is the pseudo-inverse's."""
+    matrix = greens.from_graph(graph, shift=shift)(NODES)
+    np.testing.assert_allclose(matrix.sum(axis=0), 1 / shift, rtol=1e-12)
+    expected = np.linalg.inv(laplacian(graph) + shift * np.eye(40))
+    np.testing.assert_allclose(matrix, expected, rtol=1e-12 + 1e-14 / shift)
+
+
+def test_sparse_formats_duplicates_and_copies(graph):
+    expected = greens.from_graph(graph, shift=0.2)(NODES)
+    rows, columns = np.nonzero(graph)
+    halves = np.concatenate([2 * graph[rows, columns], -graph[rows, columns]])
+    twice = (halves, (np.tile(rows, 2), np.tile(columns, 2)))
+    for weights in (sparse.coo_array(twice, shape=(40, 40)), sparse.csc_matrix(graph), sparse.lil_array(graph)):
+        np.testing.assert_allclose(greens.from_graph(weights, shift=0.2)(NODES), expected, rtol=1e-12)
+    kernel = greens.from_graph(graph, shift=0.2)
+    kernel([0])
+    np.testing.assert_allclose(pickle.loads(pickle.dumps(kernel))(NODES), expected, rtol=1e-12)
+    path = np.diag([1, 1, 1], 1) + np.diag([1, 1, 1], -1)
+    np.testing.assert_allclose(greens.from_graph(path, shift=1)([0, 3]), greens.from_graph(1.0 * path, shift=1)([0, 3]))
+    assert greens.from_graph([[0.0]], shift=2.0)([0])[0, 0] == pytest.approx(0.5)
+
+
+def test_weights_over_too_many_decades():
+    weights = np.diag([1e10, 1e-16, 1.0], 1)
+    with pytest.raises(NotConverged, match="singular in double precision"):
+        greens.from_graph(weights + weights.T, orthogonal_to_null_space=True)([0, 3])
+    with pytest.raises(NotConverged, match="power 40 of the Laplacian leaves double precision"):
+        greens.from_graph(1e-10 * np.ones((3, 3)), 40, orthogonal_to_null_space=True)([0])
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: greens.from_graph(np.ones((2, 3)), shift=1), r"shape \(2, 3\)"),
         (lambda: greens.from_graph([["a"]], shift=1), "no matrix of numbers"),
         (lambda: greens.from_graph([[0, 1], [2, 0]], shift=1), "not symmetric"),
+        (lambda: greens.from_graph([[0, 1e13, 0], [1e13, 0, 5], [0, 1, 0]], shift=1), "not symmetric"),
+        (lambda: greens.from_graph(1j * np.ones((2, 2)), shift=1), "dtype complex128"),
+        (lambda: greens.from_graph(np.ones((2, 2)), shift=1e-14), "lost in the rounding of degrees"),
+        (lambda: greens.from_graph(np.full((3, 3), 1e308), shift=1), "leave double precision"),
+        (lambda: greens.from_graph(np.ones((2, 2)), shift=1)([[1], [1, 2]]), "X holds something else than nodes"),
         (lambda: greens.from_graph([[0, -1], [-1, 0]], shift=1), "negative or not finite"),
         (lambda: greens.from_graph([[0, np.nan], [np.nan, 0]], shift=1), "negative or not finite"),
         (lambda: greens.from_graph(np.ones((2, 2)), 0.5, shift=1), r"power is 0\.5"),
         (lambda: greens.from_graph(np.ones((2, 2)), shift=-1), "shift is -1"),
+        (lambda: greens.from_graph(np.ones((2, 2)), 10**6, shift=1e-3), "to the power 1000000 leaves double precision"),
         (lambda: greens.from_graph(np.ones((2, 2)), shift=1)([2]), "whole numbers from 0 to 1"),
         (lambda: greens.from_graph(np.ones((2, 2)), shift=1)([0.5]), "whole numbers from 0 to 1"),
         (lambda: greens.from_graph(np.ones((2, 2)), shift=1)([0], ["a"]), "Y holds something else than nodes"),

@@ -1,4 +1,4 @@
-"""Boundary conditions at one end: which states they leave free, and what they add to the regulariser."""
+"""Boundary conditions at one end: what they fix, and what they add to the regulariser."""
 
 import numbers
 from collections.abc import Sequence
@@ -14,83 +14,114 @@ Condition = int | Sequence[float]
 ASYMMETRY = 1e-8
 """Conditions are self-adjoint where their symplectic form is below this, and dependent where a singular value is."""
 
-
-@dataclass(frozen=True)
-class End:
-    """One end of the interval, its panel and its conditions."""
-
-    panel: Panel
-    side: int
-    conditions: tuple[Condition, ...]
-    name: str
-    scale: float
-
-    def resolved(self) -> tuple[Matrix, Matrix]:
-        """(p, f) basis of the states the conditions leave free, and (f, f) boundary term of R on it."""
-        p = self.panel.order
-        rows = [self._row(condition) for condition in self.conditions]
-        highest = max((len(row) for row in rows), default=0)
-        if len(rows) > p:
-            raise IllPosedOperator(f"{len(rows)} conditions at the {self.name} end; an order-{p} P takes at most {p}")
-        if len(rows) < p and highest > p:
-            raise IllPosedOperator(
-                f"{len(rows)} conditions at the {self.name} end involve derivatives of order {highest - 1}; give {p} "
-                f"conditions there, or only ones of order below {p}, which natural conditions then complete"
-            )
-        forms = np.array([self._form(row) for row in rows]).reshape(len(rows), 2 * p)
-        norms = np.linalg.norm(forms, axis=1, keepdims=True)
-        forms = np.divide(forms, norms, out=forms, where=norms > 0)
-        if len(rows) and np.linalg.svd(forms, compute_uv=False)[-1] < ASYMMETRY:
-            raise IllPosedOperator(f"the conditions at the {self.name} end depend on each other; drop one of them")
-        if len(rows) < p:
-            free, boundary = _null_space(forms[:, :p]), None
-        else:
-            free, boundary = self._lagrangian(_null_space(forms))
-        scaling = self.panel.state_scaling(self.scale)[:p]
-        boundary = np.zeros((free.shape[1],) * 2) if boundary is None else self.panel.amplitude * boundary
-        return free / scaling[:, None], boundary
-
-    def _lagrangian(self, allowed: Matrix) -> tuple[Matrix, Matrix]:
-        """Free states and boundary term from a basis of the allowed (F, λ)."""
-        p = self.panel.order
-        states, costates = allowed[:p], allowed[p:]
-        form = states.T @ costates
-        if np.abs(form - form.T).max() > ASYMMETRY:
-            raise IllPosedOperator(
-                f"the conditions at the {self.name} end are not self-adjoint, so that the Green's function is not "
-                f"symmetric and no kernel; give only conditions of order below {p}, which natural ones complete"
-            )
-        u, singular, vt = np.linalg.svd(states)
-        rank = int(np.count_nonzero(singular > ASYMMETRY))
-        boundary = -self.side * u[:, :rank].T @ costates @ (vt[:rank].T / singular[:rank])
-        return u[:, :rank], (boundary + boundary.T) / 2
-
-    def _row(self, condition: Condition) -> Matrix:
-        """Coefficients b_0, … of one condition."""
-        p = self.panel.order
-        if isinstance(condition, numbers.Integral) and 0 <= int(condition) < 2 * p:
-            return np.eye(2 * p)[int(condition), : int(condition) + 1]
-        row = np.atleast_1d(np.trim_zeros(np.asarray(condition, dtype=float), "b")) if np.ndim(condition) == 1 else None
-        if row is None or not 1 <= len(row) <= 2 * p or not np.all(np.isfinite(row)):
-            raise InvalidInput(
-                f"condition {condition!r} at the {self.name} end; give the order of a derivative that vanishes, from 0 "
-                f"to {2 * p - 1}, or the coefficients of f, f', … in a combination that does"
-            )
-        return row
-
-    def _form(self, row: Matrix) -> Matrix:
-        """(2p,) the condition as a form in the panel's (F, λ)."""
-        p, system = self.panel.order, self.panel.system
-        derivative = np.zeros((DEGREE + 1, 2 * p))
-        derivative[:, 0] = 1.0
-        total = np.zeros(2 * p)
-        for j, factor in enumerate(row):
-            total = total + factor / self.panel.half_length**j * derivative[-1 if self.side > 0 else 0]
-            # f^(j) = ℓ·Y gives f^(j+1) = (ℓ' + ℓH)·Y.
-            derivative = slope(derivative) + np.einsum("ia,iab->ib", derivative, system)
-        return total
+NO_STRENGTH = 1e-12
+"""Boundary terms below this, in units of the panel's operator, are rounding."""
 
 
-def _null_space(forms: Matrix) -> Matrix:
-    """Orthonormal basis of what rows of full rank leave free."""
-    return np.linalg.svd(forms)[2][len(forms) :].T if len(forms) else np.eye(forms.shape[1])
+@dataclass(frozen=True, eq=False)
+class Boundary:
+    """Conditions at one end, resolved.
+
+    Attributes
+    ----------
+    fixed : (n, p) forms of the state F that vanish.
+    weighted : (f, p) forms w of F whose square R gains, with their
+    strengths : (f,) factors, negative where R loses it.
+    """
+
+    fixed: Matrix
+    weighted: Matrix
+    strengths: Matrix
+
+
+def checked_rows(conditions: Sequence[Condition], order: int, name: str) -> list[Matrix]:
+    """Coefficients (b_0, …) of every condition at one end.
+
+    Raises InvalidInput for something that is no condition, IllPosedOperator for too many, or too few of high order.
+    """
+    try:
+        rows = [_row(condition, order, name) for condition in conditions]
+    except TypeError as error:
+        raise InvalidInput(f"the {name} conditions are {conditions!r}; give a list of conditions") from error
+    highest = max((len(row) - 1 for row in rows), default=0)
+    if len(rows) > order:
+        raise IllPosedOperator(f"{len(rows)} conditions at the {name} end; an order-{order} P takes at most {order}")
+    if len(rows) < order and highest >= order:
+        raise IllPosedOperator(
+            f"{len(rows)} conditions at the {name} end involve derivatives of order {highest}; give {order} conditions "
+            f"there, or only ones of order below {order}, which natural conditions then complete"
+        )
+    return rows
+
+
+def resolved(rows: list[Matrix], panel: Panel, at_right: bool, name: str) -> Boundary:
+    """Conditions of one end in the states of its panel; the natural ones are added where fewer than p are given.
+
+    Raises IllPosedOperator where they depend on each other or are not self-adjoint.
+    """
+    p = panel.order
+    forms = np.array([_form(row, panel, at_right) for row in rows]).reshape(len(rows), 2 * p)
+    norms = np.linalg.norm(forms, axis=1, keepdims=True)
+    forms = np.divide(forms, norms, out=forms, where=norms > 0)
+    if len(rows) and np.linalg.svd(forms, compute_uv=False)[-1] < ASYMMETRY:
+        raise IllPosedOperator(f"the conditions at the {name} end depend on each other; drop one of them")
+    if len(rows) < p or not np.any(forms[:, p:]):
+        return Boundary(forms[:, :p], np.zeros((0, p)), np.zeros(0))
+    # The allowed (F, λ), a space of dimension p on which the symplectic form must vanish.
+    allowed = np.linalg.svd(forms)[2][p:].T
+    states, costates = allowed[:p], allowed[p:]
+    form = states.T @ costates
+    if np.abs(form - form.T).max() > ASYMMETRY:
+        raise IllPosedOperator(
+            f"the conditions at the {name} end are not self-adjoint, so that the Green's function is not symmetric and "
+            f"no kernel; give only conditions of order below {p}, which natural ones complete"
+        )
+    u, singular, vt = np.linalg.svd(states)
+    rank = int(np.count_nonzero(singular > ASYMMETRY))
+    term = (-1 if at_right else 1) * u[:, :rank].T @ costates @ (vt[:rank].T / singular[:rank])
+    strengths, directions = np.linalg.eigh((term + term.T) / 2)
+    kept = np.abs(strengths) > NO_STRENGTH * max(1.0, float(np.abs(costates).max()))
+    return Boundary(u[:, rank:].T, (u[:, :rank] @ directions[:, kept]).T, strengths[kept] * panel.size**2)
+
+
+def _row(condition: Condition, order: int, name: str) -> Matrix:
+    if isinstance(condition, numbers.Integral) and 0 <= int(condition) < 2 * order:
+        return np.eye(2 * order)[int(condition), : int(condition) + 1]
+    row = None
+    if not isinstance(condition, numbers.Number | str):
+        try:
+            array = np.asarray(condition)
+            row = np.trim_zeros(array.astype(float), "b") if array.ndim == 1 and array.dtype.kind in "iuf" else None
+        except (TypeError, ValueError):
+            row = None
+    if row is None or not 1 <= len(row) <= 2 * order or not np.all(np.isfinite(row)):
+        raise InvalidInput(
+            f"condition {condition!r} at the {name} end; give the order of a derivative that vanishes, from 0 to "
+            f"{2 * order - 1}, or the coefficients of f, f', … in a combination that does"
+        )
+    return row
+
+
+def _form(row: Matrix, panel: Panel, at_right: bool) -> Matrix:
+    """(2p,) a condition as a form in the panel's (F, λ)."""
+    p = panel.order
+    system = _hamiltonian(panel)
+    derivative = np.zeros((DEGREE + 1, 2 * p))
+    derivative[:, 0] = 1.0
+    total = np.zeros(2 * p)
+    for j, factor in enumerate(row):
+        total = total + factor * panel.half_length ** (len(row) - 1.0 - j) * derivative[-1 if at_right else 0]
+        # f^(j) = ℓ·Y gives f^(j+1) = (ℓ' + ℓH)·Y.
+        derivative = slope(derivative) + np.einsum("ia,iab->ib", derivative, system)
+    return total
+
+
+def _hamiltonian(panel: Panel) -> Matrix:
+    """(degree+1, 2p, 2p) H of (F, λ)' = H (F, λ) at the nodes."""
+    p, a = panel.order, panel.coefficients
+    system = np.zeros((DEGREE + 1, 2 * p, 2 * p))
+    system[:, range(p - 1), range(1, p)] = 1.0
+    system[:, p - 1, :p] = -(a[:p] / a[p]).T
+    system[:, p:, p:] = -system[:, :p, :p].transpose(0, 2, 1)
+    system[:, p - 1, 2 * p - 1] = 1 / a[p] ** 2
+    return system

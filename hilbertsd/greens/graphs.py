@@ -1,15 +1,28 @@
 """Green's function of a power of a graph Laplacian."""
 
 import numbers
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.errors import IllPosedOperator, InvalidInput
+from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
 
 COLUMNS_AT_ONCE = 256
+
+ASYMMETRY = 1e-12
+"""Entries across the diagonal may differ by this share of the larger."""
+
+SMALLEST_SHIFT = 1e-12
+"""Of the largest degree."""
+
+LARGEST_LOGARITHM = 700.0
+
+SMALLEST_PIVOT = 1e-13
+"""Of the largest pivot."""
 
 
 def from_graph(
@@ -25,7 +38,8 @@ def from_graph(
     adjacency : (n_nodes, n_nodes) symmetric, non-negative edge weights; a SciPy sparse matrix or array, or dense.
         Self-loops have no influence.
     power : whole number of at least 1.
-    shift : non-negative; positive ones make a Matérn-like kernel of range √(1/shift).
+    shift : non-negative; positive ones make a Matérn-like kernel of range √(1/shift). Below 1e-12 of the largest
+        degree it is lost in rounding and refused.
     orthogonal_to_null_space : with shift 0, take the pseudo-inverse: the kernel of functions whose mean is zero on
         every connected component.
 
@@ -40,6 +54,8 @@ def from_graph(
         message names the null space's dimension, the number of components.
     InvalidInput
         The adjacency matrix is not square, symmetric, non-negative or finite; power or shift are out of range.
+    NotConverged
+        Weights that span too many decades make the Laplacian singular in double precision.
 
     Source: Smola & Kondor (2003), Kernels and regularization on graphs; Borovitskiy et al. (2021), arXiv:2010.15538.
     """
@@ -52,11 +68,21 @@ def from_graph(
         raise InvalidInput(f"shift is {shift!r}; give a non-negative finite number")
     weights = _checked(adjacency)
     n_nodes = weights.shape[0]
-    laplacian = sparse.diags_array(np.asarray(weights.sum(axis=1)).ravel()) - weights
+    degrees = np.asarray(weights.sum(axis=1)).ravel()
+    if not np.all(np.isfinite(degrees)):
+        raise InvalidInput("the weights' sums leave double precision; rescale the adjacency matrix")
+    laplacian = sparse.diags_array(degrees) - weights
+    n_components, component = connected_components(weights, directed=False)
+    if 0 < shift < SMALLEST_SHIFT * degrees.max():
+        raise InvalidInput(
+            f"shift {shift:g} is lost in the rounding of degrees up to {degrees.max():g}; use a larger one, or "
+            "orthogonal_to_null_space=True without shift"
+        )
+    if shift > 0 and power * abs(np.log(shift)) > LARGEST_LOGARITHM:
+        raise InvalidInput(f"shift {shift:g} to the power {power} leaves double precision; use a smaller power")
     if shift > 0:
         matrix = sparse.csc_array(laplacian + shift * sparse.eye_array(n_nodes))
-        return GraphKernel(n_nodes, int(power), None, np.arange(n_nodes), _factor(matrix))
-    n_components, component = connected_components(weights, directed=False)
+        return GraphKernel(n_nodes, int(power), float(shift), component, np.arange(n_nodes), matrix)
     if not orthogonal_to_null_space:
         raise IllPosedOperator(
             f"the graph Laplacian has a null space of dimension {n_components}, functions constant on each of its "
@@ -66,8 +92,8 @@ def from_graph(
     # One node of every component is held at zero; projections before and after make the choice immaterial.
     grounded = np.unique(component, return_index=True)[1]
     free = np.setdiff1d(np.arange(n_nodes), grounded)
-    solver = _factor(sparse.csc_array(sparse.csr_array(laplacian)[free][:, free])) if free.size else None
-    return GraphKernel(n_nodes, int(power), component, free, solver)
+    matrix = sparse.csc_array(sparse.csr_array(laplacian)[free][:, free])
+    return GraphKernel(n_nodes, int(power), 0.0, component, free, matrix)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,16 +104,39 @@ class GraphKernel:
     ----------
     n_nodes : of the graph.
     power : of the Laplacian.
-    component : (n_nodes,) connected component of every node where the null space is left out, else None.
+    shift : added to the Laplacian's diagonal; 0 where its null space is left out.
+    component : (n_nodes,) connected component of every node.
     free : nodes that the factored matrix is about.
-    solver : its sparse LU factors, None where no node is free.
+    matrix : its sparse matrix; the factors are made at the first call and not pickled.
     """
 
     n_nodes: int
     power: int
-    component: NDArray[np.intp] | None
+    shift: float
+    component: NDArray[np.intp]
     free: NDArray[np.intp]
-    solver: Any
+    matrix: Any
+
+    @cached_property
+    def _factors(self) -> Any:
+        from scipy.sparse.linalg import splu
+
+        # Symmetric positive definite: the diagonal is a safe pivot and keeps the factors sparse.
+        factors, pivots = None, np.zeros(1)
+        with suppress(RuntimeError):  # a pivot of exactly zero
+            factors = splu(
+                self.matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            )
+            pivots = np.abs(factors.U.diagonal())
+        if not pivots.min() > SMALLEST_PIVOT * pivots.max():
+            raise NotConverged(
+                "the graph Laplacian is singular in double precision beyond its null space, because the weights span "
+                f"{1 / SMALLEST_PIVOT:.0g} or more; drop the smallest weights, or use a larger shift"
+            )
+        return factors
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_factors"}
 
     def __call__(self, X: ArrayLike, Y: ArrayLike | None = None) -> NDArray[np.float64]:
         """(n, m) raw kernel values between nodes given by number, (n,) or (n, 1); X again where Y is None.
@@ -102,31 +151,36 @@ class GraphKernel:
             some = unique[start : start + COLUMNS_AT_ONCE]
             values[:, start : start + len(some)] = self._columns(some)[rows]
         values = values[:, inverse]
+        if not np.all(np.isfinite(values)):
+            raise NotConverged(f"power {self.power} of the Laplacian leaves double precision; use a smaller one")
         return (values + values.T) / 2 if Y is None else values
 
     def _columns(self, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
         """(n_nodes, m) columns of the Green's function."""
         values = np.zeros((self.n_nodes, len(nodes)))
         values[nodes, np.arange(len(nodes))] = 1.0
-        for _ in range(self.power):
-            values = self._projected(values)
-            solved = np.zeros_like(values)
-            if self.solver is not None:
-                solved[self.free] = self.solver.solve(values[self.free])
-            values = solved
-        return self._projected(values)
+        # Constants of a component are eigenvectors with eigenvalue `shift`, kept apart: the rest is small beside them.
+        means = self._means(values)
+        values -= means
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _ in range(self.power):
+                solved = np.zeros_like(values)
+                if self.free.size:
+                    solved[self.free] = self._factors.solve(values[self.free])
+                values = solved - self._means(solved)
+            return values + means / self.shift**self.power if self.shift else values
 
-    def _projected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Columns without their mean on every component, where the null space is left out."""
-        component = self.component
-        if component is None:
-            return values
-        sums = np.zeros((component.max() + 1, values.shape[1]))
-        np.add.at(sums, component, values)
-        return values - (sums / np.bincount(component)[:, None])[component]
+    def _means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Means of the columns over every node's component."""
+        sums = np.zeros((self.component.max() + 1, values.shape[1]))
+        np.add.at(sums, self.component, values)
+        return (sums / np.bincount(self.component)[:, None])[self.component]
 
     def _nodes(self, values: ArrayLike, name: str) -> NDArray[np.intp]:
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except ValueError:
+            array = np.array([])
         array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
         whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iuf" and np.all(array == np.floor(array))
         if not whole or array.min() < 0 or array.max() >= self.n_nodes:
@@ -141,26 +195,25 @@ def _checked(adjacency: Any) -> Any:
     from scipy import sparse
 
     try:
-        weights: Any = sparse.csr_array(adjacency, dtype=float, copy=True)
+        weights: Any = sparse.csr_array(adjacency, copy=True)
+        if weights.dtype.kind not in "biuf":
+            raise TypeError(f"its entries have dtype {weights.dtype}")
+        weights = weights.astype(float)
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"adjacency is no matrix of numbers ({error}); give a SciPy sparse or dense one") from error
     if weights.ndim != 2 or weights.shape[0] != weights.shape[1] or weights.shape[0] == 0:
         raise InvalidInput(f"adjacency has shape {weights.shape}; give a non-empty square matrix")
+    weights.sum_duplicates()
     if weights.nnz and not (np.all(np.isfinite(weights.data)) and weights.data.min() >= 0):
         raise InvalidInput("adjacency holds weights that are negative or not finite; give non-negative ones")
-    asymmetry = abs(weights - weights.T)
-    if asymmetry.nnz and asymmetry.max() > 1e-12 * weights.max():
+    mirrored = sparse.csr_array(weights.T)
+    asymmetry = abs(weights - mirrored) - ASYMMETRY * weights.maximum(mirrored)
+    if asymmetry.nnz and asymmetry.max() > 0:
         raise InvalidInput(
-            f"adjacency is not symmetric: entries across the diagonal differ by up to {asymmetry.max():.6g}; give an "
-            "undirected graph, for instance (W + W.T)/2"
+            "adjacency is not symmetric: entries across the diagonal differ; give an undirected graph, for instance "
+            "(W + W.T)/2"
         )
+    weights = (weights + mirrored) / 2
     weights.setdiag(0.0)
     weights.eliminate_zeros()
     return weights
-
-
-def _factor(matrix: Any) -> Any:
-    from scipy.sparse.linalg import splu
-
-    # Symmetric positive definite: the diagonal is a safe pivot and keeps the factors sparse.
-    return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})

@@ -1,42 +1,58 @@
 """Green's function of P*P for a linear differential operator P on an interval, with boundary conditions.
 
-P f = Σ_j a_j f^(j), order p ≤ 4, regulariser R(f) = ∫ (Pf)² dx. With F = (f, …, f^(p−1)) and the costate λ of
-minimising R, P*P f = 0 is the Hamiltonian system
+P f = Σ_j a_j f^(j), order p ≤ 4, regulariser R(f) = ∫ (Pf)² dx. The kernel of R is the covariance of the process
+Pf = white noise under the conditions, and so it is computed, without ever forming P*P, whose condition number is the
+square of P's. The interval is cut into panels, on which the solutions of Pf = h for the p initial states and for
+orthonormal right-hand sides are Chebyshev series. With the state F = (f, …, f^(p−1)) at the knots and p noise
+coordinates v a panel,
 
-    F' = C F + e_p λ_p/a_p²,      λ' = −Cᵀ λ,      C the companion matrix of P,
+    F_{i+1} = Φ_i F_i + N_i v_i,       conditions at both ends,
 
-which needs no derivative of the coefficients, whose boundary terms are λᵀF (so natural conditions read λ = 0 where F
-is free), and whose symplectic form F·μ − λ·G is the same at every point. The interval is cut into panels on which
-2p *shape functions* (one per entry of F at either end) are found by Chebyshev collocation of the integrated system,
-panels being halved until the series are resolved. Then
+is one linear system B F = N v. Its least-squares solution by a QR factorisation gives F = X v, and the conditions
+beyond p restrict v to a subspace with an orthonormal basis Z. Then
 
-    g(x, t) = g_local(x, t) + h(x)ᵀ K⁻¹ h(t),       R(f) = Fᵀ K F for the interpolant of the states F at the knots:
+    g(x, t) = ⟨φ(x) F_i + ψ(x) v_i, φ(t) F_j + ψ(t) v_j⟩ + g_local(x, t),        F = X Z, v = Z,
 
-a finite element method whose elements are exact, so that K⁻¹, the Green's function of the knots, is, too; g_local,
-the clamped Green's function of one panel, is −u_R(x)ᵀ E_LR⁻¹ u_L(t) for x ≤ t, with the left and right shape
-functions and the off-diagonal block of the panel's stiffness matrix E.
+with the modes φ and responses ψ of a panel, and g_local its Green's function with clamped ends, which is what the
+states at the knots leave open between them.
+
+Natural conditions come by themselves: they say nothing about the process. Conditions on derivatives from p on are
+read in the Hamiltonian form F' = C F + e_p λ_p/a_p², λ' = −Cᵀλ, in which natural conditions are λ = 0; what they add
+to R at the end is further noise, or, where they take away from R, a correction of low rank.
 
 Source: for reproducing kernels as Green's functions Wahba, Spline Models for Observational Data (1990), §1.2; for
-integrated collocation Greengard, SIAM J. Numer. Anal. 28 (1991); for the Hamiltonian form Kailath, Sayed & Hassibi,
-Linear Estimation (2000), ch. 17.
+integrated collocation Greengard, SIAM J. Numer. Anal. 28 (1991); for the process and its Hamiltonian form Kailath,
+Sayed & Hassibi, Linear Estimation (2000); for the least-squares form Paige, Math. Comp. 33 (1979).
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.errors import IllPosedOperator, InvalidInput
+from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
 from hilbertsd.greens.closed_forms import points_on_interval
-from hilbertsd.greens.conditions import Condition, End
+from hilbertsd.greens.conditions import Boundary, Condition, checked_rows, resolved
 from hilbertsd.greens.panels import Coefficient, Matrix, Panel, resolved_panels
 
 LARGEST_ORDER = 4
 
-NULL_EIGENVALUE = 1e-12
-"""Eigenvalues of the scaled stiffness matrix below this belong to its null space; 1 is the size of its entries."""
+NEARLY_NULL = 1e-8
+"""Smallest singular value, as a share of the largest, of a system that is known to 1e-8."""
+
+BETTER_STEP_BY_STEP = 1e-6
+"""Below this a system with a clamped end is solved from there instead of by a factorisation."""
+
+NEGATIVE = (
+    "the boundary conditions make the regulariser zero or negative for some functions, so that its Green's function is "
+    "no kernel; change their signs, or leave them to the natural conditions"
+)
+
+UNEQUAL = 1e-8
+"""Coefficients of a periodic operator may differ by this share at its ends."""
 
 
 def from_operator(
@@ -54,12 +70,12 @@ def from_operator(
     Parameters
     ----------
     coefficients : a_0, …, a_p of P = Σ_j a_j(x) dʲ/dxʲ, numbers or functions from (n,) points to (n,) values; p from 1
-        to 4. They should be smooth, and a_p must not vanish.
+        to 4. They should be smooth, and a_p must not vanish. Errors that a function raises itself pass through.
     interval : (a, b), in units of x.
-    left, right : conditions at a and b. A whole number j says f^(j) = 0; a sequence (b_0, b_1, …) says
+    left, right : lists of conditions at a and b. A whole number j says f^(j) = 0; a sequence (b_0, b_1, …) says
         Σ_j b_j f^(j) = 0, for derivatives up to 2p−1. Give either p conditions at an end, or fewer that involve only
         derivatives below p: the natural conditions of minimising R then complete them.
-    periodic : identify a and b instead; coefficients should then be periodic, too.
+    periodic : identify a and b instead; coefficients must then be periodic, too.
 
     Returns
     -------
@@ -71,55 +87,41 @@ def from_operator(
         The conditions leave P a null space (the message names its dimension and conditions that remove it), are not
         self-adjoint, depend on each other or are too many, or make R with their boundary terms indefinite.
     InvalidInput
-        Coefficients are too many or too few, not finite, or a_p vanishes; the interval is empty.
+        Coefficients, interval or conditions are not what is described above.
     NotConverged
-        The coefficients are too rough to be resolved with 512 panels.
+        The coefficients are too rough to be resolved with 512 panels, or the kernel leaves double precision.
 
     Notes
     -----
-    The values are exact to about 1e-12 of the largest where a few panels do, and lose digits like (number of
-    panels)^(2p) times double precision where many panels are needed although P has no strong zeroth-order term.
+    Relative to the largest value the kernel is known to about 1e-16 times the condition number of P with its
+    conditions, which is large only next to a null space. Functions as coefficients are sampled at 160 points a panel,
+    of which there are at least 8: features much narrower than a thousandth of the interval can go unseen.
     """
-    order = len(coefficients) - 1
-    if not 1 <= order <= LARGEST_ORDER:
-        raise InvalidInput(f"{order + 1} coefficients make an operator of order {order}; give 2 to {LARGEST_ORDER + 1}")
-    a, b = (float(end) for end in interval)
-    if not (math.isfinite(a) and math.isfinite(b) and a < b):
-        raise InvalidInput(f"interval is ({a:g}, {b:g}); give two finite ends in order")
-    if periodic and (len(left) or len(right)):
+    order, (a, b) = _checked_order(coefficients), _checked_interval(interval)
+    if periodic and not (_is_empty(left) and _is_empty(right)):
         raise IllPosedOperator("a periodic operator takes no conditions at its ends; drop left and right")
-    from scipy.linalg import block_diag
-
+    rows = {} if periodic else {"left": checked_rows(left, order, "left"), "right": checked_rows(right, order, "right")}
     panels = resolved_panels(coefficients, a, b)
     scale = float(np.mean([panel.half_length for panel in panels]))
-    stiffness = _assembled(panels, scale)
     if periodic:
-        basis = np.eye(len(stiffness), len(stiffness) - order)
-        basis[-order:, :order] = np.eye(order)
-        boundary = np.zeros((len(stiffness) - order,) * 2)
+        _check_periodic(panels)
+        ends = None
     else:
-        ends = [
-            End(panels[0], -1, tuple(left), "left", scale).resolved(),
-            End(panels[-1], 1, tuple(right), "right", scale).resolved(),
-        ]
-        inner = np.eye(len(stiffness) - 2 * order)
-        basis = np.asarray(block_diag(ends[0][0], inner, ends[1][0]))
-        boundary = np.asarray(block_diag(ends[0][1], 0 * inner, ends[1][1]))
-    reduced = basis.T @ stiffness @ basis + boundary
-    # Entries before anything could cancel: the measure of what counts as zero.
-    sizes = np.sqrt(np.diag(stiffness) @ basis**2 + np.abs(np.diag(boundary)))
-    values, vectors = np.linalg.eigh(reduced / sizes[:, None] / sizes) if len(sizes) else (sizes, reduced)
-    if np.any(values < -NULL_EIGENVALUE):
-        raise IllPosedOperator(
-            "the boundary conditions make the regulariser negative for some functions, so that its Green's function is "
-            f"no kernel; change their signs, or give only conditions of order below {order}"
+        ends = (resolved(rows["left"], panels[0], False, "left"), resolved(rows["right"], panels[-1], True, "right"))
+    system = _System.of(panels, ends, scale)
+    null_states = system.null_states()
+    if null_states.shape[1]:
+        if len(system.removed):
+            raise IllPosedOperator(NEGATIVE)
+        raise IllPosedOperator(_about_null_space(null_states, coefficients, (a, b), rows, scale))
+    with np.errstate(over="ignore", invalid="ignore"):
+        states, noise = system.solved()
+    if not (np.all(np.isfinite(states)) and np.all(np.isfinite(noise)) and np.abs(states).max(initial=0) < 1e150):
+        raise NotConverged(
+            "the kernel's values leave double precision, because solutions of Pf = 0 grow too much away from their "
+            "conditions; use a shorter interval, or conditions at the other end"
         )
-    null = values < NULL_EIGENVALUE
-    if np.any(null):
-        states = basis @ (vectors[:, null] / sizes[:, None])
-        raise IllPosedOperator(_about_null_space(states, order, scale, a, b, periodic))
-    root = basis @ (vectors / np.sqrt(values) / sizes[:, None])
-    return OperatorKernel(a, b, order, scale, tuple(panels), root)
+    return OperatorKernel(a, b, periodic, order, scale, tuple(panels), states, noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,90 +130,295 @@ class OperatorKernel:
 
     Attributes
     ----------
-    left, right : ends of the interval.
+    left, right : ends of the interval; points of a periodic kernel are taken modulo its length.
+    periodic : whether the ends are identified.
     order : p.
     scale : length by whose powers derivatives at the knots are scaled.
-    panels : with their shape functions.
-    knot_root : (p × knots, r) R with R Rᵀ the Green's function of the knots' states.
+    panels : with the solutions on them.
+    states : (p (n_panels + 1), r) states at the knots in r independent coordinates of the process.
+    noise : (p n_panels, r) noise of the panels in the same.
     """
 
     left: float
     right: float
+    periodic: bool
     order: int
     scale: float
-    panels: "tuple[Panel, ...]"
-    knot_root: Matrix
+    panels: tuple[Panel, ...]
+    states: Matrix
+    noise: Matrix
 
     def __call__(self, X: ArrayLike, Y: ArrayLike | None = None) -> Matrix:
         """(n, m) raw kernel values; X is (n,) or (n, 1), Y likewise, X again where None.
 
         Raises InvalidInput for points outside the interval, of the wrong shape or not finite.
         """
-        x = points_on_interval(X, "X", self.left, self.right)
+        x = self._points(X, "X")
         first = self._features(x)
-        t, second = (x, first) if Y is None else (points_on_interval(Y, "Y", self.left, self.right), None)
+        t, second = (x, first) if Y is None else (self._points(Y, "Y"), None)
         second = self._features(t) if second is None else second
-        values = first.of_knots @ second.of_knots.T
+        values = first.coordinates @ second.coordinates.T
         for index, panel in enumerate(self.panels):
             rows, columns = np.flatnonzero(first.panel == index), np.flatnonzero(second.panel == index)
             if rows.size and columns.size:
-                shapes = (first.shapes[rows], second.shapes[columns])
-                values[np.ix_(rows, columns)] += panel.clamped_kernel(x[rows], t[columns], *shapes)
+                at_x, at_t = first.solutions(rows), second.solutions(columns)
+                values[np.ix_(rows, columns)] += (
+                    panel.clamped_kernel(x[rows], t[columns], at_x, at_t) / panel.size / panel.size
+                )
         return values
+
+    def _points(self, values: ArrayLike, name: str) -> Matrix:
+        if not self.periodic:
+            return points_on_interval(values, name, self.left, self.right)
+        length = self.right - self.left
+        return self.left + (points_on_interval(values, name, -math.inf, math.inf) - self.left) % length
 
     def _features(self, x: Matrix) -> "_Features":
         knots = np.array([panel.left for panel in self.panels])
         index = np.searchsorted(knots, x, side="right") - 1
-        shapes = np.empty((len(x), 2 * self.order))
-        of_knots = np.empty((len(x), self.knot_root.shape[1]))
+        p = self.order
+        modes, responses = np.empty((2, len(x), p))
+        coordinates = np.empty((len(x), self.states.shape[1]))
         for i, panel in enumerate(self.panels):
             here = index == i
-            shapes[here] = panel.shapes_at(x[here])
-            first = i * self.order
-            of_knots[here] = (shapes[here] * panel.state_scaling(self.scale)) @ self.knot_root[
-                first : first + 2 * self.order
-            ]
-        return _Features(index, shapes, of_knots)
+            modes[here], responses[here] = panel.functions_at(x[here])
+            own = slice(i * p, (i + 1) * p)
+            coordinates[here] = (modes[here] * panel.state_scaling(self.scale)) @ self.states[own]
+            coordinates[here] += responses[here] / panel.size @ self.noise[own]
+        return _Features(index, modes, responses, coordinates)
 
 
 @dataclass(frozen=True)
 class _Features:
-    """Of points: their panel, the panel's shape functions there, and coordinates whose inner product is h K⁻¹ h."""
+    """Of points: their panel, its modes and responses there, and the process in independent coordinates."""
 
     panel: NDArray[np.intp]
-    shapes: Matrix
-    of_knots: Matrix
+    modes: Matrix
+    responses: Matrix
+    coordinates: Matrix
+
+    def solutions(self, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
+        return self.modes[rows], self.responses[rows]
 
 
-def _assembled(panels: list[Panel], scale: float) -> Matrix:
-    """Stiffness matrix of the states at all knots."""
-    p = panels[0].order
-    total = np.zeros((p * (len(panels) + 1),) * 2)
-    for i, panel in enumerate(panels):
-        here = slice(i * p, (i + 2) * p)
-        scaling = panel.state_scaling(scale)
-        total[here, here] += panel.amplitude * scaling[:, None] * panel.stiffness * scaling
-    return total
+@dataclass(frozen=True, eq=False)
+class _System:
+    """B F = N v for the states at all knots, whose entries j are dʲf·scaleʲ/dxʲ.
+
+    Attributes
+    ----------
+    matrix : (m, p (n_panels + 1)) B, with rows of largest entry 1.
+    inputs : (m, n_noise) N; the panels' noise first, then that of boundary terms.
+    n_panel_noise : p n_panels.
+    removed : (k, p (n_panels + 1)) forms whose squares R loses at the ends.
+    first_dynamics : row at which the panels' rows begin.
+    clamped : rows of an end that has all p states fixed, which never leaves a null space; None without such an end.
+    """
+
+    matrix: Matrix
+    inputs: Matrix
+    n_panel_noise: int
+    removed: Matrix
+    first_dynamics: int
+    clamped: slice | None
+
+    @classmethod
+    def of(cls, panels: list[Panel], ends: tuple[Boundary, Boundary] | None, scale: float) -> "_System":
+        p, n_panels = panels[0].order, len(panels)
+        width = p * (n_panels + 1)
+        rows: list[Matrix] = []
+        inputs: list[tuple[int, Matrix]] = []  # first noise column and block, one for each of `rows`
+        removed: list[Matrix] = []
+
+        def add(blocks: dict[int, Matrix], start: int, noise: Matrix) -> None:
+            row = np.zeros((len(noise), width))
+            for knot, block in blocks.items():
+                row[:, knot * p : (knot + 1) * p] = block
+            largest = np.abs(row).max(axis=1, keepdims=True)
+            rows.append(row / largest)
+            inputs.append((start, noise / largest))
+
+        n_extra = 0
+
+        def add_end(boundary: Boundary, panel: Panel, knot: int) -> None:
+            nonlocal n_extra
+            scaling = panel.state_scaling(scale)
+            if len(boundary.fixed):
+                add({knot: boundary.fixed * scaling}, 0, np.zeros((len(boundary.fixed), 1)))
+            for form, strength in zip(boundary.weighted * scaling, boundary.strengths, strict=True):
+                if strength > 0:
+                    add({knot: form[None, :]}, p * n_panels + n_extra, np.array([[1 / math.sqrt(strength)]]))
+                    n_extra += 1
+                else:
+                    removed.append(np.zeros(width))
+                    removed[-1][knot * p : (knot + 1) * p] = math.sqrt(-strength) * form
+
+        if ends is not None:
+            add_end(ends[0], panels[0], 0)
+        first_dynamics = sum(map(len, rows))
+        for i, panel in enumerate(panels):
+            scaling = panel.state_scaling(scale)
+            transition = panel.transition * scaling / scaling[:, None]
+            add({i: -transition, i + 1: np.eye(p)}, i * p, panel.noise / scaling[:, None] / panel.size)
+        if ends is not None:
+            add_end(ends[1], panels[-1], n_panels)
+        else:
+            add({0: -np.eye(p), n_panels: np.eye(p)}, 0, np.zeros((p, 1)))
+        total_inputs = np.zeros((sum(map(len, rows)), p * n_panels + n_extra))
+        row = 0
+        for start, block in inputs:
+            total_inputs[row : row + len(block), start : start + block.shape[1]] = block
+            row += len(block)
+        clamped = None
+        if ends is not None and len(ends[0].fixed) == p:
+            clamped = slice(0, p)
+        elif ends is not None and len(ends[1].fixed) == p:
+            clamped = slice(row - p, row)
+        removed_rows = np.array(removed).reshape(-1, width)
+        return cls(np.vstack(rows), total_inputs, p * n_panels, removed_rows, first_dynamics, clamped)
+
+    def null_states(self) -> Matrix:
+        """(p (n_panels + 1), dimension) states at the knots of functions that cost nothing.
+
+        Raises NotConverged next to a null space, where the kernel is not known to 1e-8.
+        """
+        width = self.matrix.shape[1]
+        if self.clamped is not None:
+            return np.zeros((width, 0))
+        sizes = np.linalg.norm(self.matrix, axis=0)
+        _, singular, vt = np.linalg.svd(self.matrix / sizes)
+        singular = np.append(singular, np.zeros(width - len(singular))) / singular[0]
+        null = singular <= 8 * width * np.finfo(float).eps
+        if not null.any() and singular[-1] < NEARLY_NULL:
+            raise NotConverged(
+                f"a function of norm 1 meets the conditions with Pf only about {singular[-1]:.1g}, so that its Green's "
+                "function is not known to 1e-8; give conditions that hold such functions, or all of them at one end"
+            )
+        return (vt[null] / sizes).T
+
+    def solved(self) -> tuple[Matrix, Matrix]:
+        """States at the knots and noise of the panels, both in independent coordinates."""
+        if self.clamped is not None and self._condition() * BETTER_STEP_BY_STEP > 1:
+            response, equations = self._from_clamped_end(self.clamped)
+        else:
+            width = self.matrix.shape[1]
+            q, r = np.linalg.qr(self.matrix, mode="complete")
+            driven = q.T @ self.inputs
+            response, equations = np.linalg.solve(r[:width], driven[:width]), driven[width:]
+        # Conditions beyond p are equations for the noise alone.
+        noise = np.eye(self.inputs.shape[1])
+        if np.any(equations):
+            _, singular, vt = np.linalg.svd(equations / np.abs(equations).max())
+            noise = vt[np.count_nonzero(singular > 1e-13 * singular[0]) :].T
+        states = response @ noise
+        if len(self.removed) and noise.shape[1]:
+            # (I − WᵀW)^(−1/2) for the removed squares W, from its singular values, which must be below 1.
+            _, singular, vt = np.linalg.svd(self.removed @ states, full_matrices=False)
+            if singular[0] >= 1 - 1e-13:
+                raise IllPosedOperator(NEGATIVE)
+            stretch = vt.T * (1 / np.sqrt((1 - singular) * (1 + singular)) - 1) @ vt
+            states, noise = states + states @ stretch, noise + noise @ stretch
+        return states, noise[: self.n_panel_noise]
+
+    def _condition(self) -> float:
+        singular = np.linalg.svd(self.matrix / np.linalg.norm(self.matrix, axis=0), compute_uv=False)
+        return float(singular[0] / max(singular[-1], np.finfo(float).tiny))
+
+    def _from_clamped_end(self, rows: slice) -> tuple[Matrix, Matrix]:
+        """Response of the states to the noise, knot by knot from the end where all are zero, and what is left to meet.
+
+        Solutions of Pf = 0 that grow away from their conditions lose nothing here, and everything in a factorisation.
+        """
+        p = rows.stop - rows.start
+        n_panels = self.n_panel_noise // p
+        response = np.zeros((self.matrix.shape[1], self.inputs.shape[1]))
+        dynamics = range(self.first_dynamics, self.first_dynamics + p * n_panels, p)
+        forward = rows.start < self.first_dynamics
+        for i in range(n_panels) if forward else range(n_panels)[::-1]:
+            row, near, far = dynamics[i], (i, i + 1)[not forward], (i + 1, i)[not forward]
+            near, far = slice(near * p, (near + 1) * p), slice(far * p, (far + 1) * p)
+            block = slice(row, row + p)
+            known = self.inputs[block] - self.matrix[block, near] @ response[near]
+            response[far] = np.linalg.solve(self.matrix[block, far], known)
+        others = np.ones(len(self.matrix), bool)
+        others[rows] = False
+        others[self.first_dynamics : self.first_dynamics + p * n_panels] = False
+        return response, self.inputs[others] - self.matrix[others] @ response
 
 
-def _about_null_space(states: Matrix, order: int, scale: float, a: float, b: float, periodic: bool) -> str:
-    """Message with the dimension, and what removes the null functions that have these states at the knots."""
-    dimension = states.shape[1]
+def _about_null_space(
+    states: Matrix,
+    coefficients: Sequence[Coefficient],
+    interval: tuple[float, float],
+    rows: dict[str, list[Matrix]],
+    scale: float,
+) -> str:
+    """Message with the dimension, and conditions that were tried and remove the null functions with these states."""
+    order, dimension = len(coefficients) - 1, states.shape[1]
     found = (
         f"the conditions leave a null space of dimension {dimension}: functions that meet them and have Pf = 0, which "
         "the regulariser does not see, so no Green's function exists"
     )
-    if periodic:
+    if not rows:
         return (
             f"{found}; a term of lower order in P would remove it, and for constant coefficients "
             "from_periodic_operator(..., orthogonal_to_null_space=True) leaves it out"
         )
     chosen: list[Matrix] = []
     names: list[str] = []
+    kept: dict[str, list[Any]] = {name: [r.tolist() for r in given if len(r) <= order] for name, given in rows.items()}
     scaling = scale ** -np.arange(order, dtype=float)[:, None] / np.linalg.norm(states)
-    for point, block in ((a, states[:order]), (b, states[-order:])):
+    for name, point, block in (("left", interval[0], states[:order]), ("right", interval[1], states[-order:])):
         for j, row in enumerate(block * scaling):
-            if np.linalg.matrix_rank(np.array([*chosen, row]), tol=1e-9) > len(chosen):
-                chosen.append(row)
+            room = len(kept[name]) < order
+            if room and np.linalg.matrix_rank(
+                np.array([*chosen, row / np.abs(row).max(initial=1e-300)]), tol=1e-6
+            ) > len(chosen):
+                chosen.append(row / np.abs(row).max(initial=1e-300))
                 names.append(f"f{chr(39) * j}({point:g}) = 0")
-    return f"{found}; {' and '.join(names)} would remove it"
+                kept[name].append(j)
+    try:
+        from_operator(coefficients, interval, left=kept["left"], right=kept["right"])
+    except (IllPosedOperator, NotConverged):
+        return f"{found}; more conditions of order below {order} would remove it"
+    dropped = any(len(row) > order for given in rows.values() for row in given)
+    instead = f", in place of those of order {order} or more" if dropped else ""
+    return f"{found}; {' and '.join(names)} would remove it{instead}"
+
+
+def _checked_order(coefficients: Any) -> int:
+    try:
+        order = len(coefficients) - 1
+    except TypeError as error:
+        raise InvalidInput(f"coefficients are {coefficients!r}; give the list a_0, …, a_p") from error
+    if not 1 <= order <= LARGEST_ORDER:
+        raise InvalidInput(f"{order + 1} coefficients make an operator of order {order}; give 2 to {LARGEST_ORDER + 1}")
+    return order
+
+
+def _checked_interval(interval: Any) -> tuple[float, float]:
+    try:
+        a, b = (float(end) for end in interval)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"interval is {interval!r}; give two finite ends in order") from error
+    if not (math.isfinite(a) and math.isfinite(b) and a < b):
+        raise InvalidInput(f"interval is ({a:g}, {b:g}); give two finite ends in order")
+    return a, b
+
+
+def _is_empty(conditions: Any) -> bool:
+    return conditions is None or (hasattr(conditions, "__len__") and len(conditions) == 0)
+
+
+def _check_periodic(panels: list[Panel]) -> None:
+    first, last = panels[0], panels[-1]
+    powers = np.arange(first.order + 1)
+    at_left = first.coefficients[:, 0] * first.size * first.half_length ** (powers - 0.5)
+    at_right = last.coefficients[:, -1] * last.size * last.half_length ** (powers - 0.5)
+    unequal = np.abs(at_left - at_right) > UNEQUAL * np.maximum(np.abs(at_left), np.abs(at_right))
+    if np.any(unequal):
+        j = int(np.flatnonzero(unequal)[0])
+        raise InvalidInput(
+            f"coefficient {j} is {at_left[j]:.6g} at the left end and {at_right[j]:.6g} at the right; give ones that "
+            "agree there, or conditions instead of periodic=True"
+        )

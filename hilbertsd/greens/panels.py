@@ -1,12 +1,13 @@
-"""Panels of an interval with their shape functions, by Chebyshev collocation; :mod:`.operators` says what for."""
+"""Panels of an interval on which Pf = h is solved by Chebyshev collocation; :mod:`.operators` says what for."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.polynomial import chebyshev
+from numpy.polynomial import chebyshev, legendre
 from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.errors import InvalidInput, NotConverged
@@ -14,14 +15,20 @@ from hilbertsd.errors import InvalidInput, NotConverged
 Matrix = NDArray[np.floating[Any]]
 Coefficient = float | Callable[[Any], ArrayLike]
 
-DEGREE = 32
+DEGREE = 40
 """Chebyshev degree on every panel."""
 
-UNRESOLVED = 1e-13
-"""A panel is halved while the last coefficients of its series exceed this share of the largest …"""
+FIRST_PANELS = 8
+"""Panels to start with where a coefficient is a function; more of its features are seen then."""
 
-LARGEST_GROWTH = 2000.0
-"""… or while solutions grow by more than this across it, because that many digits would cancel."""
+UNRESOLVED = 1e-13
+"""A panel is halved while the last coefficients of its series exceed this share of the largest, …"""
+
+LARGEST_GROWTH = 30.0
+"""… while solutions grow or fall by more than this across it, because that many digits would cancel, …"""
+
+UNSEEN = 1e-11
+"""… or while a coefficient differs from its interpolant between the nodes by this share of what weighs on the panel."""
 
 MOST_PANELS = 512
 
@@ -33,128 +40,112 @@ TO_SERIES = np.linalg.inv(chebyshev.chebvander(NODES, DEGREE))
 INTEGRATION = chebyshev.chebval(NODES, chebyshev.chebint(TO_SERIES, lbnd=-1)).T
 """Integral from −1 to each node, of functions given at the nodes."""
 
+BETWEEN = 2 * ((0.137 + (math.sqrt(5) - 1) / 2 * np.arange(4 * DEGREE)) % 1) - 1
+"""Points of [−1, 1] at which interpolants of the coefficients are checked."""
+
+QUADRATURE, WEIGHTS = legendre.leggauss(2 * DEGREE)
+"""Gauss-Legendre points, fine enough for products of two functions on a panel."""
+
+AT_QUADRATURE = chebyshev.chebvander(QUADRATURE, DEGREE) @ TO_SERIES
+"""From values at the nodes to values at the quadrature points; AT_NODES projects back."""
+
+AT_NODES = (legendre.legvander(NODES, DEGREE) * (np.arange(DEGREE + 1) + 0.5)) @ (
+    legendre.legvander(QUADRATURE, DEGREE) * WEIGHTS[:, None]
+).T
+
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """Part of the interval with its 2p shape functions.
+    """Part of the interval with the solutions of Pf = h on it.
 
-    Inside, x = middle + half_length ξ with ξ in [−1, 1], the states are F_j = dʲf/dξʲ, and R is divided by
-    `amplitude`, the square of the leading coefficient's size in ξ.
+    Inside, x = middle + half_length ξ with ξ in [−1, 1], states are F_j = dʲf/dξʲ, and R(f) = size² ∫ (P̂f)² dξ with
+    an operator P̂ whose leading coefficient is of order 1.
 
     Attributes
     ----------
-    series : (degree+1, 2p) Chebyshev coefficients of the shape functions, left states first.
-    stiffness : (2p, 2p) E with R(f) = amplitude · FᵀEF for the states F at both ends.
-    system : (degree+1, 2p, 2p) Hamiltonian matrix at the nodes.
+    left, right : ends, in units of x.
+    size : of the operator.
+    coefficients : (p+1, degree+1) of P̂ at the nodes.
+    modes : (degree+1, p) Chebyshev coefficients of the solutions of P̂f = 0 that start from each state.
+    responses : (degree+1, p) of those that start from zero, with the p orthonormal right-hand sides that the right
+        end's state depends on.
+    transition, noise : (p, p) F_right = transition · F_left + noise · v for their coordinates v.
     """
 
     left: float
     right: float
-    amplitude: float
-    series: Matrix
-    stiffness: Matrix
-    system: Matrix
+    size: float
+    coefficients: Matrix
+    modes: Matrix
+    responses: Matrix
+    transition: Matrix
+    noise: Matrix
 
     @property
     def order(self) -> int:
         """Order p of P."""
-        return self.series.shape[1] // 2
+        return len(self.coefficients) - 1
 
     @property
     def half_length(self) -> float:
         """Half the panel's length, the unit of ξ."""
         return (self.right - self.left) / 2
 
-    def shapes_at(self, x: Matrix) -> Matrix:
-        """(n, 2p) shape functions."""
+    def functions_at(self, x: Matrix) -> tuple[Matrix, Matrix]:
+        """(n, p) modes and (n, p) responses."""
         xi = np.clip(((x - self.left) - (self.right - x)) / (self.right - self.left), -1, 1)
-        return chebyshev.chebval(xi, self.series).T
+        return chebyshev.chebval(xi, self.modes).T, chebyshev.chebval(xi, self.responses).T
 
     def state_scaling(self, scale: float) -> Matrix:
-        """(2p,) from states dʲf·scaleʲ/dxʲ at both ends to dʲf/dξʲ."""
-        return np.tile((self.half_length / scale) ** np.arange(self.order), 2)
+        """(p,) from states dʲf·scaleʲ/dxʲ to dʲf/dξʲ."""
+        return (self.half_length / scale) ** np.arange(self.order)
 
-    def clamped_kernel(self, x: Matrix, t: Matrix, at_x: Matrix, at_t: Matrix) -> Matrix:
-        """(n, m) Green's function of this panel with f = … = f^(p−1) = 0 at its ends."""
-        p = self.order
-        coupling = -np.linalg.inv(self.stiffness[:p, p:]) / self.amplitude
-        below = at_x[:, p:] @ coupling @ at_t[:, :p].T
-        above = (at_t[:, p:] @ coupling @ at_x[:, :p].T).T  # the same product, so that k(X) is exactly symmetric
+    def clamped_kernel(self, x: Matrix, t: Matrix, at_x: tuple[Matrix, Matrix], at_t: tuple[Matrix, Matrix]) -> Matrix:
+        """(n, m) Green's function of this panel with f = … = f^(p−1) = 0 at its ends, times size².
+
+        For x ≤ t it is ψ(x) Nᵀ (φ(t) Φ⁻¹ − ψ(t) N⁻¹)ᵀ with the modes φ, responses ψ, transition Φ and noise N: a
+        solution of P*Pf = 0 that vanishes at the left end in x, one that vanishes at the right end in t.
+        """
+        (_, response_x), (_, response_t) = at_x, at_t
+        back = np.linalg.inv(self.transition)
+        pull = np.linalg.inv(self.noise)
+        from_right_t = at_t[0] @ back - response_t @ pull
+        from_right_x = at_x[0] @ back - response_x @ pull
+        below = response_x @ self.noise.T @ from_right_t.T
+        above = (response_t @ self.noise.T @ from_right_x.T).T  # the same product, so that k(X) is exactly symmetric
         return np.where(x[:, None] <= t[None, :], below, above)
 
 
 def resolved_panels(coefficients: Sequence[Coefficient], a: float, b: float) -> list[Panel]:
     """Panels from left to right, halved until every one is resolved."""
-    waiting, done = [(a, b)], []
-    largest, smallest = 0.0, math.inf
+    varying = any(callable(coefficient) for coefficient in coefficients)
+    edges = np.linspace(a, b, FIRST_PANELS + 1 if varying else 2).tolist()
+    waiting = list(pairwise(edges))[::-1]
+    done: list[Panel] = []
+    largest, smallest, sign = 0.0, math.inf, 0.0
     while waiting:
         left, right = waiting.pop()
-        values = _coefficient_values(coefficients, left, right)
+        values, seen = _coefficient_values(coefficients, left, right)
         leading = values[-1]
         largest, smallest = max(largest, np.abs(leading).max()), min(smallest, np.abs(leading).min())
-        if np.any(leading[0] * leading <= 0) or smallest < VANISHING * largest:
+        sign = sign or np.sign(leading[0])
+        if np.any(np.sign(leading) != sign) or sign == 0 or smallest < VANISHING * largest:
             raise InvalidInput(
                 f"the leading coefficient vanishes or changes sign between {left:.6g} and {right:.6g}, where P is "
                 "singular; use an interval without such a point"
             )
-        panel = _panel(values, left, right)
+        panel = _panel(values, left, right) if seen else None
         if panel is not None:
             done.append(panel)
         elif len(done) + len(waiting) + 2 > MOST_PANELS or (right - left) < 1e-6 * (b - a):
             raise NotConverged(
                 f"the operator is not resolved near x = {left:.6g} with {MOST_PANELS} panels; its coefficients need to "
-                "be smooth functions on the whole interval"
+                "be smooth functions of moderate size on the whole interval"
             )
         else:
             middle = (left + right) / 2
             waiting += [(middle, right), (left, middle)]
     return done
-
-
-def _coefficient_values(coefficients: Sequence[Coefficient], left: float, right: float) -> Matrix:
-    """(p+1, degree+1) coefficients at the panel's nodes."""
-    x = (left + right) / 2 + (right - left) / 2 * NODES
-    rows = []
-    for j, coefficient in enumerate(coefficients):
-        try:
-            values = np.asarray(coefficient(x) if callable(coefficient) else coefficient, dtype=float)
-            rows.append(np.broadcast_to(values, x.shape))
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(
-                f"coefficient {j} gives no real number for each of {x.size} points ({error}); give a number or a "
-                "function of an array"
-            ) from error
-        if not np.all(np.isfinite(rows[-1])):
-            raise InvalidInput(f"coefficient {j} is not finite near x = {x[~np.isfinite(rows[-1])][0]:.6g}")
-    return np.array(rows)
-
-
-def _panel(values: Matrix, left: float, right: float) -> Panel | None:
-    """Shape functions of one panel, None where the degree does not resolve them."""
-    p = len(values) - 1
-    half = (right - left) / 2
-    scaled = values / half ** np.arange(p + 1)[:, None]
-    amplitude = float(np.mean(scaled[-1] ** 2)) * half
-    system = np.zeros((DEGREE + 1, 2 * p, 2 * p))
-    system[:, range(p - 1), range(1, p)] = 1.0
-    system[:, p - 1, :p] = -(scaled[:p] / scaled[p]).T
-    system[:, p:, p:] = -system[:, :p, :p].transpose(0, 2, 1)
-    system[:, p - 1, 2 * p - 1] = amplitude / (half * scaled[-1] ** 2)
-    # Collocation of Y' = H (Y_left + ∫ Y') for all 2p initial values at once.
-    size = 2 * p * (DEGREE + 1)
-    integral = np.einsum("iab,ij->iajb", system, INTEGRATION).reshape(size, size)
-    slopes = np.linalg.solve(np.eye(size) - integral, system.reshape(size, 2 * p)).reshape(DEGREE + 1, 2 * p, 2 * p)
-    solutions = np.eye(2 * p) + np.einsum("ij,jab->iab", INTEGRATION, slopes)
-    series = np.einsum("ij,jab->iab", TO_SERIES, solutions[:, :p])
-    tail = np.abs(series[-3:]).max(axis=(0, 1)) / np.abs(series).max(axis=(0, 1))
-    at_right = solutions[-1]
-    if tail.max() > UNRESOLVED or np.abs(at_right).max() > LARGEST_GROWTH:
-        return None
-    # From initial values (F, λ) at the left to states F at both ends.
-    from_states = np.linalg.inv(np.block([[np.eye(p), np.zeros((p, p))], [at_right[:p]]]))
-    shapes = series[:, 0, :] @ from_states
-    stiffness = np.vstack([-from_states[p:], at_right[p:] @ from_states])
-    return Panel(left, right, amplitude, shapes, (stiffness + stiffness.T) / 2, system)
 
 
 def slope(values: Matrix) -> Matrix:
@@ -163,3 +154,85 @@ def slope(values: Matrix) -> Matrix:
     # What is rounding in a coefficient must not grow with every derivative.
     series[np.abs(series) < UNRESOLVED * np.abs(series).max()] = 0.0
     return chebyshev.chebval(NODES, chebyshev.chebder(series)).T
+
+
+def _coefficient_values(coefficients: Sequence[Coefficient], left: float, right: float) -> tuple[Matrix, bool]:
+    """(p+1, degree+1) coefficients at the panel's nodes, and whether interpolation sees all of them."""
+    middle, half = (left + right) / 2, (right - left) / 2
+    rows = [_evaluated(coefficient, j, middle + half * NODES) for j, coefficient in enumerate(coefficients)]
+    values = np.array(rows)
+    # What a coefficient weighs beside the leading one on a panel of this length.
+    weights = half ** (len(values) - 1.0 - np.arange(len(values)))
+    seen = True
+    for j, coefficient in enumerate(coefficients):
+        if callable(coefficient):
+            missed = _evaluated(coefficient, j, middle + half * BETWEEN) - chebyshev.chebval(
+                BETWEEN, TO_SERIES @ values[j]
+            )
+            size = max(weights[j] * np.abs(values[j]).max(), np.abs(values[-1]).max())
+            seen = seen and bool(weights[j] * np.abs(missed).max() <= UNSEEN * size)
+    return values, seen
+
+
+def _evaluated(coefficient: Coefficient, j: int, x: Matrix) -> Matrix:
+    try:
+        values = np.asarray(coefficient(x) if callable(coefficient) else coefficient)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"its values have dtype {values.dtype}")
+        values = np.broadcast_to(values.astype(float), x.shape)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"coefficient {j} gives no real number for each of {x.size} points ({error}); give a number or a function "
+            "of an array"
+        ) from error
+    if not np.all(np.isfinite(values)):
+        raise InvalidInput(
+            f"coefficient {j} is not finite near x = {x[~np.isfinite(values)][0]:.6g}; give one that is finite on the "
+            "whole interval"
+        )
+    return values
+
+
+def _panel(values: Matrix, left: float, right: float) -> Panel | None:
+    """Solutions on one panel, None where the degree does not resolve them."""
+    p = len(values) - 1
+    half = (right - left) / 2
+    leading = np.abs(values[-1]).max()
+    size = leading / half**p * math.sqrt(half)
+    scaled = values / leading * half ** (p - np.arange(p + 1.0))[:, None]
+    companion = np.zeros((DEGREE + 1, p, p))
+    companion[:, range(p - 1), range(1, p)] = 1.0
+    companion[:, p - 1] = -(scaled[:p] / scaled[p]).T
+    # Impulse at s, state at the right end: Φ(1, s) e_p/a_p(s), the rows of Φ(1, s) solving the adjoint system.
+    adjoint = -companion.transpose(0, 2, 1)
+    from_right = np.eye(p) + _collocated(adjoint, adjoint, INTEGRATION - INTEGRATION[-1])
+    impulses = from_right[:, p - 1] / scaled[p][:, None]
+    # The noise that matters for the right end, in orthonormal coordinates.
+    root_weights = np.sqrt(WEIGHTS)[:, None]
+    directions, triangular = np.linalg.qr(root_weights * (AT_QUADRATURE @ impulses))
+    drive = np.zeros((DEGREE + 1, p, 2 * p))
+    drive[:, :, :p] = companion
+    drive[:, p - 1, p:] = AT_NODES @ (directions / root_weights) / scaled[p][:, None]
+    states = _collocated(companion, drive, INTEGRATION)
+    states[:, :, :p] += np.eye(p)
+    series = np.einsum("ij,jb->ib", TO_SERIES, states[:, 0])
+    transition = states[-1, :, :p]
+    if not (np.all(np.isfinite(series)) and _settled(series[:, :p]) and _settled(TO_SERIES @ impulses)):
+        return None
+    growth = np.linalg.svd(transition, compute_uv=False)
+    if not (growth[0] <= LARGEST_GROWTH and growth[-1] >= 1 / LARGEST_GROWTH):
+        return None
+    return Panel(left, right, size, scaled, series[:, :p], series[:, p:], transition, triangular.T)
+
+
+def _collocated(system: Matrix, drive: Matrix, integration: Matrix) -> Matrix:
+    """∫ Y' for Y' = system · ∫ Y' + drive at the nodes, the integral from the end at which it is zero."""
+    n, p, _ = system.shape
+    integral = np.einsum("iab,ij->iajb", system, integration).reshape(n * p, n * p)
+    slopes = np.linalg.solve(np.eye(n * p) - integral, drive.reshape(n * p, -1)).reshape(drive.shape)
+    return np.einsum("ij,jab->iab", integration, slopes)
+
+
+def _settled(series: Matrix) -> bool:
+    """Whether the last coefficients of every column have died out."""
+    return bool(np.all(np.abs(series[-3:]).max(axis=0) <= UNRESOLVED * np.abs(series).max(axis=0)))

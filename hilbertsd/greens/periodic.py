@@ -11,13 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.checks import check_positive
 from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
-from hilbertsd.greens.closed_forms import points_on_interval
+from hilbertsd.greens.closed_forms import periodic_spline, points_on_interval
 from hilbertsd.greens.panels import UNRESOLVED, Matrix
 
 LARGEST_ORDER = 4
 
-FREQUENCIES = 2**16
-"""Terms of the Fourier series; the rest is below 1e-14 of the sum for coefficients of the scale of the period."""
+FREQUENCIES = {2: 50_000, 3: 700, 4: 128}
+"""By order p, terms of the Fourier series in multiples of P's own frequency: what is left out falls like k^(1−2p)."""
+
+FEWEST_FREQUENCIES, MOST_FREQUENCIES = 2**13, 2**21
 
 NULL_SYMBOL = 1e-12
 """A frequency is in the null space where |P̂| is below this share of the sum of its terms' sizes."""
@@ -35,7 +37,7 @@ def from_periodic_operator(
     Parameters
     ----------
     coefficients : numbers a_0, …, a_p of P = Σ_j a_j dʲ/dxʲ, p from 1 to 4, a_p not zero; its symbol is
-        P̂(ω) = Σ_j a_j (iω)ʲ at ω_k = 2πk/ℓ.
+        P̂(ω) = Σ_j a_j (iω)ʲ at ω_k = 2πk/ℓ. For functions use ``from_operator(..., periodic=True)``.
     period : ℓ > 0.
     orthogonal_to_null_space : drop the frequencies with P̂(ω) = 0. The kernel then belongs to functions orthogonal to
         them (of mean zero, if only constants are dropped): L g(·,t) = δ minus the projection on the dropped ones.
@@ -49,58 +51,67 @@ def from_periodic_operator(
     IllPosedOperator
         P has periodic null functions and `orthogonal_to_null_space` is off; the message names their dimension.
     InvalidInput
-        Coefficients are too many or too few or not finite, or a_p is zero; the period is not positive.
+        Coefficients or period are not what is described above.
     NotConverged
-        The kernel is too narrow for the period to be resolved.
+        P's null functions vary so fast that the series would need millions of terms.
 
     Notes
     -----
-    For variable periodic coefficients use ``from_operator(..., periodic=True)``. For p = 1 the terms fall only like
-    1/k², so the series of 1/(a_1 ω)², known in closed form, is taken out and what remains falls like 1/k⁴.
+    For p = 1 the series is cosh(α(½−u))/(2α sinh(α/2)) in units of the period, with α = |a_0|ℓ/|a_1|. Next to a null
+    frequency the kernel is known to about 1e-16 times Σ_j |a_j ωʲ| / |P̂(ω)|, relative.
 
     Source: Wahba, Spline Models for Observational Data (1990), §2.1.
     """
-    from hilbertsd.greens.closed_forms import periodic_spline
-
-    a = np.asarray(coefficients, dtype=float)
-    period = check_positive(period, "period", "in units of x", InvalidInput)
-    order = len(a) - 1 if a.ndim == 1 else 0
-    if not 1 <= order <= LARGEST_ORDER or not np.all(np.isfinite(a)) or a[-1] == 0:
+    a, period = _checked_coefficients(coefficients), check_positive(period, "period", "in units of x", InvalidInput)
+    order = len(a) - 1
+    # In units of the period and of the leading coefficient.
+    with np.errstate(over="ignore"):
+        scaled = a / a[-1] * np.float64(period) ** (order - np.arange(order + 1.0))
+        unit = np.float64(period) ** (2 * order - 1) / a[-1] / a[-1]
+    if not (np.all(np.isfinite(scaled)) and np.isfinite(unit) and unit > 0):
         raise InvalidInput(
-            f"coefficients are {coefficients!r}; give 2 to {LARGEST_ORDER + 1} numbers, the last not zero"
+            f"coefficients {a.tolist()} with period {period:g} leave double precision in units of the period; rescale x"
         )
-    omega = math.tau / period * np.arange(FREQUENCIES)
-    terms = a[:, None] * omega ** np.arange(order + 1)[:, None]
-    real = terms[::4].sum(axis=0) - terms[2::4].sum(axis=0)
-    imaginary = terms[1::4].sum(axis=0) - terms[3::4].sum(axis=0)
-    null = np.hypot(real, imaginary) <= NULL_SYMBOL * np.abs(terms).sum(axis=0)
-    if null.any() and not orthogonal_to_null_space:
-        raise IllPosedOperator(_about_null_space(np.flatnonzero(null)))
-    squares = np.where(null, np.inf, real**2 + imaginary**2)
-    amplitudes = np.where(np.arange(FREQUENCIES) == 0, 1.0, 2.0) / (period * squares)
-    leading = 0.0
-    if order == 1:
-        leading = period / a[1] ** 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            amplitudes[1:] *= -((a[0] / (a[1] * omega[1:])) ** 2)
-
-    def at(xi: Any) -> Any:
-        """Kernel at distances (1+ξ)ℓ/4 from 0 to half a period."""
-        u = (xi + 1) * period / 4
-        values = np.array([amplitudes @ np.cos(omega * distance) for distance in u])
-        return values + leading * periodic_spline(u / period, [0.0], order=1)[:, 0] if leading else values
-
+    profile = _first_order if order == 1 else _fourier_sum
+    at = profile(scaled, orthogonal_to_null_space)
+    at_zero = float(at(np.zeros(1))[0])
     degree = 16
-    while True:
-        series = chebyshev.chebinterpolate(at, degree)
-        if np.abs(series[-3:]).max() <= UNRESOLVED * np.abs(series).max():
-            return PeriodicOperatorKernel(period, series)
+    while degree <= LARGEST_DEGREE:
+        series = chebyshev.chebinterpolate(lambda xi: at((xi + 1) / 4), degree)
+        missed = np.append(series[-3:], chebyshev.chebval(-1.0, series) - at_zero)
+        if np.abs(missed).max() <= UNRESOLVED * max(np.abs(series).max(), abs(at_zero)):
+            return PeriodicOperatorKernel(period, unit * series)
         degree *= 2
-        if degree > LARGEST_DEGREE:
-            raise NotConverged(
-                f"the kernel is too narrow for its period {period:g}: degree {LARGEST_DEGREE} does not resolve it; use "
-                "from_operator(..., periodic=True)"
-            )
+    raise NotConverged(_TOO_FAST)
+
+
+def _first_order(scaled: Matrix, orthogonal_to_null_space: bool) -> Any:
+    alpha = abs(float(scaled[0]))
+    if alpha == 0:
+        _refuse_null_space(np.array([0]), orthogonal_to_null_space)
+        return lambda u: periodic_spline(u, [0.0], order=1)[:, 0]
+    return lambda u: (np.exp(-alpha * u) + np.exp(-alpha * (1 - u))) / (2 * alpha) / -math.expm1(-alpha)
+
+
+def _fourier_sum(scaled: Matrix, orthogonal_to_null_space: bool) -> Any:
+    order = len(scaled) - 1
+    fastest = float(np.abs(np.roots(scaled[::-1])).max()) / math.tau
+    terms = max(FEWEST_FREQUENCIES, FREQUENCIES[order] * max(fastest, 1.0))
+    if not terms <= MOST_FREQUENCIES:
+        raise NotConverged(_TOO_FAST)
+    k = np.arange(int(terms))
+    powers = scaled[:, None] * (math.tau * k) ** np.arange(order + 1)[:, None]
+    real = powers[::4].sum(axis=0) - powers[2::4].sum(axis=0)
+    imaginary = powers[1::4].sum(axis=0) - powers[3::4].sum(axis=0)
+    null = np.hypot(real, imaginary) <= NULL_SYMBOL * np.abs(powers).sum(axis=0)
+    if null.any():
+        _refuse_null_space(np.flatnonzero(null), orthogonal_to_null_space)
+    amplitudes = np.where(k == 0, 1.0, 2.0) / np.where(null, np.inf, real**2 + imaginary**2)
+
+    def at(u: Matrix) -> Matrix:
+        return np.array([amplitudes @ np.cos(math.tau * (k * distance % 1)) for distance in u])
+
+    return at
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,10 +139,33 @@ class PeriodicOperatorKernel:
         return chebyshev.chebval(4 * distance / self.period - 1, self.series)
 
 
-def _about_null_space(frequencies: NDArray[np.intp]) -> str:
+_TOO_FAST = (
+    "the null functions of P vary too fast within its period for a Fourier series of moderate length; use "
+    "from_operator(..., periodic=True)"
+)
+
+
+def _checked_coefficients(coefficients: Any) -> Matrix:
+    if np.ndim(coefficients) == 1 and any(callable(coefficient) for coefficient in coefficients):
+        raise InvalidInput("coefficients hold a function; for those use from_operator(..., periodic=True)")
+    try:
+        array = np.asarray(coefficients)
+        array = array.astype(float) if array.dtype.kind in "iuf" else np.array([])
+    except ValueError:
+        array = np.array([])
+    if array.ndim != 1 or not 2 <= len(array) <= LARGEST_ORDER + 1 or not np.all(np.isfinite(array)) or array[-1] == 0:
+        raise InvalidInput(
+            f"coefficients are {coefficients!r}; give 2 to {LARGEST_ORDER + 1} numbers, the last not zero"
+        )
+    return array
+
+
+def _refuse_null_space(frequencies: NDArray[np.intp], orthogonal_to_null_space: bool) -> None:
+    if orthogonal_to_null_space:
+        return
     dimension = sum(1 if k == 0 else 2 for k in frequencies)
     names = ["constants" if k == 0 else f"sine and cosine of frequency {k}" for k in frequencies[:4]]
-    return (
+    raise IllPosedOperator(
         f"P has a null space of dimension {dimension} among periodic functions ({', '.join(names)}), which the "
         "regulariser does not see, so no Green's function exists; orthogonal_to_null_space=True leaves it out, or a "
         "further term in P removes it"
