@@ -298,6 +298,15 @@ def test_boundary_terms_that_take_away_from_the_regulariser():
     np.testing.assert_allclose(kernel(POINTS), expected, atol=1e-12)
 
 
+def test_boundary_terms_that_add_to_the_regulariser():
+    """R = ∫ f'² + α f(0)² + β f(1)²: g = (1+α min)(1+β(1−max))/(α+β+αβ)."""
+    for alpha, beta in ((0.7, 3.0), (1e-3, 1e3), (50.0, 0.0)):
+        kernel = greens.from_operator([0, 1], left=[[-alpha, 1]], right=[[beta, 1]])
+        x, t = POINTS[:, None], POINTS[None, :]
+        below = (1 + alpha * np.minimum(x, t)) * (1 + beta * (1 - np.maximum(x, t)))
+        assert relative_difference(kernel(POINTS), below / (alpha + beta + alpha * beta)) < 1e-12
+
+
 def test_a_periodic_kernel_takes_points_modulo_its_length():
     kernel = greens.from_operator([3.0, lambda x: 2 + np.sin(2 * np.pi * x)], periodic=True)
     np.testing.assert_allclose(kernel(POINTS + 5, POINTS - 3), kernel(POINTS), atol=1e-13)

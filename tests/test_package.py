@@ -81,4 +81,4 @@ def test_the_committed_bounds_are_the_full_run():
     assert (record["n_problems"], record["n_violations"]) == (20_000, 0)
     assert record["theorem_6"]["largest_relative_distance"] < 1e-3
     assert record["theorem_6"]["not_monotone"] == 0
-    assert len(record["statements"]) == 18
+    assert len(record["statements"]) == 19

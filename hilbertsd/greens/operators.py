@@ -35,21 +35,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
 from hilbertsd.greens.closed_forms import points_on_interval
-from hilbertsd.greens.conditions import Boundary, Condition, checked_rows, resolved
+from hilbertsd.greens.conditions import Condition, checked_rows, resolved
 from hilbertsd.greens.panels import Coefficient, Matrix, Panel, resolved_panels
+from hilbertsd.greens.system import NEGATIVE, System
 
 LARGEST_ORDER = 4
-
-NEARLY_NULL = 1e-8
-"""Smallest singular value, as a share of the largest, of a system that is known to 1e-8."""
-
-BETTER_STEP_BY_STEP = 1e-6
-"""Below this a system with a clamped end is solved from there instead of by a factorisation."""
-
-NEGATIVE = (
-    "the boundary conditions make the regulariser zero or negative for some functions, so that its Green's function is "
-    "no kernel; change their signs, or leave them to the natural conditions"
-)
 
 UNEQUAL = 1e-8
 """Coefficients of a periodic operator may differ by this share at its ends."""
@@ -108,7 +98,7 @@ def from_operator(
         ends = None
     else:
         ends = (resolved(rows["left"], panels[0], False, "left"), resolved(rows["right"], panels[-1], True, "right"))
-    system = _System.of(panels, ends, scale)
+    system = System.of(panels, ends, scale)
     null_states = system.null_states()
     if null_states.shape[1]:
         if len(system.removed):
@@ -199,151 +189,6 @@ class _Features:
 
     def solutions(self, rows: NDArray[np.intp]) -> tuple[Matrix, Matrix]:
         return self.modes[rows], self.responses[rows]
-
-
-@dataclass(frozen=True, eq=False)
-class _System:
-    """B F = N v for the states at all knots, whose entries j are dʲf·scaleʲ/dxʲ.
-
-    Attributes
-    ----------
-    matrix : (m, p (n_panels + 1)) B, with rows of largest entry 1.
-    inputs : (m, n_noise) N; the panels' noise first, then that of boundary terms.
-    n_panel_noise : p n_panels.
-    removed : (k, p (n_panels + 1)) forms whose squares R loses at the ends.
-    first_dynamics : row at which the panels' rows begin.
-    clamped : rows of an end that has all p states fixed, which never leaves a null space; None without such an end.
-    """
-
-    matrix: Matrix
-    inputs: Matrix
-    n_panel_noise: int
-    removed: Matrix
-    first_dynamics: int
-    clamped: slice | None
-
-    @classmethod
-    def of(cls, panels: list[Panel], ends: tuple[Boundary, Boundary] | None, scale: float) -> "_System":
-        p, n_panels = panels[0].order, len(panels)
-        width = p * (n_panels + 1)
-        rows: list[Matrix] = []
-        inputs: list[tuple[int, Matrix]] = []  # first noise column and block, one for each of `rows`
-        removed: list[Matrix] = []
-
-        def add(blocks: dict[int, Matrix], start: int, noise: Matrix) -> None:
-            row = np.zeros((len(noise), width))
-            for knot, block in blocks.items():
-                row[:, knot * p : (knot + 1) * p] = block
-            largest = np.abs(row).max(axis=1, keepdims=True)
-            rows.append(row / largest)
-            inputs.append((start, noise / largest))
-
-        n_extra = 0
-
-        def add_end(boundary: Boundary, panel: Panel, knot: int) -> None:
-            nonlocal n_extra
-            scaling = panel.state_scaling(scale)
-            if len(boundary.fixed):
-                add({knot: boundary.fixed * scaling}, 0, np.zeros((len(boundary.fixed), 1)))
-            for form, strength in zip(boundary.weighted * scaling, boundary.strengths, strict=True):
-                if strength > 0:
-                    add({knot: form[None, :]}, p * n_panels + n_extra, np.array([[1 / math.sqrt(strength)]]))
-                    n_extra += 1
-                else:
-                    removed.append(np.zeros(width))
-                    removed[-1][knot * p : (knot + 1) * p] = math.sqrt(-strength) * form
-
-        if ends is not None:
-            add_end(ends[0], panels[0], 0)
-        first_dynamics = sum(map(len, rows))
-        for i, panel in enumerate(panels):
-            scaling = panel.state_scaling(scale)
-            transition = panel.transition * scaling / scaling[:, None]
-            add({i: -transition, i + 1: np.eye(p)}, i * p, panel.noise / scaling[:, None] / panel.size)
-        if ends is not None:
-            add_end(ends[1], panels[-1], n_panels)
-        else:
-            add({0: -np.eye(p), n_panels: np.eye(p)}, 0, np.zeros((p, 1)))
-        total_inputs = np.zeros((sum(map(len, rows)), p * n_panels + n_extra))
-        row = 0
-        for start, block in inputs:
-            total_inputs[row : row + len(block), start : start + block.shape[1]] = block
-            row += len(block)
-        clamped = None
-        if ends is not None and len(ends[0].fixed) == p:
-            clamped = slice(0, p)
-        elif ends is not None and len(ends[1].fixed) == p:
-            clamped = slice(row - p, row)
-        removed_rows = np.array(removed).reshape(-1, width)
-        return cls(np.vstack(rows), total_inputs, p * n_panels, removed_rows, first_dynamics, clamped)
-
-    def null_states(self) -> Matrix:
-        """(p (n_panels + 1), dimension) states at the knots of functions that cost nothing.
-
-        Raises NotConverged next to a null space, where the kernel is not known to 1e-8.
-        """
-        width = self.matrix.shape[1]
-        if self.clamped is not None:
-            return np.zeros((width, 0))
-        sizes = np.linalg.norm(self.matrix, axis=0)
-        _, singular, vt = np.linalg.svd(self.matrix / sizes)
-        singular = np.append(singular, np.zeros(width - len(singular))) / singular[0]
-        null = singular <= 8 * width * np.finfo(float).eps
-        if not null.any() and singular[-1] < NEARLY_NULL:
-            raise NotConverged(
-                f"a function of norm 1 meets the conditions with Pf only about {singular[-1]:.1g}, so that its Green's "
-                "function is not known to 1e-8; give conditions that hold such functions, or all of them at one end"
-            )
-        return (vt[null] / sizes).T
-
-    def solved(self) -> tuple[Matrix, Matrix]:
-        """States at the knots and noise of the panels, both in independent coordinates."""
-        if self.clamped is not None and self._condition() * BETTER_STEP_BY_STEP > 1:
-            response, equations = self._from_clamped_end(self.clamped)
-        else:
-            width = self.matrix.shape[1]
-            q, r = np.linalg.qr(self.matrix, mode="complete")
-            driven = q.T @ self.inputs
-            response, equations = np.linalg.solve(r[:width], driven[:width]), driven[width:]
-        # Conditions beyond p are equations for the noise alone.
-        noise = np.eye(self.inputs.shape[1])
-        if np.any(equations):
-            _, singular, vt = np.linalg.svd(equations / np.abs(equations).max())
-            noise = vt[np.count_nonzero(singular > 1e-13 * singular[0]) :].T
-        states = response @ noise
-        if len(self.removed) and noise.shape[1]:
-            # (I − WᵀW)^(−1/2) for the removed squares W, from its singular values, which must be below 1.
-            _, singular, vt = np.linalg.svd(self.removed @ states, full_matrices=False)
-            if singular[0] >= 1 - 1e-13:
-                raise IllPosedOperator(NEGATIVE)
-            stretch = vt.T * (1 / np.sqrt((1 - singular) * (1 + singular)) - 1) @ vt
-            states, noise = states + states @ stretch, noise + noise @ stretch
-        return states, noise[: self.n_panel_noise]
-
-    def _condition(self) -> float:
-        singular = np.linalg.svd(self.matrix / np.linalg.norm(self.matrix, axis=0), compute_uv=False)
-        return float(singular[0] / max(singular[-1], np.finfo(float).tiny))
-
-    def _from_clamped_end(self, rows: slice) -> tuple[Matrix, Matrix]:
-        """Response of the states to the noise, knot by knot from the end where all are zero, and what is left to meet.
-
-        Solutions of Pf = 0 that grow away from their conditions lose nothing here, and everything in a factorisation.
-        """
-        p = rows.stop - rows.start
-        n_panels = self.n_panel_noise // p
-        response = np.zeros((self.matrix.shape[1], self.inputs.shape[1]))
-        dynamics = range(self.first_dynamics, self.first_dynamics + p * n_panels, p)
-        forward = rows.start < self.first_dynamics
-        for i in range(n_panels) if forward else range(n_panels)[::-1]:
-            row, near, far = dynamics[i], (i, i + 1)[not forward], (i + 1, i)[not forward]
-            near, far = slice(near * p, (near + 1) * p), slice(far * p, (far + 1) * p)
-            block = slice(row, row + p)
-            known = self.inputs[block] - self.matrix[block, near] @ response[near]
-            response[far] = np.linalg.solve(self.matrix[block, far], known)
-        others = np.ones(len(self.matrix), bool)
-        others[rows] = False
-        others[self.first_dynamics : self.first_dynamics + p * n_panels] = False
-        return response, self.inputs[others] - self.matrix[others] @ response
 
 
 def _about_null_space(

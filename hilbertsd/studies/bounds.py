@@ -24,6 +24,9 @@ LOG_10_GAP = (-1.0, 3.0)
 SMALLEST_TOLERANCE = 1e-8
 """Of the targets' mean square, where Theorem 6's limit is looked at."""
 
+NOT_DRAWN = ("constraint", "explained", "not collapsed", "collapse")
+"""Statements that say what a round is, and bound nothing."""
+
 COUNTS = {
     "rounds, Proposition 4": "Proposition 4",
     "rounds, tangent": "Proposition 3, iterated",
@@ -215,7 +218,7 @@ def config_dict(result: Result) -> dict[str, Any]:
 def _figure(result: Result) -> Any:
     from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
 
-    rows = [row for row in result.rows() if row["statement"] not in ("constraint", "not collapsed", "collapse")][::-1]
+    rows = [row for row in result.rows() if row["statement"] not in NOT_DRAWN][::-1]
     figure = new_figure(10, 4.2)
     bars, curves = figure.subplots(1, 2, width_ratios=(1.15, 1))
     least = 1e-5
