@@ -6,6 +6,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -266,8 +267,6 @@ def check_bounds_on_table(
     as_json: JsonOption = False,
 ) -> None:
     """Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold."""
-    from dataclasses import asdict
-
     from hilbertsd.bounds_report import check_bounds
     from hilbertsd.data.tables import read_table
     from hilbertsd.studies import table_path
@@ -314,7 +313,7 @@ def distill_table(
         result = study.run(data, config)
     flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, test=test, seed=seed, drop=drop)
     record = {
-        **provenance(f"hilbertsd distill {shlex.quote(table.name)}{flags}", study.config_dict(result)),
+        **provenance(f"hilbertsd distill {shlex.quote(table.name)}{flags}", asdict(result.config)),
         **result.to_dict(),
     }
     files = []
@@ -345,7 +344,7 @@ def _console(as_json: bool) -> Console:
 
 def _written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
     """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
-    record = {**provenance(command, study.config_dict(result)), **result.to_dict()}
+    record = {**provenance(command, asdict(result.config)), **result.to_dict()}
     return record, [*study.plot(result, folder), write_json(folder / "result.json", record)]
 
 

@@ -1,6 +1,6 @@
 """Every bound on random problems: violations, and how tight each one is."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -208,11 +208,6 @@ def plot(result: Result, folder: Path) -> list[Path]:
 
     with style():
         return save_figure(_figure(result), folder, "bounds")
-
-
-def config_dict(result: Result) -> dict[str, Any]:
-    """Configuration as stored with the result."""
-    return asdict(result.config)
 
 
 def _figure(result: Result) -> Any:

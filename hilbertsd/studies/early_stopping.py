@@ -1,6 +1,6 @@
 """Self-distillation beside early stopping: weights and test error of both, at equal training error (MFB §3.4)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +177,6 @@ def plot(result: Result, folder: Path) -> list[Path]:
 
     with style():
         return save_figure(_figure(result), folder, "early-stopping")
-
-
-def config_dict(result: Result) -> dict[str, Any]:
-    """Configuration as stored with the result."""
-    return asdict(result.config)
 
 
 def _compare(targets: NDArray[np.float64], tolerance: float | None) -> Comparison:

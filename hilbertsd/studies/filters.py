@@ -1,7 +1,7 @@
 """Spectral filters side by side: φ(d) at equal training error, and the test error each can reach."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +139,6 @@ def plot(result: Result, folder: Path) -> list[Path]:
 
     with style():
         return save_figure(_figure(result), folder, "filters")
-
-
-def config_dict(result: Result) -> dict[str, Any]:
-    """Configuration as stored with the result."""
-    return asdict(result.config)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """A user's kernel seen through its spectrum: decay, where the target lies, where ε cuts, what each round keeps."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +127,6 @@ def plot(result: Result, folder: Path) -> list[Path]:
 
     with style():
         return save_figure(_figure(result), folder, "spectrum")
-
-
-def config_dict(result: Result) -> dict[str, Any]:
-    """Configuration as stored with the result."""
-    return asdict(result.config)
 
 
 def _figure(result: Result) -> Any:

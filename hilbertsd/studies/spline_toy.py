@@ -1,6 +1,6 @@
 """The paper's spline example: eleven noisy points of sin(2πx), distilled until collapse (MFB §4)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +129,6 @@ def plot(result: Result, folder: Path) -> list[Path]:
 
     with style():
         return save_figure(_figure_2(result), folder, "figure2") + save_figure(_figure_3(result), folder, "figure3")
-
-
-def config_dict(result: Result) -> dict[str, Any]:
-    """Configuration as stored with the result."""
-    return asdict(result.config)
 
 
 def _neighbour_ratios(path: DistillationPath) -> NDArray[np.float64]:

@@ -1,7 +1,7 @@
 """A user's table distilled: training and test error by round."""
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -168,11 +168,6 @@ def plot(result: Result, folder: Path) -> list[Path]:
 
     with style():
         return save_figure(_figure(result), folder, "distill")
-
-
-def config_dict(result: Result) -> dict[str, Any]:
-    """Configuration as stored with the result."""
-    return asdict(result.config)
 
 
 def _split(n_samples: int, config: Config) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
