@@ -12,17 +12,37 @@ touch n-by-n arrays, in the array library of the kernel matrix.
 import math
 import numbers
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.checks import check_positive, distinguishable
-from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidTolerance, RoundingWarning
+from hilbertsd.errors import (
+    CollapseWarning,
+    InfeasibleTolerance,
+    InvalidInput,
+    InvalidTolerance,
+    NotConverged,
+    RoundingWarning,
+)
+from hilbertsd.kernel_operators import KernelOperator, as_operator
+from hilbertsd.krylov import BlockLanczos
 from hilbertsd.multiplier import check_above_floor, newton_root
 from hilbertsd.path import DistillationPath
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectrum import Spectrum, checked_targets
+
+METHODS = ("auto", "exact", "krylov")
+
+LARGEST_EXACT = 4000
+"""Samples up to which "auto" decomposes the kernel matrix."""
+
+MOST_VECTORS = 4000
+"""Krylov vectors after which the path is given up."""
+
+FIRST_CHECK, CHECK_GROWTH = 4, 1.15
+"""Block steps before the certificate is first asked, and the factor from one time to the next."""
 
 LARGEST_RATIO = 1e300
 """Above it c/d leaves double precision, and the weight d/(c+d) is nothing either way."""
@@ -35,6 +55,8 @@ def distill(
     tolerance: float | None = None,
     multiplier: float | None = None,
     max_rounds: int | None = None,
+    method: str = "auto",
+    rtol: float = 1e-6,
 ) -> DistillationPath:
     """Distil a kernel regression into itself, round after round.
 
@@ -44,7 +66,8 @@ def distill(
     ----------
     kernel_matrix : (n, n) raw kernel values, symmetric positive semidefinite, of any array library of the
         Python array API standard (NumPy, JAX, ...). n = 1 is a problem like any other here; the estimators,
-        which centre, refuse it.
+        which centre, refuse it. Or a :class:`hilbertsd.kernel_operators.KernelOperator`, for instance
+        ``ComputedKernel(kernel, X)``, which never holds the matrix.
     targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.
     tolerance : ε, the mean squared training error of every round against its own targets, in squared units
         of the targets. Rounds go on until the zero function meets ε (collapse). Their number grows like
@@ -52,6 +75,10 @@ def distill(
     multiplier : the same c in every round, in units of the eigenvalues of kernel_matrix/n (scikit-learn's
         ``KernelRidge(alpha=a)`` is c = a/n); needs `max_rounds`, because it never collapses.
     max_rounds : largest number of fits.
+    method : "exact" decomposes the kernel matrix; "krylov" takes as many block Lanczos steps as the tolerance needs
+        until every multiplier is enclosed (`path.multiplier_bounds`); "auto" is exact up to n = 4,000 and for a fixed
+        multiplier, Krylov beyond and for kernel operators. `path` says which one ran.
+    rtol : half width of the enclosures, relative, that "krylov" must reach.
 
     Returns
     -------
@@ -61,6 +88,10 @@ def distill(
     ------
     InvalidKernel, NotPositiveSemidefinite, InvalidTargets
         See :meth:`Spectrum.from_kernel`.
+    InvalidInput
+        `method` is unknown; or Krylov is asked for with a fixed multiplier, exact for a kernel operator.
+    NotConverged
+        4,000 Krylov vectors do not reach `rtol`; the message says what they do reach.
     InvalidTolerance
         `tolerance`, `multiplier` or `max_rounds` is no positive number, or not exactly one of the first two
         is given, or `multiplier` comes without `max_rounds`.
@@ -77,7 +108,12 @@ def distill(
     Source: MFB (1), (17), (27-31).
     """
     tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)  # before the expensive part
-    path = _run(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
+    rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
+    if _uses_krylov(kernel_matrix, tolerance, method):
+        assert tolerance is not None
+        path = _krylov(as_operator(kernel_matrix), targets, tolerance, max_rounds, rtol)
+    else:
+        path = _run(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
     _warn(path)
     return path
 
@@ -141,6 +177,53 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
         middle = math.sqrt(low * high)
         low, high = (middle, high) if reaches(middle) else (low, middle)
     return low
+
+
+def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bool:
+    if method not in METHODS:
+        raise InvalidInput(f"method is {method!r}; give one of {', '.join(METHODS)}")
+    is_operator = isinstance(kernel_matrix, KernelOperator)
+    if method == "exact" and is_operator:
+        raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
+    if tolerance is None and (method == "krylov" or is_operator):
+        raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
+    large = tolerance is not None and np.ndim(kernel_matrix) == 2 and len(kernel_matrix) > LARGEST_EXACT
+    return method == "krylov" or (method == "auto" and (is_operator or large))
+
+
+def _krylov(
+    operator: KernelOperator, targets: Any, tolerance: float, max_rounds: int | None, rtol: float
+) -> DistillationPath:
+    """Path on the smallest Krylov space tried whose certificate meets rtol."""
+    columns, single_output = checked_targets(targets, operator.shape[0])
+    lanczos = BlockLanczos(operator, columns)
+    next_check, path = FIRST_CHECK, None
+    while True:
+        lanczos.step()
+        full = lanczos.complete or lanczos.size >= MOST_VECTORS
+        if not full and lanczos.steps < next_check:
+            continue
+        next_check = math.ceil(CHECK_GROWTH * lanczos.steps)
+        pairs = lanczos.pairs()
+        spectrum = Spectrum.from_pairs(pairs, np.empty((operator.shape[0], 0)), single_output)
+        try:
+            path = _run(spectrum, tolerance, None, max_rounds)
+        except InfeasibleTolerance:
+            if full:
+                raise
+            continue
+        certificate = path.certificate
+        assert certificate is not None
+        settled = certificate.collapse or path.collapse_round is None
+        if certificate.relative_width <= rtol and settled:
+            whole = Spectrum.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output)
+            return replace(path, spectrum=whole)
+        if full:
+            raise NotConverged(
+                f"{lanczos.size} Krylov vectors enclose the multipliers to {certificate.relative_width:.2g}, not to "
+                f"rtol {rtol:g}{'' if settled else ', and leave the collapse round open'}; use a larger tolerance or "
+                "rtol, or method='exact'"
+            )
 
 
 def _checked_rule(

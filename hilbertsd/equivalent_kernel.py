@@ -80,8 +80,12 @@ def kernel_of_round(path: DistillationPath, round: int = -1) -> EquivalentKernel
     InvalidRound
         No nonzero fit has this number; from the collapse round on g† is zero.
 
+    InvalidInput
+        The path is a Krylov space's.
+
     Source: MFB (54).
     """
+    path.spectrum.require_whole("the equivalent kernel")
     t = path.nonzero_round(round)
     d, c_0 = path.eigenvalues, float(path.multipliers[0])
     complement = -np.expm1(path.log_basis_weights[t])

@@ -150,7 +150,8 @@ class FilteredFit:
 
     @property
     def effective_dimension(self) -> float:
-        """Trace of the smoother, Σ_k φ(d_k)."""
+        """Trace of the smoother, Σ_k φ(d_k); InvalidInput for a Krylov space's spectrum."""
+        self.spectrum.require_whole("the effective dimension")
         return float(self.weights.sum())
 
     def predict(self, cross_kernel: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.certificate import Certificate, certify
 from hilbertsd.errors import InvalidFile, InvalidRound
 from hilbertsd.files import written_whole
 from hilbertsd.spectrum import Spectrum
@@ -121,16 +122,38 @@ class DistillationPath:
         weights = np.zeros_like(self.eigenvalues) if index is None else self.basis_weights[index]
         return self.spectrum.shaped(self.spectrum.from_eigenbasis(weights))
 
+    @cached_property
+    def certificate(self) -> Certificate | None:
+        """What a Krylov path is certain of; None where the whole spectrum is known, or for a fixed multiplier."""
+        return certify(self) if self.spectrum.remainder is not None and self.tolerance is not None else None
+
+    @property
+    def multiplier_bounds(self) -> NDArray[np.float64]:
+        """(T, 2) enclosures of the multipliers; the multipliers themselves, up to rounding, for a whole spectrum."""
+        if self.certificate is None:
+            return np.column_stack([self.multipliers, self.multipliers])
+        return self.certificate.multiplier_bounds
+
+    @property
+    def collapse_certified(self) -> bool:
+        """Whether the path collapsed, and certainly in that round."""
+        return self.collapse_round is not None if self.certificate is None else self.certificate.collapse
+
     def rows(self) -> Iterator[dict[str, float | int]]:
-        """One dictionary per round: the table that reports, pages and the command line show."""
+        """One dictionary per round: the table that reports, pages and the command line show.
+
+        The effective dimension is left out for a Krylov path, which does not know it.
+        """
         for t in range(self.n_rounds):
-            yield {
+            row = {
                 "round": t,
                 "multiplier": float(self.multipliers[t]),
                 "target_mean_square": float(self.target_mean_squares[t]),
                 "training_error": float(self.training_errors[t]),
-                "effective_dimension": float(self.basis_weights[t].sum()),
             }
+            if self.spectrum.remainder is None:
+                row["effective_dimension"] = float(self.basis_weights[t].sum())
+            yield row
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the basis, as plain Python numbers and lists ready for JSON."""
@@ -164,17 +187,18 @@ class DistillationPath:
             "clipped": self.spectrum.clipped,
             "rounding": self.spectrum.rounding,
         }
+        arrays = {
+            "multipliers": self.multipliers,
+            "target_mean_squares": self.target_mean_squares,
+            "training_errors": self.training_errors,
+            "eigenvalues": self.eigenvalues,
+            "rotated_targets": self.spectrum.rotated_targets,
+            "basis": np.asarray(self.spectrum.basis),
+        }
+        if self.spectrum.remainder is not None:
+            arrays["remainder"] = self.spectrum.remainder
         with written_whole(target) as partial, partial.open("wb") as file:
-            np.savez(
-                file,
-                metadata=np.array(json.dumps(metadata)),
-                multipliers=self.multipliers,
-                target_mean_squares=self.target_mean_squares,
-                training_errors=self.training_errors,
-                eigenvalues=self.eigenvalues,
-                rotated_targets=self.spectrum.rotated_targets,
-                basis=np.asarray(self.spectrum.basis),
-            )
+            np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
         return target
 
     @classmethod
@@ -205,6 +229,7 @@ class DistillationPath:
                 metadata["single_output"],
                 metadata["clipped"],
                 metadata["rounding"],
+                arrays.get("remainder"),
             )
             loaded = cls(
                 spectrum,
@@ -225,7 +250,8 @@ class DistillationPath:
 
     def __repr__(self) -> str:
         rule = "fixed multiplier" if self.tolerance is None else f"tolerance {self.tolerance:.6g}"
-        return f"DistillationPath({self._ending}, {rule}, n_samples={self.spectrum.n_samples})"
+        space = "" if self.spectrum.remainder is None else f", Krylov space of {len(self.eigenvalues)} dimensions"
+        return f"DistillationPath({self._ending}, {rule}, n_samples={self.spectrum.n_samples}{space})"
 
     def _repr_html_(self) -> str:
         rows = list(self.rows())

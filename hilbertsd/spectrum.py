@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_float64, to_library
-from hilbertsd.errors import InvalidCrossKernel, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+from hilbertsd.kernel_operators import as_operator
+from hilbertsd.krylov import BlockLanczos, Pairs
 
 ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
@@ -37,6 +39,9 @@ class Spectrum:
     single_output : whether the targets came as (n_samples,); predictions then do, too.
     clipped : magnitude of the most negative eigenvalue that was set to zero, 0.0 where none was negative.
     rounding : absolute accuracy to which the eigenvalues are known, at least `clipped`.
+    remainder : None for a whole spectrum. For the m Ritz pairs of a Krylov space, (b, m) what the kernel matrix
+        does to the basis outside of it: kernel_matrix/n · basis = basis · diag(eigenvalues) + Q₊ · remainder with
+        orthonormal Q₊. Eigenvalues and weights are then those of the space, whose sums over k are not the matrix's.
     """
 
     eigenvalues: NDArray[np.float64]
@@ -45,6 +50,44 @@ class Spectrum:
     single_output: bool
     clipped: float
     rounding: float
+    remainder: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_operator(cls, operator: Any, targets: Any, *, steps: int) -> Self:
+        """Part of the spectrum that the targets see, from a fixed number of block products with the kernel matrix.
+
+        Parameters
+        ----------
+        operator : a :class:`hilbertsd.kernel_operators.KernelOperator`, or an (n, n) array of raw kernel values.
+        targets : (n,) or (n, n_outputs); the block has at most n_outputs columns.
+        steps : block products to make; fewer are made where the Krylov space is complete.
+
+        Raises
+        ------
+        InvalidKernel
+            Not square, or products that are not finite.
+        InvalidTargets, NotPositiveSemidefinite
+            As :meth:`from_kernel`.
+
+        Notes
+        -----
+        The number of steps that a tolerance needs is found by ``distill(..., method="krylov")``.
+        """
+        operator = as_operator(operator)
+        columns, single_output = checked_targets(targets, operator.shape[0])
+        lanczos = BlockLanczos(operator, columns)
+        for _ in range(steps):
+            lanczos.step()
+            if lanczos.complete:
+                break
+        pairs = lanczos.pairs()
+        return cls.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output)
+
+    @classmethod
+    def from_pairs(cls, pairs: Pairs, basis: NDArray[np.float64], single_output: bool) -> Self:
+        """Spectrum of the Ritz pairs of a Krylov space and their vectors (n, m), or (n, 0) where no fit is wanted."""
+        eigenvalues, clipped, rounding = _without_rounding(pairs.values, np.finfo(np.float64).eps, basis.shape[0])
+        return cls(eigenvalues, pairs.rotated_targets, basis, single_output, clipped, rounding, pairs.remainder)
 
     @classmethod
     def from_kernel(cls, kernel_matrix: Any, targets: Any) -> Self:
@@ -78,7 +121,7 @@ class Spectrum:
         kernel_matrix, precision = _checked_kernel(kernel_matrix)
         xp = array_api.array_namespace(kernel_matrix)
         n_samples = kernel_matrix.shape[0]
-        columns, single_output = _checked_targets(targets, n_samples)
+        columns, single_output = checked_targets(targets, n_samples)
         try:
             raw_eigenvalues, basis = xp.linalg.eigh(kernel_matrix)
         except np.linalg.LinAlgError as error:
@@ -86,9 +129,14 @@ class Spectrum:
                 f"the eigendecomposition did not converge ({error}); check the kernel matrix"
             ) from error
         raw = np.asarray(raw_eigenvalues)
-        eigenvalues, clipped, rounding = _without_rounding(raw / n_samples, precision)
+        eigenvalues, clipped, rounding = _without_rounding(raw / n_samples, precision, n_samples)
         rotated = np.asarray(basis.T @ to_library(columns, basis))
         return cls(eigenvalues, rotated, basis, single_output, clipped, rounding)
+
+    def require_whole(self, what: str) -> None:
+        """Raise InvalidInput naming what needs all eigenvalues, if this is a Krylov space's part of them."""
+        if self.remainder is not None:
+            raise InvalidInput(f"{what} needs the whole spectrum; distil with method='exact'")
 
     @property
     def n_samples(self) -> int:
@@ -215,7 +263,7 @@ def _check_finite(matrix: Any, xp: Any) -> None:
         )
 
 
-def _checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64], bool]:
+def checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64], bool]:
     """Targets as (n_samples, n_outputs) float64, and whether they came as (n_samples,)."""
     array = np.asarray(as_real_float64(targets, "targets", InvalidTargets)[0])
     if array.ndim not in (1, 2) or array.shape[0] != n_samples or array.size == 0:
@@ -238,7 +286,9 @@ def _checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64],
     return array.reshape(n_samples, -1), array.ndim == 1
 
 
-def _without_rounding(eigenvalues: NDArray[np.float64], precision: float) -> tuple[NDArray[np.float64], float, float]:
+def _without_rounding(
+    eigenvalues: NDArray[np.float64], precision: float, n_samples: int
+) -> tuple[NDArray[np.float64], float, float]:
     """Eigenvalues with those within rounding of zero set to zero, the amount clipped, and the rounding."""
     largest, smallest = float(eigenvalues[-1]), float(eigenvalues[0])
     scale = max(abs(largest), abs(smallest))
@@ -247,9 +297,9 @@ def _without_rounding(eigenvalues: NDArray[np.float64], precision: float) -> tup
             f"kernel_matrix is indefinite: the most negative eigenvalue of kernel_matrix/n is {smallest:.6g} and the "
             f"largest {largest:.6g}, where rounding explains at most {math.sqrt(precision) * scale:.3g}; use a "
             "positive semidefinite kernel, pass a kernel computed in float32 as float32, or add at least "
-            f"{-smallest * len(eigenvalues):.3g} to the diagonal of kernel_matrix"
+            f"{-smallest * n_samples:.3g} to the diagonal of kernel_matrix"
         )
-    root_n = math.sqrt(len(eigenvalues))
+    root_n = math.sqrt(n_samples)
     zero = 4 * root_n * np.finfo(np.float64).eps * scale
     if precision > np.finfo(np.float64).eps:
         zero += precision * float(np.linalg.norm(eigenvalues)) / root_n

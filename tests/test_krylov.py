@@ -1,0 +1,279 @@
+"""Krylov paths: equal to the exact ones, and never outside what their certificates enclose."""
+
+import numpy as np
+import pytest
+from oracle import Problem, oracle_path
+from sklearn.metrics.pairwise import rbf_kernel
+
+from hilbertsd import DistillationPath, Spectrum, check_bounds, complexity, distill, distill_spectrum, kernel_of_round
+from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidKernel, NotConverged
+from hilbertsd.kernel_operators import ComputedKernel, StoredKernel
+from hilbertsd.krylov import BlockLanczos
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Kernel matrix (400, 400), targets (400, 3), cross kernel (20, 400), points."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(420, 5))
+    targets = np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2], np.cos(x[:, 3])], axis=1)[:400]
+    kernel = rbf_kernel(x, gamma=0.1)
+    return kernel[:400, :400], targets + 0.1 * rng.normal(size=targets.shape), kernel[400:, :400], x[:400]
+
+
+def random_matrix(eigenvalues, rng):
+    basis = np.linalg.qr(rng.normal(size=(len(eigenvalues),) * 2))[0]
+    return len(eigenvalues) * (basis * eigenvalues) @ basis.T, basis
+
+
+@pytest.mark.parametrize("share", [0.6, 0.3, 0.1])
+def test_it_is_the_exact_path(problem, share):
+    kernel_matrix, targets, cross_kernel, _ = problem
+    tolerance = share * np.sum(targets**2) / 400
+    exact = distill(kernel_matrix, targets, tolerance=tolerance, method="exact")
+    krylov = distill(kernel_matrix, targets, tolerance=tolerance, method="krylov", rtol=1e-8)
+    assert krylov.collapse_round == exact.collapse_round
+    assert krylov.collapse_certified
+    np.testing.assert_allclose(krylov.multipliers, exact.multipliers, rtol=1e-8)
+    low, high = krylov.multiplier_bounds.T
+    assert np.all((low <= exact.multipliers * (1 + 1e-12)) & (exact.multipliers <= high * (1 + 1e-12)))
+    assert np.all(high - low <= 2.1e-8 * high)
+    for t in range(exact.n_rounds):
+        np.testing.assert_allclose(krylov.predict(cross_kernel, t), exact.predict(cross_kernel, t), atol=1e-6)
+        np.testing.assert_allclose(krylov.train_predictions(t), exact.train_predictions(t), atol=1e-6)
+    assert len(krylov.eigenvalues) < 400
+    assert f"Krylov space of {len(krylov.eigenvalues)} dimensions" in repr(krylov)
+    assert check_bounds(krylov).holds
+
+
+def enclosed(matrix, targets, tolerance, steps, exact_multipliers, exact_targets, collapse_round):
+    """Certificates of a space too small, about right or complete hold all the same; returns what they enclose."""
+    spectrum = Spectrum.from_operator(matrix, targets, steps=steps)
+    try:
+        path = distill_spectrum(spectrum, tolerance=tolerance)
+    except InfeasibleTolerance:
+        return 0
+    certificate = path.certificate
+    assert certificate is not None
+    low, high = certificate.multiplier_bounds.T
+    shared = min(len(exact_multipliers), path.n_rounds)
+    true = exact_multipliers[:shared]
+    assert np.all(low[:shared] <= true * (1 + 1e-9))
+    assert np.all(true <= high[:shared] * (1 + 1e-9))
+    for t in range(shared):
+        norm, (least, most) = np.linalg.norm(exact_targets[t]), certificate.target_norm_bounds[t]
+        assert least <= norm * (1 + 1e-9)
+        assert norm <= most * (1 + 1e-9)
+    if certificate.collapse:
+        assert path.collapse_round == collapse_round
+    return int(np.isfinite(certificate.relative_width) and certificate.relative_width < 1e-3)
+
+
+def check_random_problems(seeds):
+    settled = 0
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        n, n_outputs = int(rng.integers(12, 60)), int(rng.integers(1, 4))
+        kind = seed % 4
+        if kind == 0:  # decay by a power
+            d = np.sort(np.arange(1, n + 1.0) ** -rng.uniform(0.5, 3))
+        elif kind == 1:  # clusters
+            d = np.sort(rng.choice(10 ** rng.uniform(-6, 0, 4), size=n) * (1 + 1e-9 * rng.normal(size=n)))
+        elif kind == 2:  # tiny eigenvalues, some zero
+            d = np.sort(10 ** rng.uniform(-14, 0, n))
+            d[: n // 5] = 0
+        else:
+            d = np.sort(rng.uniform(0.1, 1, n))
+        matrix, basis = random_matrix(d, rng)
+        matrix = (matrix + matrix.T) / 2
+        z = rng.normal(size=(n, n_outputs))
+        if seed % 3 == 0:  # orthogonal to the top space
+            z[-n // 4 :] = 0
+        elif seed % 3 == 1:
+            z *= np.maximum(np.sqrt(d / d[-1]), 1e-4)[:, None]
+        targets = basis @ z
+        spectrum = Spectrum.from_kernel(matrix, targets)
+        tolerance = spectrum.floor + rng.uniform(0.05, 0.6) * (spectrum.target_mean_square - spectrum.floor)
+        exact = distill_spectrum(spectrum, tolerance=tolerance)
+        exact_targets = [targets, *(exact.train_predictions(t) for t in range(exact.n_rounds - 1))]
+        for steps in (1, 2, 4, 8, n):
+            settled += enclosed(
+                matrix, targets, tolerance, steps, exact.multipliers, exact_targets, exact.collapse_round
+            )
+    return settled
+
+
+def test_certificates_are_never_wrong_on_random_problems():
+    assert check_random_problems(range(120)) > 100
+
+
+@pytest.mark.slow
+def test_certificates_are_never_wrong_on_2000_random_problems():
+    assert check_random_problems(range(120, 2120)) > 1500
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_certificates_against_the_oracle(seed):
+    """Diagonal kernel matrices, which are exact in double precision; multipliers at 50 digits."""
+    problem = Problem.random(10, 2, 3, 0.3, 0, 1, 0.5, seed)
+    oracle = oracle_path(problem)
+    path = distill(
+        np.diag(10 * problem.eigenvalues),
+        problem.rotated_targets,
+        tolerance=problem.tolerance,
+        method="krylov",
+        rtol=1e-5,
+    )
+    true = np.array([float(c) for c in oracle.multipliers])
+    assert path.collapse_round == oracle.collapse_round
+    low, high = path.multiplier_bounds.T
+    assert np.all((low <= true) & (true <= high))
+
+
+def test_a_certificate_can_fail(problem):
+    """Multipliers or a remainder that are wrong do not stay inside what was promised."""
+    kernel_matrix, targets, _, _ = problem
+    tolerance = 0.2 * np.sum(targets**2) / 400
+    exact = distill(kernel_matrix, targets, tolerance=tolerance, method="exact")
+    few = Spectrum.from_operator(kernel_matrix, targets, steps=4)
+    honest = distill_spectrum(few, tolerance=tolerance)
+    import dataclasses
+
+    blind = dataclasses.replace(few, remainder=np.zeros_like(few.remainder))
+    fooled = distill_spectrum(blind, tolerance=tolerance)
+    low, high = fooled.multiplier_bounds.T
+    assert not np.all((low <= exact.multipliers) & (exact.multipliers <= high))
+    low, high = honest.multiplier_bounds.T
+    assert np.all((low <= exact.multipliers) & (exact.multipliers <= high))
+
+
+def test_lanczos_relation(problem):
+    """G Q = Q T + Q₊ R to rounding, with orthonormal Q that holds the targets."""
+    kernel_matrix, targets, _, _ = problem
+    lanczos = BlockLanczos(StoredKernel(kernel_matrix), targets)
+    for _ in range(9):
+        lanczos.step()
+    pairs, q = lanczos.pairs(), lanczos.basis
+    np.testing.assert_allclose(q.T @ q, np.eye(27), atol=1e-13)
+    basis = q @ pairs.vectors
+    np.testing.assert_allclose(basis @ pairs.rotated_targets, targets, atol=1e-12)
+    outside = kernel_matrix @ basis / 400 - basis * pairs.values
+    assert np.abs(basis.T @ outside).max() < 1e-14
+    np.testing.assert_allclose(outside.T @ outside, pairs.remainder.T @ pairs.remainder, atol=1e-15)
+
+
+def test_dependent_targets_and_complete_spaces(rng):
+    """Columns that repeat are one direction; few distinct eigenvalues make the space complete early."""
+    matrix, _ = random_matrix(np.repeat([0.1, 0.5, 1.0], 10), rng)
+    column = rng.normal(size=(30, 1))
+    targets = np.hstack([column, 2 * column, rng.normal(size=(30, 1))])
+    path = distill(matrix, targets, tolerance=0.3, method="krylov", rtol=1e-9)
+    assert len(path.eigenvalues) == 6
+    exact = distill(matrix, targets, tolerance=0.3, method="exact")
+    np.testing.assert_allclose(path.multipliers, exact.multipliers, rtol=1e-10)
+    assert path.collapse_certified
+
+
+def test_operators_agree(problem, tmp_path, monkeypatch):
+    kernel_matrix, targets, _, x = problem
+    tolerance = 0.2 * np.sum(targets**2) / 400
+    stored = distill(kernel_matrix, targets, tolerance=tolerance, method="krylov")
+    np.save(tmp_path / "kernel.npy", kernel_matrix)
+    mapped = np.load(tmp_path / "kernel.npy", mmap_mode="r")
+    from hilbertsd import kernel_operators
+
+    for operator in (StoredKernel(mapped), ComputedKernel(lambda a, b: rbf_kernel(a, b, gamma=0.1), x)):
+        for size in (2**26, 8 * 37**2):  # ragged last tiles
+            monkeypatch.setattr(kernel_operators, "BYTES_AT_ONCE", size)
+            monkeypatch.setattr(kernel_operators, "BYTES_CONVERTED", size)
+            np.testing.assert_allclose(operator.multiply(targets), kernel_matrix @ targets, rtol=1e-12, atol=1e-12)
+        monkeypatch.undo()
+        found = distill(operator, targets, tolerance=tolerance)
+        np.testing.assert_allclose(found.multipliers, stored.multipliers, rtol=1e-7)
+    monkeypatch.setattr(kernel_operators, "BYTES_CONVERTED", 8 * 400 * 7)
+    single = kernel_matrix.astype(np.float32)
+    expected = single.astype(float) @ targets
+    np.testing.assert_allclose(StoredKernel(single).multiply(targets), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_jax_kernels(problem):
+    import jax
+    import jax.numpy as jnp
+
+    kernel_matrix, targets, _, _ = problem
+    tolerance = 0.3 * np.sum(targets**2) / 400
+    with jax.enable_x64(True):
+        found = distill(jnp.asarray(kernel_matrix), targets, tolerance=tolerance, method="krylov")
+    np.testing.assert_allclose(
+        found.multipliers, distill(kernel_matrix, targets, tolerance=tolerance).multipliers, rtol=1e-6
+    )
+
+
+def test_auto_is_exact_for_small_matrices_and_krylov_beyond(problem, monkeypatch):
+    from hilbertsd import distillation
+
+    kernel_matrix, targets, _, _ = problem
+    assert distill(kernel_matrix, targets, tolerance=1.0).certificate is None
+    monkeypatch.setattr(distillation, "LARGEST_EXACT", 399)
+    assert distill(kernel_matrix, targets, tolerance=1.0).certificate is not None
+    assert distill(kernel_matrix, targets, multiplier=1.0, max_rounds=2).certificate is None
+
+
+def test_a_saved_path_keeps_its_certificate(problem, tmp_path):
+    kernel_matrix, targets, _, _ = problem
+    path = distill(kernel_matrix, targets, tolerance=1.0, method="krylov")
+    loaded = DistillationPath.load(path.save(tmp_path / "p"))
+    np.testing.assert_array_equal(loaded.multiplier_bounds, path.multiplier_bounds)
+    assert loaded.collapse_certified == path.collapse_certified
+
+
+def test_what_a_krylov_space_does_not_know_is_refused(problem):
+    kernel_matrix, targets, _, _ = problem
+    path = distill(kernel_matrix, targets, tolerance=1.0, method="krylov")
+    assert "effective_dimension" not in next(path.rows())
+    for call in (lambda: kernel_of_round(path, 0), lambda: complexity(path)):
+        with pytest.raises(InvalidInput, match="needs the whole spectrum; distil with method='exact'"):
+            call()
+
+
+def test_collapse_at_once_and_exact_paths(problem):
+    kernel_matrix, targets, _, _ = problem
+    with pytest.warns(CollapseWarning):
+        empty = distill(kernel_matrix, targets, tolerance=100.0, method="krylov")
+    assert empty.collapse_certified
+    assert empty.multiplier_bounds.shape == (0, 2)
+    exact = distill(kernel_matrix, targets, tolerance=1.0, method="exact")
+    np.testing.assert_array_equal(exact.multiplier_bounds, np.column_stack([exact.multipliers] * 2))
+    assert exact.collapse_certified
+
+
+def test_what_cannot_be_reached_is_said(problem):
+    kernel_matrix, targets, _, _ = problem
+    with pytest.raises(NotConverged, match=r"Krylov vectors enclose the multipliers to .*, not to rtol 1e-14"):
+        distill(kernel_matrix, targets, tolerance=0.1, method="krylov", rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda k, y: distill(k, y, tolerance=1.0, method="fast"), InvalidInput, "method is 'fast'"),
+        (lambda k, y: distill(k, y, tolerance=1.0, rtol=0), InvalidInput, "rtol is 0"),
+        (
+            lambda k, y: distill(StoredKernel(k), y, tolerance=1.0, method="exact"),
+            InvalidInput,
+            "no exact decomposition",
+        ),
+        (lambda k, y: distill(StoredKernel(k), y, multiplier=1.0, max_rounds=2), InvalidInput, "give a tolerance"),
+        (lambda k, y: distill(k[:5], y, tolerance=1.0, method="krylov"), InvalidKernel, r"shape \(5, 400\)"),
+        (lambda k, y: distill(k[0], y, tolerance=1.0, method="krylov"), InvalidKernel, r"shape \(400,\)"),
+        (lambda k, y: distill(k * np.nan, y, tolerance=1.0, method="krylov"), InvalidKernel, "not finite"),
+        (
+            lambda k, y: distill(ComputedKernel(lambda a, b: a @ b.T * np.nan, k), y, tolerance=1.0),
+            InvalidKernel,
+            "not finite between points",
+        ),
+    ],
+)
+def test_bad_input_is_refused(problem, call, error, message):
+    with pytest.raises(error, match=message):
+        call(problem[0], problem[1])
