@@ -1,20 +1,24 @@
 """What a Krylov path is certain of: an enclosure of every multiplier, and whether the collapse round is right.
 
-Errors would grow if they were carried through the roots one by one. Monotony does better. With larger multipliers in
+Errors would grow if they were carried through the roots one by one. Monotony does better: with larger multipliers in
 the rounds before, the targets' energy on every eigenvector is smaller and the next multiplier larger. So a chain with
-fixed c̄_i ≥ c_i has a root that is at least c_t, and a chain with fixed c̲_i ≤ c_i one that is at most c_t. For fixed
-multipliers the rounds are a fixed function of G, whose errors only add up: if ŷ = Q ẑ are a chain's computed targets
-and δ bounds their distance from its true ones, then for any c the computed residual ρ̂ = Q c(c+T)⁻¹ẑ misses the true one
-by at most ‖P‖ + δ, and the next targets' distance is at most δ + ‖P‖, with
+fixed c̄_i ≥ c_i has a root that is at least c_t, and a chain with fixed c̲_i ≤ c_i one that is at most c_t.
 
-    P = ŷ − (cI+G) Q (c+T)⁻¹ ẑ,        ‖P‖ = ‖remainder · Wᵀ(c+T)⁻¹ẑ‖,
+For fixed multipliers the squared norm of a residual is ⟨Y, M_1 ⋯ M_N Y⟩ with the operators F_0, …, F_{t−1}, R_t, R_t,
+F_{t−1}, …, F_0, where R = c(cI+G)⁻¹ and F = I − R, all of norm at most 1. Let p_i be the norm of what Galerkin's method
+leaves over in the i-th of these solves, P_i = v − (c_iI+G) Q (c_i+T)⁻¹ Qᵀv = Q₊ · remainder · (c_i+Θ)⁻¹ẑ. The error of
+the computed value is Σ_i ±⟨c_i(c_iI+G)⁻¹ M_{i+1} ⋯ M_N Y, P_i⟩; P_i is orthogonal to everything computed, so only what
+the left side misses counts, and since the sequence reads the same backwards that is at most p_1 + ⋯ + p_{N−i+1}:
 
-because ‖c(cI+G)⁻¹‖ ≤ 1 and ‖G(cI+G)⁻¹‖ ≤ 1. The upper chain takes the smallest c̄ it finds with ‖ρ̂‖ − ‖P‖ − δ ≥ √(nε),
-the lower one the largest c̲ with ‖ρ̂‖ + ‖P‖ + δ ≤ √(nε). The true norm of the targets lies between those of the two
-chains, which decides collapse.
+    |‖ρ‖² − ‖ρ̂‖²| ≤ Σ_i p_i (p_1 + ⋯ + p_{N−i+1}),
 
-All this is rigorous up to rounding, for which 1e-14 of the largest eigenvalue is allowed in ‖P‖, and it takes the
-kernel matrix to be positive semidefinite.
+the square of the solves' errors, not the errors themselves. The upper chain takes the smallest c̄ it finds whose
+residual is certainly at least √(nε), the lower one the largest c̲ whose residual is certainly at most that. The true
+norm of the targets lies between those of the two chains, which decides collapse. Targets themselves miss by the sum of
+the p_i, to first order only, beside the distance of the two chains.
+
+All this is rigorous up to rounding, for which 1e-14 of the largest eigenvalue is allowed in every solve, and it takes
+the kernel matrix to be positive semidefinite.
 """
 
 import math
@@ -32,6 +36,9 @@ if TYPE_CHECKING:
 PRODUCT_ROUNDING = 2 * DEPENDENT
 """Of the largest eigenvalue: what products with the kernel matrix and directions dropped from a block may hide."""
 
+SETTLED = 1e-12
+"""Of the multiplier, at which an end of an enclosure is no longer moved."""
+
 MOST_STEPS = 100
 
 
@@ -43,11 +50,14 @@ class Certificate:
     ----------
     multiplier_bounds : (T, 2) enclosures of c_t; 0 or ∞ where an end is not certain.
     target_norm_bounds : (T+1, 2) enclosures of ‖y_t‖.
+    prediction_errors : (T,) bounds on the root mean square error of `train_predictions(t)`, in units of the targets;
+        infinity where a multiplier is not certain.
     collapse : whether the collapse round is certain.
     """
 
     multiplier_bounds: NDArray[np.float64]
     target_norm_bounds: NDArray[np.float64]
+    prediction_errors: NDArray[np.float64]
     collapse: bool
 
     @property
@@ -74,17 +84,22 @@ def certify(path: "DistillationPath") -> Certificate:
     rounding = PRODUCT_ROUNDING * float(theta[-1])
     lower = _Chain(theta, spectrum.remainder, rounding, bar, z, -1)
     upper = _Chain(theta, spectrum.remainder, rounding, bar, z, 1)
-    norms, multipliers = [(upper.least_norm, lower.largest_norm)], []
+    middle = _Chain(theta, spectrum.remainder, rounding, bar, z, 0)
+    norms, multipliers, errors = [(upper.least_norm, lower.largest_norm)], [], []
     for c in path.multipliers:
         multipliers.append((lower.advance(float(c)), upper.advance(float(c))))
         norms.append((upper.least_norm, lower.largest_norm))
+        # The true targets lie between those of the chains, entry by entry of G's eigenbasis, and so do the path's.
+        apart = float(np.linalg.norm(lower.targets - upper.targets)) + lower.target_error + upper.target_error
+        middle.take(float(c))
+        errors.append((apart + middle.target_error) / math.sqrt(spectrum.n_samples))
     norm_bounds = np.array(norms)
     certain = path.collapse_round is not None and bool(np.all(norm_bounds[:-1, 0] > bar) and norm_bounds[-1, 1] <= bar)
-    return Certificate(np.array(multipliers).reshape(-1, 2), norm_bounds, certain)
+    return Certificate(np.array(multipliers).reshape(-1, 2), norm_bounds, np.array(errors), certain)
 
 
 class _Chain:
-    """Rounds with multipliers certainly below (side −1) or above (side 1) the true ones."""
+    """Rounds with multipliers certainly below (side −1) or above (side 1) the true ones, or with given ones (side 0)."""
 
     def __init__(
         self,
@@ -95,56 +110,96 @@ class _Chain:
         targets: NDArray[np.float64],
         side: int,
     ) -> None:
-        self._theta, self._remainder, self._rounding, self._bar = theta, remainder, rounding, bar
-        self._targets, self._error, self._side = targets, 0.0, side
+        self._theta, self._remainder, self._bar, self._side = theta, remainder, bar, side
+        self._rounding_unit = rounding
+        self.targets = targets
+        self._multipliers: list[float] = []
+        self._left_over: list[float] = []  # p_i of the rounds so far
+        self._rounding = 0.0  # of the targets so far
         self._scale = 1.0  # of the previous round's multiplier against the path's
         self._certain = True
 
     @property
     def least_norm(self) -> float:
         """Lower bound on the norm of the chain's true targets."""
-        return float(np.linalg.norm(self._targets)) - self._error if self._certain else 0.0
+        return self._norm_bounds()[0] if self._certain else 0.0
 
     @property
     def largest_norm(self) -> float:
         """Upper bound on the norm of the chain's true targets."""
-        return float(np.linalg.norm(self._targets)) + self._error if self._certain else math.inf
+        return self._norm_bounds()[1] if self._certain else math.inf
+
+    @property
+    def target_error(self) -> float:
+        """Bound on the distance of the computed targets from the chain's true ones."""
+        return sum(self._left_over) + self._rounding if self._certain else math.inf
 
     def advance(self, guess: float) -> float:
         """Multiplier of this round, found from the path's, which the chain then takes; 0 or ∞ where none is certain."""
-        uncertain = 0.0 if self._side < 0 else math.inf
         c = self._multiplier(guess * self._scale) if self._certain else None
         if c is None:
             self._certain = False
-            return uncertain
-        _, missed, _ = self._residual(c)
-        self._error += missed
-        self._targets = (self._theta / (c + self._theta))[:, None] * self._targets
+            return 0.0 if self._side < 0 else math.inf
+        self.take(c)
         self._scale = c / guess
         return c
 
+    def take(self, c: float) -> None:
+        """Go through a round with a given multiplier."""
+        solved, left_over, rounding = self._solved(self.targets, c)
+        self._left_over.append(left_over)
+        self._rounding += rounding
+        self.targets = self._theta[:, None] * solved
+        self._multipliers.append(c)
+
     def _multiplier(self, start: float) -> float | None:
-        """Newton steps on ‖ρ̂‖ ± (‖P‖ + δ) = √(nε) in log c, then outwards until the inequality holds."""
+        """Newton steps on the certain end of ‖ρ‖ = √(nε) in log c, until it is met from the safe side."""
         c = start
         for _ in range(MOST_STEPS):
-            norm, missed, slope = self._residual(c)
-            excess = self._bar + self._side * (missed + self._error) - norm
-            if not (slope > 0 and math.isfinite(c) and c > 0):
+            norm, bounds, slope = self._residual(c)
+            # The end of ‖ρ‖ that must pass the bar: the lower one for the upper chain.
+            excess = self._bar - bounds[self._side < 0]
+            if not (slope > 0 and math.isfinite(c) and c > 0 and norm > 0):
                 return None
             step = excess / slope
-            if self._side * excess <= 0 and abs(step) < 1e-12:
+            if self._side * excess <= 0 and abs(step) < SETTLED:
                 return c
             # Onto the safe side of the root, by a margin that is nothing beside what rtol asks for.
-            c *= math.exp(max(-2.0, min(2.0, step + self._side * 2e-13)))
-        norm, missed, _ = self._residual(c)
-        safe = self._side * (self._bar + self._side * (missed + self._error) - norm) <= 0
-        return c if safe else None
+            c *= math.exp(max(-2.0, min(2.0, step + self._side * SETTLED / 5)))
+        return c if self._side * (self._bar - self._residual(c)[1][self._side < 0]) <= 0 else None
 
-    def _residual(self, c: float) -> tuple[float, float, float]:
-        """‖ρ̂‖, ‖P‖ and d‖ρ̂‖/d log c."""
-        solved = self._targets / (c + self._theta)[:, None]
-        energies = np.sum(solved**2, axis=1)
-        size = math.sqrt(float(energies.sum()))
-        missed = float(np.linalg.norm(self._remainder @ solved)) + self._rounding * size
-        slope = c * float(energies @ (self._theta / (c + self._theta))) / size if size else 0.0
-        return c * size, missed, slope
+    def _residual(self, c: float) -> tuple[float, tuple[float, float], float]:
+        """‖ρ̂‖, bounds on ‖ρ‖, and d‖ρ̂‖/d log c."""
+        solved, left_over, rounding = self._solved(self.targets, c)
+        residual = c * solved
+        again, left_over_again, _ = self._solved(residual, c)
+        error = self._bilinear_error([*self._left_over, left_over, left_over_again], c * again)
+        norm = float(np.linalg.norm(residual))
+        slope = float(np.sum(residual**2 * (self._theta / (c + self._theta))[:, None])) / norm if norm else 0.0
+        return norm, _bounds(norm, error, self._rounding + rounding), slope
+
+    def _norm_bounds(self) -> tuple[float, float]:
+        norm = float(np.linalg.norm(self.targets))
+        return _bounds(norm, self._bilinear_error(list(self._left_over), self.targets), self._rounding)
+
+    def _bilinear_error(self, left_over: list[float], vector: NDArray[np.float64]) -> float:
+        """Bound on a squared norm's error from the first solves' p_i; the rounds are run backwards from the vector."""
+        for c in reversed(self._multipliers):
+            solved, missed, _ = self._solved(vector, c)
+            left_over.append(missed)
+            vector = self._theta[:, None] * solved
+        return float(np.array(left_over) @ np.cumsum(left_over)[::-1])
+
+    def _solved(self, vector: NDArray[np.float64], c: float) -> tuple[NDArray[np.float64], float, float]:
+        """(c+Θ)⁻¹ applied to a vector, the norm of what that leaves over, and its rounding."""
+        solved = vector / (c + self._theta)[:, None]
+        return (
+            solved,
+            float(np.linalg.norm(self._remainder @ solved)),
+            self._rounding_unit * float(np.linalg.norm(solved)),
+        )
+
+
+def _bounds(norm: float, squared_error: float, rounding: float) -> tuple[float, float]:
+    low = math.sqrt(max(norm**2 - squared_error, 0.0)) - rounding
+    return max(low, 0.0), math.sqrt(norm**2 + squared_error) + rounding
