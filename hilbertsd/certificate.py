@@ -99,7 +99,7 @@ def certify(path: "DistillationPath") -> Certificate:
 
 
 class _Chain:
-    """Rounds with multipliers certainly below (side −1) or above (side 1) the true ones, or with given ones (side 0)."""
+    """Rounds with multipliers certainly below (side −1) or above (side 1) the true ones, or with given ones (0)."""
 
     def __init__(
         self,

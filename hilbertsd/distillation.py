@@ -41,7 +41,7 @@ LARGEST_EXACT = 4000
 MOST_VECTORS = 4000
 """Krylov vectors after which the path is given up."""
 
-FIRST_CHECK, CHECK_GROWTH = 4, 1.15
+FIRST_CHECK, CHECK_GROWTH = 4, 1.08
 """Block steps before the certificate is first asked, and the factor from one time to the next."""
 
 LARGEST_RATIO = 1e300

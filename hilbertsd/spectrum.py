@@ -15,12 +15,8 @@ from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_float64, to_library
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
-from hilbertsd.kernel_operators import as_operator
+from hilbertsd.kernel_operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY, as_operator
 from hilbertsd.krylov import BlockLanczos, Pairs
-
-ASYMMETRY_IN_EPSILON = 1000
-LARGEST_ASYMMETRY = 1e-3
-"""Entries across the diagonal may differ by this many epsilons of the largest entry, or this share of it."""
 
 ROWS_PER_BLOCK = 512
 """Rows compared at a time in the symmetry check, so that it needs no second matrix."""

@@ -273,6 +273,12 @@ def test_what_cannot_be_reached_is_said(problem):
         (lambda k, y: distill(StoredKernel(k), y, multiplier=1.0, max_rounds=2), InvalidInput, "give a tolerance"),
         (lambda k, y: distill(k[:5], y, tolerance=1.0, method="krylov"), InvalidKernel, r"shape \(5, 400\)"),
         (lambda k, y: distill(k[0], y, tolerance=1.0, method="krylov"), InvalidKernel, r"shape \(400,\)"),
+        (lambda k, y: distill(np.triu(k), y, tolerance=1.0, method="krylov"), InvalidKernel, "not symmetric"),
+        (
+            lambda k, y: distill(k + 1e-9 * np.triu(k), y, tolerance=1.0, method="krylov"),
+            InvalidKernel,
+            "not symmetric",
+        ),
         (lambda k, y: distill(k * np.nan, y, tolerance=1.0, method="krylov"), InvalidKernel, "not finite"),
         (
             lambda k, y: distill(ComputedKernel(lambda a, b: a @ b.T * np.nan, k), y, tolerance=1.0),

@@ -30,7 +30,7 @@ def run_command(words, monkeypatch, capsys):
 
 def test_python_blocks_run_and_print_what_they_say(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
         printed = capsys.readouterr().out
