@@ -81,7 +81,8 @@ def certify(path: "DistillationPath") -> Certificate:
     assert path.tolerance is not None
     bar = math.sqrt(spectrum.n_samples * path.tolerance)
     theta, z = spectrum.eigenvalues, spectrum.rotated_targets
-    rounding = PRODUCT_ROUNDING * float(theta[-1])
+    # Ritz values that were set to zero moved by `rounding` at most.
+    rounding = PRODUCT_ROUNDING * float(theta[-1]) + (spectrum.rounding if theta[0] == 0 else 0.0)
     lower = _Chain(theta, spectrum.remainder, rounding, bar, z, -1)
     upper = _Chain(theta, spectrum.remainder, rounding, bar, z, 1)
     middle = _Chain(theta, spectrum.remainder, rounding, bar, z, 0)

@@ -27,7 +27,7 @@ from hilbertsd.errors import (
     NotConverged,
     RoundingWarning,
 )
-from hilbertsd.kernel_operators import KernelOperator, as_operator
+from hilbertsd.kernel_operators import KernelOperator, as_operator, entry_precision
 from hilbertsd.krylov import BlockLanczos
 from hilbertsd.multiplier import check_above_floor, newton_root
 from hilbertsd.path import DistillationPath
@@ -197,7 +197,7 @@ def _krylov(
     """Path on the smallest Krylov space tried whose certificate meets rtol."""
     columns, single_output = checked_targets(targets, operator.shape[0])
     lanczos = BlockLanczos(operator, columns)
-    next_check, path = FIRST_CHECK, None
+    next_check, precision = FIRST_CHECK, entry_precision(operator)
     while True:
         lanczos.step()
         full = lanczos.complete or lanczos.size >= MOST_VECTORS
@@ -205,7 +205,7 @@ def _krylov(
             continue
         next_check = math.ceil(CHECK_GROWTH * lanczos.steps)
         pairs = lanczos.pairs()
-        spectrum = Spectrum.from_pairs(pairs, np.empty((operator.shape[0], 0)), single_output)
+        spectrum = Spectrum.from_pairs(pairs, np.empty((operator.shape[0], 0)), single_output, precision)
         try:
             path = _run(spectrum, tolerance, None, max_rounds)
         except InfeasibleTolerance:
@@ -216,7 +216,7 @@ def _krylov(
         assert certificate is not None
         settled = certificate.collapse or path.collapse_round is None
         if certificate.relative_width <= rtol and settled:
-            whole = Spectrum.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output)
+            whole = Spectrum.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, precision)
             return replace(path, spectrum=whole)
         if full:
             raise NotConverged(

@@ -135,6 +135,15 @@ def as_operator(kernel_matrix: Any) -> KernelOperator:
     return operator
 
 
+def entry_precision(operator: KernelOperator) -> float:
+    """Machine epsilon of a stored kernel matrix's entries, of float64 for other operators."""
+    if isinstance(operator, StoredKernel):
+        xp = array_api.array_namespace(operator.matrix)
+        if xp.isdtype(operator.matrix.dtype, "real floating"):
+            return float(xp.finfo(operator.matrix.dtype).eps)
+    return float(np.finfo(np.float64).eps)
+
+
 def _probe_symmetry(matrix: NDArray[Any]) -> None:
     """Raise InvalidKernel where K v and Kᵀv differ for a random v of signs: what any real asymmetry shows in."""
     if not np.issubdtype(matrix.dtype, np.floating):

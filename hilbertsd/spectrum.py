@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_float64, to_library
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
-from hilbertsd.kernel_operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY, as_operator
+from hilbertsd.kernel_operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY, as_operator, entry_precision
 from hilbertsd.krylov import BlockLanczos, Pairs
 
 ROWS_PER_BLOCK = 512
@@ -77,12 +77,22 @@ class Spectrum:
             if lanczos.complete:
                 break
         pairs = lanczos.pairs()
-        return cls.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output)
+        return cls.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, entry_precision(operator))
 
     @classmethod
-    def from_pairs(cls, pairs: Pairs, basis: NDArray[np.float64], single_output: bool) -> Self:
-        """Spectrum of the Ritz pairs of a Krylov space and their vectors (n, m), or (n, 0) where no fit is wanted."""
-        eigenvalues, clipped, rounding = _without_rounding(pairs.values, np.finfo(np.float64).eps, basis.shape[0])
+    def from_pairs(cls, pairs: Pairs, basis: NDArray[np.float64], single_output: bool, precision: float) -> Self:
+        """Spectrum of the Ritz pairs of a Krylov space and their vectors (n, m), or (n, 0) where no fit is wanted.
+
+        `precision` is the machine epsilon of the kernel matrix's entries. Zeros and negative values are treated as in
+        :meth:`from_kernel`, except that entries of lower precision are taken as they are: the products with them are
+        in float64.
+        """
+        scale = float(np.abs(pairs.values).max())
+        _refuse_indefinite(float(pairs.values[0]), scale, precision, basis.shape[0])
+        zero = 4 * math.sqrt(basis.shape[0]) * np.finfo(np.float64).eps * scale
+        eigenvalues = np.where(pairs.values <= zero, 0.0, pairs.values)
+        clipped = max(0.0, -float(pairs.values[0]))
+        rounding = max(zero, clipped)
         return cls(eigenvalues, pairs.rotated_targets, basis, single_output, clipped, rounding, pairs.remainder)
 
     @classmethod
@@ -288,16 +298,21 @@ def _without_rounding(
     """Eigenvalues with those within rounding of zero set to zero, the amount clipped, and the rounding."""
     largest, smallest = float(eigenvalues[-1]), float(eigenvalues[0])
     scale = max(abs(largest), abs(smallest))
-    if smallest < -math.sqrt(precision) * scale:
-        raise NotPositiveSemidefinite(
-            f"kernel_matrix is indefinite: the most negative eigenvalue of kernel_matrix/n is {smallest:.6g} and the "
-            f"largest {largest:.6g}, where rounding explains at most {math.sqrt(precision) * scale:.3g}; use a "
-            "positive semidefinite kernel, pass a kernel computed in float32 as float32, or add at least "
-            f"{-smallest * n_samples:.3g} to the diagonal of kernel_matrix"
-        )
+    _refuse_indefinite(smallest, scale, precision, n_samples)
     root_n = math.sqrt(n_samples)
     zero = 4 * root_n * np.finfo(np.float64).eps * scale
     if precision > np.finfo(np.float64).eps:
         zero += precision * float(np.linalg.norm(eigenvalues)) / root_n
     clipped = max(0.0, -smallest)
     return np.where(eigenvalues <= zero, 0.0, eigenvalues), clipped, max(zero, clipped)
+
+
+def _refuse_indefinite(smallest: float, largest: float, precision: float, n_samples: int) -> None:
+    """Raise NotPositiveSemidefinite where a negative eigenvalue is no rounding of entries of this precision."""
+    if smallest < -math.sqrt(precision) * largest:
+        raise NotPositiveSemidefinite(
+            f"kernel_matrix is indefinite: the most negative eigenvalue of kernel_matrix/n is {smallest:.6g} and the "
+            f"largest {largest:.6g}, where rounding explains at most {math.sqrt(precision) * largest:.3g}; use a "
+            "positive semidefinite kernel, pass a kernel computed in float32 as float32, or add at least "
+            f"{-smallest * n_samples:.3g} to the diagonal of kernel_matrix"
+        )

@@ -5,8 +5,25 @@ import pytest
 from oracle import Problem, oracle_path
 from sklearn.metrics.pairwise import rbf_kernel
 
-from hilbertsd import DistillationPath, Spectrum, check_bounds, complexity, distill, distill_spectrum, kernel_of_round
-from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidKernel, NotConverged
+from hilbertsd import (
+    DistillationPath,
+    Spectrum,
+    check_bounds,
+    complexity,
+    distill,
+    distill_spectrum,
+    greens,
+    kernel_of_round,
+)
+from hilbertsd.data import spline_toy
+from hilbertsd.errors import (
+    CollapseWarning,
+    InfeasibleTolerance,
+    InvalidInput,
+    InvalidKernel,
+    NotConverged,
+    NotPositiveSemidefinite,
+)
 from hilbertsd.kernel_operators import ComputedKernel, StoredKernel
 from hilbertsd.krylov import BlockLanczos
 
@@ -201,6 +218,31 @@ def test_operators_agree(problem, tmp_path, monkeypatch):
     single = kernel_matrix.astype(np.float32)
     expected = single.astype(float) @ targets
     np.testing.assert_allclose(StoredKernel(single).multiply(targets), expected, rtol=1e-13, atol=1e-13)
+
+
+def test_float32_kernels_are_taken_as_they_are(problem):
+    """Their rounding makes them indefinite by 1e-8 or so; the path is that of the entries as given."""
+    kernel_matrix, targets, _, _ = problem
+    tolerance = 0.3 * np.sum(targets**2) / 400
+    single = kernel_matrix.astype(np.float32)
+    found = distill(single, targets, tolerance=tolerance, method="krylov")
+    widened = distill(single.astype(float), targets, tolerance=tolerance, method="krylov")
+    np.testing.assert_allclose(found.multipliers, widened.multipliers, rtol=1e-10)
+
+
+def test_indefinite_kernels_are_refused(problem):
+    kernel_matrix, targets, _, _ = problem
+    with pytest.raises(NotPositiveSemidefinite, match="is indefinite"):
+        distill(kernel_matrix - 0.5 * np.eye(400), targets, tolerance=0.5, method="krylov")
+
+
+def test_a_floor_is_refused_as_by_the_exact_path():
+    kernel_matrix = greens.simply_supported_spline(spline_toy.INPUTS)
+    targets = spline_toy.PUBLISHED_TARGETS
+    with pytest.raises(InfeasibleTolerance, match=r"floor 0\.0418611"):
+        distill(kernel_matrix, targets, tolerance=0.04, method="krylov")
+    path = distill(kernel_matrix, targets, tolerance=0.045, method="krylov", rtol=1e-3)
+    assert (path.collapse_round, path.collapse_certified) == (4, True)
 
 
 def test_jax_kernels(problem):
