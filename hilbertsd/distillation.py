@@ -6,7 +6,8 @@ Round t fits the targets y_t, its predictions are the next targets. In the kerne
 
 so that after one eigendecomposition a round costs O(m), whatever the number of outputs. The rounds
 themselves run on the host in NumPy, on m eigenvalues and energies; only the decomposition and predictions
-touch n-by-n arrays, in the array library of the kernel matrix.
+touch n-by-n arrays, in the array library of the kernel matrix. Where n is large a Krylov space of the targets
+stands in for the decomposition, grown until every multiplier is certain to the accuracy asked for.
 """
 
 import math

@@ -156,9 +156,9 @@ def _figure(result: Result) -> Any:
     for t, colour in zip(rounds, round_colours(len(rounds)), strict=False):
         label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
         weights.semilogx(ranks, path.basis_weights[t, ::-1], color=colour, label=label)
-    weights.set(ylabel="basis weight $B_t[k]$", title="(c) what each round keeps", ylim=(0, 1.02))
+    weights.set(ylabel="basis weight $B_t[k]$", title="(c) what each round keeps", ylim=(0, 1.2))
     if rounds:
-        weights.legend(loc="best")
+        weights.legend(loc="upper center", ncols=2)
     for axes in (decay, energy, weights):
         axes.set_xlabel("eigenvector k, largest eigenvalue first")
     return figure
