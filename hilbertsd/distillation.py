@@ -32,6 +32,7 @@ from hilbertsd.kernel_operators import KernelOperator, as_operator, entry_precis
 from hilbertsd.krylov import BlockLanczos
 from hilbertsd.multiplier import check_above_floor, newton_root
 from hilbertsd.path import DistillationPath
+from hilbertsd.progress import progress
 from hilbertsd.spectrum import Spectrum, checked_targets
 
 METHODS = ("auto", "exact", "krylov")
@@ -42,8 +43,8 @@ LARGEST_EXACT = 4000
 MOST_VECTORS = 4000
 """Krylov vectors after which the path is given up."""
 
-FIRST_CHECK, CHECK_GROWTH = 4, 1.08
-"""Block steps before the certificate is first asked, and the factor from one time to the next."""
+FIRST_CHECK, CHECK_GROWTH = 4, 1.25
+"""Block steps before the certificate is first asked, and the largest factor from one time to the next."""
 
 LARGEST_RATIO = 1e300
 """Above it c/d leaves double precision, and the weight d/(c+d) is nothing either way."""
@@ -198,33 +199,64 @@ def _krylov(
     """Path on the smallest Krylov space tried whose certificate meets rtol."""
     columns, single_output = checked_targets(targets, operator.shape[0])
     lanczos = BlockLanczos(operator, columns)
-    next_check, precision = FIRST_CHECK, entry_precision(operator)
-    while True:
-        lanczos.step()
-        full = lanczos.complete or lanczos.size >= MOST_VECTORS
-        if not full and lanczos.steps < next_check:
-            continue
-        next_check = math.ceil(CHECK_GROWTH * lanczos.steps)
-        pairs = lanczos.pairs()
-        spectrum = Spectrum.from_pairs(pairs, np.empty((operator.shape[0], 0)), single_output, precision)
-        try:
-            path = _run(spectrum, tolerance, None, max_rounds)
-        except InfeasibleTolerance:
+    schedule, precision = _Schedule(rtol), entry_precision(operator)
+    with progress(f"block products with the kernel matrix of {operator.shape[0]:,} samples") as bar:
+        while True:
+            lanczos.step()
+            bar.update(lanczos.steps, f"{lanczos.steps} made, {schedule}")
+            full = lanczos.complete or lanczos.size >= MOST_VECTORS
+            if not full and lanczos.steps < schedule.next_check:
+                continue
+            pairs = lanczos.pairs()
+            spectrum = Spectrum.from_pairs(pairs, np.empty((operator.shape[0], 0)), single_output, precision)
+            try:
+                path = _run(spectrum, tolerance, None, max_rounds)
+            except InfeasibleTolerance:
+                if full:
+                    raise
+                schedule.checked(lanczos.steps, math.inf)
+                continue
+            certificate = path.certificate
+            assert certificate is not None
+            width = certificate.relative_width
+            schedule.checked(lanczos.steps, width)
+            settled = certificate.collapse or path.collapse_round is None
+            if width <= rtol and settled:
+                whole = Spectrum.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, precision)
+                return replace(path, spectrum=whole)
             if full:
-                raise
-            continue
-        certificate = path.certificate
-        assert certificate is not None
-        settled = certificate.collapse or path.collapse_round is None
-        if certificate.relative_width <= rtol and settled:
-            whole = Spectrum.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, precision)
-            return replace(path, spectrum=whole)
-        if full:
-            raise NotConverged(
-                f"{lanczos.size} Krylov vectors enclose the multipliers to {certificate.relative_width:.2g}, not to "
-                f"rtol {rtol:g}{'' if settled else ', and leave the collapse round open'}; use a larger tolerance or "
-                "rtol, or method='exact'"
-            )
+                raise NotConverged(
+                    f"{lanczos.size} Krylov vectors enclose the multipliers to {width:.2g}, not to rtol {rtol:g}"
+                    f"{'' if settled else ', and leave the collapse round open'}; use a larger tolerance or rtol, or "
+                    "method='exact'"
+                )
+
+
+class _Schedule:
+    """When to ask the certificate, which costs as much as a few block products.
+
+    Widths fall about geometrically, so after two of them the step at which one meets rtol is foreseen.
+    """
+
+    def __init__(self, rtol: float) -> None:
+        self._rtol = rtol
+        self._steps, self._width = 0, math.inf
+        self.next_check = FIRST_CHECK
+
+    def checked(self, steps: int, width: float) -> None:
+        """Take in the width reached after a number of steps."""
+        furthest = math.ceil(CHECK_GROWTH * steps)
+        self.next_check = max(steps + 1, furthest)
+        fall = math.log(self._width / width) if 0 < width < self._width < math.inf else 0.0
+        if fall > 0 and width > self._rtol:
+            foreseen = steps + math.ceil(math.log(width / self._rtol) * (steps - self._steps) / fall)
+            self.next_check = max(steps + 1, min(furthest, foreseen))
+        self._steps, self._width = steps, width
+
+    def __str__(self) -> str:
+        if math.isinf(self._width):
+            return "no multiplier enclosed yet"
+        return f"multipliers enclosed to {self._width:.1g} of {self._rtol:g}"
 
 
 def _checked_rule(

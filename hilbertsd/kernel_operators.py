@@ -1,16 +1,21 @@
 """Kernel matrices known by their products with blocks of vectors: in memory, on disk, or computed as they are needed.
 
 A kernel operator has `shape` (n, n) and `multiply(block)`, from (n, b) float64 to the raw kernel matrix times the
-block, float64. Sums are accumulated in float64 whatever the entries are stored in.
+block, float64. Sums are accumulated in float64 whatever the entries are stored in. Products go tile by tile over the
+upper triangle alone, each tile used on both sides of the diagonal: half the reading, converting or computing.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from hilbertsd.checks import to_library
 from hilbertsd.errors import InvalidKernel
@@ -19,11 +24,14 @@ ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
 """Entries across the diagonal may differ by this many epsilons of the largest entry, or this share of it."""
 
-BYTES_AT_ONCE = 2**26
-"""Size of the tiles that are computed as they are needed."""
+CACHED_TILE = 1024
+"""Rows and columns of a tile of a matrix in memory: converted to float64, it stays in a cache for both its uses."""
 
-BYTES_CONVERTED = 2**23
-"""Size of the row tiles that float32 matrices are converted in, small enough to stay in a cache."""
+COMPUTED_TILE = 2048
+"""Rows and columns of a tile that is computed as it is needed: large enough for a kernel's own matrix products."""
+
+DEVICE_ROWS = 2048
+"""Rows of a float32 matrix on an accelerator that are converted to float64 at a time."""
 
 
 @runtime_checkable
@@ -46,7 +54,8 @@ class StoredKernel:
 
     Attributes
     ----------
-    matrix : (n, n) raw kernel values. Float32 NumPy arrays are converted row tile by row tile, never as a whole.
+    matrix : (n, n) raw kernel values, symmetric: of a NumPy array the entries below the diagonal tiles are not read.
+        Float32 entries are converted tile by tile, never as a whole.
     """
 
     matrix: Any
@@ -58,20 +67,21 @@ class StoredKernel:
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
         """Product with a block, (n, b) to (n, b)."""
-        if not isinstance(self.matrix, np.ndarray):
-            return np.asarray(self.matrix @ to_library(block, self.matrix))
-        if self.matrix.dtype == np.float64 and not isinstance(self.matrix, np.memmap):
-            return (block.T @ self.matrix).T  # by symmetry, and a third faster than the other way round
-        n = self.matrix.shape[0]
-        result = np.empty_like(block)
-        rows = max(1, BYTES_CONVERTED // (8 * n))
-        buffer = np.empty((min(rows, n), n))
-        for start in range(0, n, rows):
-            tile = self.matrix[start : start + rows]
-            converted = buffer[: len(tile)]
-            np.copyto(converted, tile)
-            np.matmul(converted, block, out=result[start : start + rows])
-        return result
+        matrix = self.matrix
+        if not isinstance(matrix, np.ndarray):
+            return self._multiply_on_device(block)
+        return symmetric_product(lambda rows, columns: matrix[rows, columns], CACHED_TILE, block)
+
+    def _multiply_on_device(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Row tiles in float64, so that a float32 matrix never has a second, larger copy on its device."""
+        matrix = self.matrix
+        on_device = to_library(block, matrix)
+        xp = array_api.array_namespace(matrix)
+        if matrix.dtype == xp.float64:
+            return np.asarray(matrix @ on_device)
+        return np.concatenate(
+            [np.asarray(xp.astype(matrix[rows], xp.float64) @ on_device) for rows in slices(len(block), DEVICE_ROWS)]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,23 +103,73 @@ class ComputedKernel:
         return (len(self.points), len(self.points))
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Product with a block, (n, b) to (n, b); each pair of tiles is computed once and used on both sides."""
-        n = len(self.points)
-        size = max(1, int((BYTES_AT_ONCE / 8) ** 0.5))
-        result = np.zeros_like(block)
-        for i in range(0, n, size):
-            rows = slice(i, i + size)
-            for j in range(i, n, size):
-                columns = slice(j, j + size)
-                tile = np.asarray(self.kernel(self.points[rows], self.points[columns]), dtype=np.float64)
-                if not np.all(np.isfinite(tile)):
-                    raise InvalidKernel(
-                        f"the kernel is not finite between points {i} to {i + size} and {j} to {j + size}"
-                    )
-                result[rows] += tile @ block[columns]
-                if j > i:
-                    result[columns] += tile.T @ block[rows]
-        return result
+        """Product with a block, (n, b) to (n, b)."""
+        return symmetric_product(self._tile, COMPUTED_TILE, block)
+
+    def _tile(self, rows: slice, columns: slice) -> NDArray[Any]:
+        tile = np.asarray(self.kernel(self.points[rows], self.points[columns]))
+        if not np.all(np.isfinite(tile)):
+            raise InvalidKernel(
+                f"the kernel is not finite between points {rows.start} to {rows.stop} and {columns.start} to "
+                f"{columns.stop}; check them for missing values"
+            )
+        return tile
+
+
+def slices(n: int, size: int) -> list[slice]:
+    """Consecutive slices of at most `size` that cover range(n)."""
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def upper_tiles(n: int, size: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of the tiles on and above the diagonal, row by row; the last ones may be smaller."""
+    parts = slices(n, size)
+    return [(rows, columns) for i, rows in enumerate(parts) for columns in parts[i:]]
+
+
+def symmetric_product(
+    tile: Callable[[slice, slice], NDArray[Any]], size: int, block: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Symmetric matrix, known by its tiles on and above the diagonal, times a block; one thread a core.
+
+    Parameters
+    ----------
+    tile : values of the matrix in a slice of rows and one of columns, float32 or float64; called from several threads.
+    size : rows and columns of a tile.
+    block : (n, b).
+
+    Returns
+    -------
+    (n, b), summed in float64 in an order that depends on n, size and the number of cores alone.
+    """
+    n = len(block)
+    tiles = upper_tiles(n, size)
+    n_threads = min(available_cores(), len(tiles))
+    rows_of_block = np.ascontiguousarray(block.T)  # products with wide tiles from the left are the faster ones
+
+    def part(first: int) -> NDArray[np.float64]:
+        total = np.zeros_like(rows_of_block)
+        buffer = np.empty((min(size, n), min(size, n)))
+        for rows, columns in tiles[first::n_threads]:
+            values = tile(rows, columns)
+            if values.dtype != np.float64:
+                converted = buffer[: values.shape[0], : values.shape[1]]
+                np.copyto(converted, values)
+                values = converted
+            total[:, columns] += rows_of_block[:, rows] @ values
+            if rows != columns:
+                total[:, rows] += rows_of_block[:, columns] @ values.T
+        return total
+
+    if n_threads == 1:
+        return part(0).T
+    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
+        return sum(pool.map(part, range(1, n_threads)), start=part(0)).T
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def as_operator(kernel_matrix: Any) -> KernelOperator:
@@ -142,6 +202,12 @@ def entry_precision(operator: KernelOperator) -> float:
         if xp.isdtype(operator.matrix.dtype, "real floating"):
             return float(xp.finfo(operator.matrix.dtype).eps)
     return float(np.finfo(np.float64).eps)
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """Finding the loaded libraries takes milliseconds, so it is done once."""
+    return ThreadpoolController()
 
 
 def _probe_symmetry(matrix: NDArray[Any]) -> None:

@@ -88,9 +88,10 @@ class BlockLanczos:
         known = self._basis[:, : self._columns]
         overlap = known.T @ product
         product -= known @ overlap
-        again = known.T @ product  # twice is enough (Kahan, Parlett)
-        product -= known @ again
-        diagonal = (overlap + again)[self._last]
+        diagonal = overlap[self._last]
+        again = block.T @ product  # what the diagonal block lost to rounding
+        product -= block @ again
+        diagonal += again
         self._extend_projection((diagonal + diagonal.T) / 2)
         self._largest = max(self._largest, float(np.linalg.norm(diagonal, 2)))
         u, singular, vt = np.linalg.svd(product, full_matrices=False)
@@ -100,7 +101,7 @@ class BlockLanczos:
         self.complete = not kept.any()
         if not self.complete:
             new = u[:, kept]
-            new -= known @ (known.T @ new)
+            new -= known @ (known.T @ new)  # twice is enough (Kahan, Parlett)
             new, triangular = np.linalg.qr(new)
             self._coupling = triangular @ self._coupling
             self._append(new)

@@ -14,6 +14,7 @@ from hilbertsd import (
     distill_spectrum,
     greens,
     kernel_of_round,
+    kernel_operators,
 )
 from hilbertsd.data import spline_toy
 from hilbertsd.errors import (
@@ -204,20 +205,29 @@ def test_operators_agree(problem, tmp_path, monkeypatch):
     stored = distill(kernel_matrix, targets, tolerance=tolerance, method="krylov")
     np.save(tmp_path / "kernel.npy", kernel_matrix)
     mapped = np.load(tmp_path / "kernel.npy", mmap_mode="r")
-    from hilbertsd import kernel_operators
-
     for operator in (StoredKernel(mapped), ComputedKernel(lambda a, b: rbf_kernel(a, b, gamma=0.1), x)):
-        for size in (2**26, 8 * 37**2):  # ragged last tiles
-            monkeypatch.setattr(kernel_operators, "BYTES_AT_ONCE", size)
-            monkeypatch.setattr(kernel_operators, "BYTES_CONVERTED", size)
-            np.testing.assert_allclose(operator.multiply(targets), kernel_matrix @ targets, rtol=1e-12, atol=1e-12)
+        for size, cores in ((1024, 1), (37, 1), (37, 3), (400, 2)):  # ragged last tiles
+            monkeypatch.setattr(kernel_operators, "CACHED_TILE", size)
+            monkeypatch.setattr(kernel_operators, "COMPUTED_TILE", size)
+            monkeypatch.setattr(kernel_operators, "available_cores", lambda cores=cores: cores)
+            product = operator.multiply(targets)
+            np.testing.assert_allclose(product, kernel_matrix @ targets, rtol=1e-12, atol=1e-12)
+            np.testing.assert_array_equal(operator.multiply(targets), product)
         monkeypatch.undo()
         found = distill(operator, targets, tolerance=tolerance)
         np.testing.assert_allclose(found.multipliers, stored.multipliers, rtol=1e-7)
-    monkeypatch.setattr(kernel_operators, "BYTES_CONVERTED", 8 * 400 * 7)
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_float32_products_are_summed_in_float64(problem, monkeypatch, cores):
+    kernel_matrix, targets, _, _ = problem
+    monkeypatch.setattr(kernel_operators, "CACHED_TILE", 37)
+    monkeypatch.setattr(kernel_operators, "available_cores", lambda: cores)
     single = kernel_matrix.astype(np.float32)
     expected = single.astype(float) @ targets
     np.testing.assert_allclose(StoredKernel(single).multiply(targets), expected, rtol=1e-13, atol=1e-13)
+    plain = single @ targets.astype(np.float32)
+    assert np.abs(plain - expected).max() > 1e-8  # what float32 sums would have missed
 
 
 def test_float32_kernels_are_taken_as_they_are(problem):
