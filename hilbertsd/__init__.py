@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hilbertsd import bounds, errors, filters, greens
     from hilbertsd.bounds_report import BoundsReport, check_bounds
+    from hilbertsd.cross_validation import leave_one_out
     from hilbertsd.distillation import distill, distill_spectrum, largest_tolerance
     from hilbertsd.early_stopping import EarlyStopping, stop_early
     from hilbertsd.equivalent_kernel import Complexity, EquivalentKernel, complexity, kernel_of_round
@@ -36,6 +37,7 @@ _MODULE_OF = {
     "distill_spectrum": "hilbertsd.distillation",
     "kernel_of_round": "hilbertsd.equivalent_kernel",
     "largest_tolerance": "hilbertsd.distillation",
+    "leave_one_out": "hilbertsd.cross_validation",
     "solve_multiplier": "hilbertsd.multiplier",
     "stop_early": "hilbertsd.early_stopping",
     "training_error": "hilbertsd.multiplier",
@@ -61,6 +63,7 @@ __all__ = [
     "greens",
     "kernel_of_round",
     "largest_tolerance",
+    "leave_one_out",
     "solve_multiplier",
     "stop_early",
     "training_error",

@@ -77,7 +77,7 @@ class DistillationPath:
 
         Raises InvalidRound as :meth:`predict`. Source: MFB (31) in the form that needs no D⁻¹.
         """
-        index = self._round_index(round)
+        index = self.round_index(round)
         if index is None:
             weights = np.zeros_like(self.eigenvalues)
         else:
@@ -118,7 +118,7 @@ class DistillationPath:
 
         Raises InvalidRound as :meth:`predict`. Source: MFB (29).
         """
-        index = self._round_index(round)
+        index = self.round_index(round)
         weights = np.zeros_like(self.eigenvalues) if index is None else self.basis_weights[index]
         return self.spectrum.shaped(self.spectrum.from_eigenbasis(weights))
 
@@ -284,7 +284,7 @@ class DistillationPath:
 
         Raises InvalidRound for anything else, also from the collapse round on.
         """
-        index = self._round_index(round)
+        index = self.round_index(round)
         if index is None:
             raise InvalidRound(
                 f"round {round} is the zero function: the path collapsed at round {self.collapse_round}; give a round "
@@ -292,8 +292,11 @@ class DistillationPath:
             )
         return index
 
-    def _round_index(self, round: int) -> int | None:
-        """Index of a nonzero fit, or None for the zero function after collapse."""
+    def round_index(self, round: int) -> int | None:
+        """Index from 0 of a nonzero fit, or None for the zero function after collapse.
+
+        Raises InvalidRound as :meth:`predict`.
+        """
         try:
             index = int(round)
         except (TypeError, ValueError, OverflowError):
