@@ -1,51 +1,28 @@
 """The command line: thin, one function per command. Errors are one line on stderr and exit code 2."""
 
 import io
-import json
 import shlex
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from hilbertsd import __version__
+from hilbertsd.cli_gram import gram_app
+from hilbertsd.cli_output import JsonOption, as_flags, console, show, written
 from hilbertsd.errors import HilbertsdError
 from hilbertsd.records import output_folder, provenance, write_json
 from hilbertsd.studies import STUDIES
 
-ROWS_SHOWN = 20
-"""Rounds printed at each end of a long path."""
-
-HEADINGS = {
-    "multiplier": "multiplier c",
-    "target_mean_square": "‖y_t‖²/n",
-    "training_error": "training error",
-    "effective_dimension": "Σ B_t",
-    "grid_error": "error vs sin(2πx)",
-    "test_error": "test error",
-    "distillation_error": "distillation",
-    "early_stopping_error": "early stopping",
-    "tightness_5%": "tightness 5 %",
-    "tightness_median": "median",
-    "tightness_95%": "95 %",
-    "best_test_error": "lowest test error",
-    "standard_error": "± s.e.",
-    "minus_tuned_ridge": "− tuned ridge",
-    "minus_tuned_ridge_standard_error": "± s.e. ",
-    "eigenvalues_above_c": "d > c",
-    "relative_error": "relative error",
-}
-
 app = typer.Typer(add_completion=False, help="Self-distillation as kernel regression.")
 run_app = typer.Typer(help="Run a study: print its table, write its figures and result.json.")
 app.add_typer(run_app, name="run")
+app.add_typer(gram_app, name="gram")
 
 TableArgument = Annotated[Path, typer.Argument(help="CSV or other delimited text, Parquet or NPZ, with named columns.")]
 TargetOption = Annotated[str, typer.Option(help="Column (NPZ: array) to predict; all others are features.")]
@@ -55,7 +32,6 @@ GammaOption = Annotated[
 ]
 ToleranceOption = Annotated[float, typer.Option(help="ε as a fraction of the centred targets' mean square.")]
 DropOption = Annotated[list[str] | None, typer.Option(help="Column to leave out; repeat for more.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 
 def main() -> None:
@@ -113,10 +89,10 @@ def run_spline_toy(
 
     folder = output_folder(out)
     result = study.run(study.Config(tolerance, seed))
-    flags = _flags(tolerance=tolerance, seed=seed)
-    record, files = _written(study, result, f"hilbertsd run spline-toy{flags}", folder)
+    flags = as_flags(tolerance=tolerance, seed=seed)
+    record, files = written(study, result, f"hilbertsd run spline-toy{flags}", folder)
     spectrum = result.path.spectrum
-    _show(
+    show(
         as_json,
         record,
         files,
@@ -140,11 +116,11 @@ def run_bounds(
     from hilbertsd.studies import bounds as study
 
     folder = output_folder(out)
-    with _console(as_json).status("checking random problems"):
+    with console(as_json).status("checking random problems"):
         result = study.run(study.Config(preset, seed))
-    record, files = _written(study, result, f"hilbertsd run bounds{_flags(preset=preset, seed=seed)}", folder)
+    record, files = written(study, result, f"hilbertsd run bounds{as_flags(preset=preset, seed=seed)}", folder)
     limit = record["theorem_6"]
-    _show(
+    show(
         as_json,
         record,
         files,
@@ -168,9 +144,9 @@ def run_early_stopping(
 
     folder = output_folder(out)
     result = study.run(study.Config(draws, seed))
-    record, files = _written(study, result, f"hilbertsd run early-stopping{_flags(draws=draws, seed=seed)}", folder)
+    record, files = written(study, result, f"hilbertsd run early-stopping{as_flags(draws=draws, seed=seed)}", folder)
     best = record["best_errors"]
-    _show(
+    show(
         as_json,
         record,
         files,
@@ -196,12 +172,12 @@ def run_filters(
     from hilbertsd.studies import filters as study
 
     folder = output_folder(out)
-    with _console(as_json).status(f"tuning every family on {draws} draws"):
+    with console(as_json).status(f"tuning every family on {draws} draws"):
         result = study.run(study.Config(samples, draws, tolerance, seed))
-    flags = _flags(samples=samples, draws=draws, tolerance=tolerance, seed=seed)
-    record, files = _written(study, result, f"hilbertsd run filters{flags}", folder)
+    flags = as_flags(samples=samples, draws=draws, tolerance=tolerance, seed=seed)
+    record, files = written(study, result, f"hilbertsd run filters{flags}", folder)
     names = ("family", "best_test_error", "standard_error", "minus_tuned_ridge", "minus_tuned_ridge_standard_error")
-    _show(as_json, record, files, [{name: row[name] for name in names} for row in result.rows()])
+    show(as_json, record, files, [{name: row[name] for name in names} for row in result.rows()])
 
 
 @run_app.command("green-functions")
@@ -216,8 +192,8 @@ def run_green_functions(
 
     folder = output_folder(out)
     result = study.run(study.Config(points, seed))
-    record, files = _written(study, result, f"hilbertsd run green-functions{_flags(points=points, seed=seed)}", folder)
-    _show(as_json, record, files, result.rows())
+    record, files = written(study, result, f"hilbertsd run green-functions{as_flags(points=points, seed=seed)}", folder)
+    show(as_json, record, files, result.rows())
 
 
 @run_app.command("spectrum")
@@ -237,12 +213,12 @@ def run_spectrum(
 
     folder = output_folder(out)
     data = read_table(table, target, drop or ())
-    with _console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
+    with console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
         result = study.run(data, study.Config(kernel, gamma, tolerance))
-    flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
+    flags = as_flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
     command = f"hilbertsd run spectrum {shlex.quote(table.name)}{flags}"
-    record, files = _written(study, result, command, folder)
-    _show(
+    record, files = written(study, result, command, folder)
+    show(
         as_json,
         record,
         files,
@@ -274,15 +250,15 @@ def check_bounds_on_table(
     folder = None if out is None else output_folder(out)
     config = table_path.Config(kernel, gamma, tolerance, test_fraction=0.0)
     data = read_table(table, target, drop or ())
-    with _console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
+    with console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
         report = check_bounds(table_path.distilled(table_path.prepare(data, config), config))
-    flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
+    flags = as_flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
     command = f"hilbertsd check-bounds {shlex.quote(table.name)}{flags}"
     record = {**provenance(command, asdict(config)), **report.to_dict()}
     files = [] if folder is None else [write_json(folder / "result.json", record)]
     names = ("name", "checks", "violations", "round", "left", "right")
     rows = [{name: row[name] for name in names} for row in report.summary()]
-    _show(as_json, record, files, rows, f"left ≥ right, in the round where they are closest; {report!r}")
+    show(as_json, record, files, rows, f"left ≥ right, in the round where they are closest; {report!r}")
     if not report.holds:
         raise typer.Exit(1)
 
@@ -309,9 +285,9 @@ def distill_table(
     folder = None if out is None else output_folder(out)
     config = study.Config(kernel, gamma, tolerance, test, seed)
     data = read_table(table, target, drop or ())
-    with _console(as_json).status(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
+    with console(as_json).status(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
         result = study.run(data, config)
-    flags = _flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, test=test, seed=seed, drop=drop)
+    flags = as_flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, test=test, seed=seed, drop=drop)
     record = {
         **provenance(f"hilbertsd distill {shlex.quote(table.name)}{flags}", asdict(result.config)),
         **result.to_dict(),
@@ -324,7 +300,7 @@ def distill_table(
     if result.mean_test_error is not None:
         ending += f" (test error {result.mean_test_error:.6g})"
     best = [] if result.best_test_round is None else [f"lowest test error in round {result.best_test_round}"]
-    _show(
+    show(
         as_json,
         record,
         files,
@@ -337,17 +313,6 @@ def distill_table(
     )
 
 
-def _console(as_json: bool) -> Console:
-    """Where progress shows: beside the output, and not with --json."""
-    return Console(stderr=True, quiet=as_json)
-
-
-def _written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
-    record = {**provenance(command, asdict(result.config)), **result.to_dict()}
-    return record, [*study.plot(result, folder), write_json(folder / "result.json", record)]
-
-
 def _complain(error: Exception) -> int:
     message = str(error)
     if isinstance(error, typer.TyperException):
@@ -356,48 +321,3 @@ def _complain(error: Exception) -> int:
         message = f"{error.format_message().rstrip('.')}; see {command} --help"
     typer.echo("error: " + " ".join(message.split()), err=True)
     return 2
-
-
-def _flags(**options: Any) -> str:
-    """Options as they would be typed, those left out that are None."""
-    words = []
-    for name, value in options.items():
-        for each in value if isinstance(value, list) else [value]:
-            if each is not None:
-                words.append(f" --{name} {shlex.quote(str(each))}")
-    return "".join(words)
-
-
-def _show(
-    as_json: bool, record: Mapping[str, Any], files: Iterable[Path], *parts: str | Sequence[Mapping[str, Any]]
-) -> None:
-    """Print the record as JSON and nothing else, or the parts, lines and tables, and the names of the files."""
-    if as_json:
-        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
-        return
-    for part in parts:
-        if isinstance(part, str):
-            typer.echo(part)
-        else:
-            _print_rows(part)
-    names = [str(file) for file in files]
-    if names:
-        typer.echo("wrote " + ", ".join(names))
-
-
-def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
-    if not rows:
-        typer.echo("no round: the zero function already meets the tolerance")
-        return
-    table = Table(*(HEADINGS.get(name, name.replace("_", " ")) for name in rows[0]), box=None, header_style="bold")
-    for column, value in zip(table.columns, rows[0].values(), strict=True):
-        column.justify = "left" if isinstance(value, str) else "right"
-        column.overflow = "fold"  # a narrow terminal may break a number, but not hide its exponent
-    for index, row in enumerate(rows):
-        if ROWS_SHOWN <= index < len(rows) - ROWS_SHOWN:
-            if index == ROWS_SHOWN:
-                table.add_row(f"… {len(rows) - 2 * ROWS_SHOWN} more")
-            continue
-        # Text, because Rich would read [k] in a string as markup.
-        table.add_row(*(Text(f"{value:.4g}" if isinstance(value, float) else str(value)) for value in row.values()))
-    Console().print(table)

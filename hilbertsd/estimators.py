@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -16,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hilbertsd.checks import check_positive, distinguishable
 from hilbertsd.distillation import distill_spectrum, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
+from hilbertsd.kernels import kernel_values
 from hilbertsd.path import DistillationPath
 from hilbertsd.spectrum import Spectrum
 
@@ -209,27 +209,6 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
 
     def _labels(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         return self.classes_[np.argmax(outputs, axis=1)]
-
-
-def kernel_values(kernel: str | Callable[..., Any], X: Any, Y: Any, parameters: dict[str, Any]) -> Any:
-    """(n, m) kernel values of a callable k(X, Y) or of a scikit-learn pairwise kernel by name.
-
-    A named kernel takes those of the parameters it knows. Raises InvalidInput for an unknown name or for
-    data outside the kernel's domain.
-    """
-    if callable(kernel):
-        return kernel(X, Y, **parameters)
-    if parameters.get("gamma") is not None:
-        check_positive(parameters["gamma"], "gamma", "or None for 1/n_features", InvalidInput)
-    known = ["precomputed", *sorted(PAIRWISE_KERNEL_FUNCTIONS)]
-    if not isinstance(kernel, str) or kernel not in known:
-        raise InvalidInput(f"kernel is {kernel!r}; give a function k(X, Y) or one of {', '.join(known)}")
-    if kernel == "precomputed":
-        return X
-    try:
-        return pairwise_kernels(X, Y, metric=kernel, filter_params=True, **parameters)
-    except ValueError as error:
-        raise InvalidInput(str(error)) from error
 
 
 def centred_targets(targets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,21 +1,23 @@
 """Kernel matrices known by their products with blocks of vectors: in memory, on disk, or computed as they are needed.
 
 A kernel operator has `shape` (n, n) and `multiply(block)`, from (n, b) float64 to the raw kernel matrix times the
-block, float64. Sums are accumulated in float64 whatever the entries are stored in. Products go tile by tile over the
-upper triangle alone, each tile used on both sides of the diagonal: half the reading, converting or computing.
+block, float64; one whose entries are less accurate than float64 says so by `precision`, their machine epsilon. Sums are
+accumulated in float64 whatever the entries are stored in. Products go tile by tile over the upper triangle alone, each
+tile used on both sides of the diagonal: half the reading, converting or computing.
 """
 
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import partial
+from threading import Event, Lock
 from typing import Any, Protocol, runtime_checkable
 
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from hilbertsd.checks import to_library
 from hilbertsd.errors import InvalidKernel
@@ -23,6 +25,12 @@ from hilbertsd.errors import InvalidKernel
 ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
 """Entries across the diagonal may differ by this many epsilons of the largest entry, or this share of it."""
+
+Kernel = Callable[[Any, Any], Any]
+"""k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric."""
+
+Tile = tuple[slice, slice]
+"""Rows and columns."""
 
 CACHED_TILE = 1024
 """Rows and columns of a tile of a matrix in memory: converted to float64, it stays in a cache for both its uses."""
@@ -61,6 +69,13 @@ class StoredKernel:
     matrix: Any
 
     @property
+    def precision(self) -> float:
+        """Machine epsilon of the entries."""
+        xp = array_api.array_namespace(self.matrix)
+        is_floating = xp.isdtype(self.matrix.dtype, "real floating")
+        return float(xp.finfo(self.matrix.dtype if is_floating else xp.float64).eps)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n, n)."""
         return (int(self.matrix.shape[0]), int(self.matrix.shape[1]))
@@ -90,11 +105,11 @@ class ComputedKernel:
 
     Attributes
     ----------
-    kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric.
+    kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric; called from several threads.
     points : (n, ...).
     """
 
-    kernel: Callable[[Any, Any], Any]
+    kernel: Kernel
     points: Any
 
     @property
@@ -104,16 +119,18 @@ class ComputedKernel:
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
         """Product with a block, (n, b) to (n, b)."""
-        return symmetric_product(self._tile, COMPUTED_TILE, block)
+        return symmetric_product(partial(kernel_tile, self.kernel, self.points), COMPUTED_TILE, block)
 
-    def _tile(self, rows: slice, columns: slice) -> NDArray[Any]:
-        tile = np.asarray(self.kernel(self.points[rows], self.points[columns]))
-        if not np.all(np.isfinite(tile)):
-            raise InvalidKernel(
-                f"the kernel is not finite between points {rows.start} to {rows.stop} and {columns.start} to "
-                f"{columns.stop}; check them for missing values"
-            )
-        return tile
+
+def kernel_tile(kernel: Kernel, points: Any, rows: slice, columns: slice) -> NDArray[Any]:
+    """Kernel values between some points and others, or InvalidKernel where one is not finite."""
+    tile = np.asarray(kernel(points[rows], points[columns]))
+    if not np.all(np.isfinite(tile)):
+        raise InvalidKernel(
+            f"the kernel is not finite between points {rows.start} to {rows.stop} and {columns.start} to "
+            f"{columns.stop}; check them for missing values"
+        )
+    return tile
 
 
 def slices(n: int, size: int) -> list[slice]:
@@ -121,7 +138,7 @@ def slices(n: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
-def upper_tiles(n: int, size: int) -> list[tuple[slice, slice]]:
+def upper_tiles(n: int, size: int) -> list[Tile]:
     """Rows and columns of the tiles on and above the diagonal, row by row; the last ones may be smaller."""
     parts = slices(n, size)
     return [(rows, columns) for i, rows in enumerate(parts) for columns in parts[i:]]
@@ -147,10 +164,14 @@ def symmetric_product(
     n_threads = min(available_cores(), len(tiles))
     rows_of_block = np.ascontiguousarray(block.T)  # products with wide tiles from the left are the faster ones
 
+    interrupted = Event()
+
     def part(first: int) -> NDArray[np.float64]:
         total = np.zeros_like(rows_of_block)
         buffer = np.empty((min(size, n), min(size, n)))
         for rows, columns in tiles[first::n_threads]:
+            if interrupted.is_set():
+                break
             values = tile(rows, columns)
             if values.dtype != np.float64:
                 converted = buffer[: values.shape[0], : values.shape[1]]
@@ -163,8 +184,12 @@ def symmetric_product(
 
     if n_threads == 1:
         return part(0).T
-    with _blas().limit(limits=1, user_api="blas"), ThreadPoolExecutor(n_threads) as pool:
-        return sum(pool.map(part, range(1, n_threads)), start=part(0)).T
+    with single_threaded_blas, ThreadPoolExecutor(n_threads) as pool:
+        try:
+            return sum(pool.map(part, range(n_threads)), start=np.zeros_like(rows_of_block)).T
+        except BaseException:
+            interrupted.set()  # an error in one part, or Ctrl-C, ends them all
+            raise
 
 
 def available_cores() -> int:
@@ -196,18 +221,36 @@ def as_operator(kernel_matrix: Any) -> KernelOperator:
 
 
 def entry_precision(operator: KernelOperator) -> float:
-    """Machine epsilon of a stored kernel matrix's entries, of float64 for other operators."""
-    if isinstance(operator, StoredKernel):
-        xp = array_api.array_namespace(operator.matrix)
-        if xp.isdtype(operator.matrix.dtype, "real floating"):
-            return float(xp.finfo(operator.matrix.dtype).eps)
-    return float(np.finfo(np.float64).eps)
+    """Machine epsilon of an operator's entries, of float64 where it does not say."""
+    return getattr(operator, "precision", float(np.finfo(np.float64).eps))
 
 
-@cache
-def _blas() -> ThreadpoolController:
-    """Finding the loaded libraries takes milliseconds, so it is done once."""
-    return ThreadpoolController()
+class _SingleThreadedBlas:
+    """Matrix products on one core each while any thread is within.
+
+    The limit is the whole process's, so that only the first thread to come sets it and the last one to go takes it
+    away.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._within = 0
+        self._limits: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._within == 0:
+                self._limits = threadpool_limits(1, "blas")
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if self._within == 0:
+                self._limits.restore_original_limits()
+
+
+single_threaded_blas = _SingleThreadedBlas()
 
 
 def _probe_symmetry(matrix: NDArray[Any]) -> None:

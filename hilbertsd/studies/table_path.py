@@ -105,7 +105,8 @@ class Prepared:
 
 def prepare(table: Table, config: Config) -> Prepared:
     """Split, standardise by the training rows, and decompose; errors as :func:`run`."""
-    from hilbertsd.estimators import centred_targets, kernel_values
+    from hilbertsd.estimators import centred_targets
+    from hilbertsd.kernels import kernel_values
 
     train, test = _split(len(table.targets), config)
     _check_memory(len(train))

@@ -1,0 +1,134 @@
+"""`hilbertsd gram`: kernel matrices beyond memory, tile by tile, on this machine or a cluster."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from hilbertsd.cli_output import JsonOption, show
+from hilbertsd.errors import InvalidFile, InvalidInput
+
+gram_app = typer.Typer(help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified.")
+
+PointsArgument = Annotated[Path, typer.Argument(help="NumPy .npy file with one row per sample, used as they are.")]
+StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store.")]
+KernelOption = Annotated[str, typer.Option(help="A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")]
+GammaOption = Annotated[float | None, typer.Option(help="Kernel width. [default: 1/number of features]")]
+TileOption = Annotated[int, typer.Option(min=1, help="Rows and columns of a tile.")]
+DtypeOption = Annotated[str, typer.Option(help="In which values are stored: float32 or float64.")]
+
+
+@gram_app.command("plan")
+def plan(
+    points: PointsArgument,
+    store: StoreArgument,
+    kernel: KernelOption = "rbf",
+    gamma: GammaOption = None,
+    tile: TileOption = 2048,
+    dtype: DtypeOption = "float32",
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a store would take, in bytes, tiles and time, and refuse what cannot fit; nothing is written."""
+    from hilbertsd.gram_jobs import check_fits, seconds_per_tile
+    from hilbertsd.gram_store import GramPlan
+    from hilbertsd.kernel_operators import available_cores
+    from hilbertsd.kernels import NamedKernel
+
+    values, config = _points(points), _config(kernel, gamma)
+    planned = GramPlan.of(values, config, tile=tile, dtype=dtype)
+    check_fits(planned, store)
+    cores = available_cores()
+    seconds = seconds_per_tile(planned, NamedKernel(kernel, gamma), values) * len(planned.tiles) / cores
+    record = {**_described(planned), "cores": cores, "estimated_seconds": seconds}
+    show(as_json, record, [], [record])
+
+
+@gram_app.command("run")
+def run(
+    points: PointsArgument,
+    store: StoreArgument,
+    kernel: KernelOption = "rbf",
+    gamma: GammaOption = None,
+    tile: TileOption = 2048,
+    dtype: DtypeOption = "float32",
+    scheduler: Annotated[
+        str | None,
+        typer.Option(help="Address of a Dask scheduler whose workers see the folder. [default: this machine]"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute what is missing or damaged in a store, and begin it if need be; may be killed and run again."""
+    from hilbertsd.gram_jobs import check_fits, fill
+    from hilbertsd.gram_store import GramPlan, GramStore
+    from hilbertsd.kernels import NamedKernel
+
+    values, config = _points(points), _config(kernel, gamma)
+    planned = GramPlan.of(values, config, tile=tile, dtype=dtype)
+    check_fits(planned, store)
+    opened = GramStore.create(store, planned)
+    computed = NamedKernel(kernel, gamma)
+    if scheduler is None:
+        fill(opened, computed, values)
+    else:
+        from hilbertsd.cluster import Client, fill_on_cluster
+
+        with Client(scheduler) as client:
+            fill_on_cluster(opened, computed, values, client)
+    record = _state(opened)
+    show(as_json, record, [], [record])
+
+
+@gram_app.command("status")
+def status(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """Say what a store holds and how far it is."""
+    from hilbertsd.gram_store import GramStore
+
+    record = _state(GramStore.open(store))
+    show(as_json, record, [], [record])
+
+
+@gram_app.command("verify")
+def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
+    """Read every tile and hold it against its checksum; exit code 1 where one is missing or damaged."""
+    from hilbertsd.gram_store import GramStore
+
+    opened = GramStore.open(store)
+    damaged = list(opened.damaged())
+    record = {**_state(opened), "damaged": damaged}
+    intact = f"{len(opened.plan.tiles) - len(damaged):,} of {len(opened.plan.tiles):,} tiles are intact"
+    show(as_json, record, [], *damaged, intact)
+    if damaged:
+        raise typer.Exit(1)
+
+
+def _points(path: Path) -> NDArray[Any]:
+    """Points on disk, read as they are needed."""
+    try:
+        points = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:
+        raise InvalidFile(f"{path} does not exist; give a .npy file of points") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidFile(f"{path} is no .npy file of numbers; write one with numpy.save") from error
+    if not isinstance(points, np.ndarray) or points.ndim != 2:
+        raise InvalidInput(f"{path} holds {getattr(points, 'shape', 'several arrays')}; give one (n, n_features) array")
+    return points
+
+
+def _config(kernel: str, gamma: float | None) -> dict[str, Any]:
+    return {"kernel": kernel, "gamma": gamma}
+
+
+def _described(planned: Any) -> dict[str, Any]:
+    return {
+        "samples": planned.n_samples,
+        "dtype": planned.dtype,
+        "tile": planned.tile,
+        "tiles": len(planned.tiles),
+        "gigabytes": planned.bytes_stored / 1e9,
+    }
+
+
+def _state(store: Any) -> dict[str, Any]:
+    return {**store.plan.config, **_described(store.plan), "missing": len(store.missing()), "complete": store.complete}

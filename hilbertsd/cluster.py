@@ -1,0 +1,145 @@
+"""Tiles and block products on the workers of a Dask cluster, whatever started it (extra `cluster`).
+
+The store's folder must lie on a file system that every worker sees. Workers may come, go and die: the scheduler gives
+their tasks to others, and since tiles, the groups they are multiplied in and the order of all sums are fixed, the
+results are the same to the last bit.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache, reduce
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.errors import MissingPackage
+from hilbertsd.gram_store import GramStore
+from hilbertsd.kernel_operators import Kernel, Tile, single_threaded_blas, slices
+from hilbertsd.progress import progress
+
+try:
+    from dask import config as dask_config
+    from distributed import Client, as_completed
+except ImportError as error:
+    raise MissingPackage("a cluster needs dask.distributed; pip install 'hilbertsd[cluster]'") from error
+
+LARGEST_MESSAGE = "1 GiB"
+"""Blocks go to the workers through the scheduler, which can then give them to others; Dask warns from 10 MiB on."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """Tiles of a rectangle of the matrix, on and above the diagonal, with their places in the rectangle."""
+
+    n_rows: int
+    n_columns: int
+    tiles: list[tuple[Tile, NDArray[Any]]]
+
+
+def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Client) -> None:
+    """Do as :func:`hilbertsd.gram_jobs.fill`, every tile on some worker.
+
+    Parameters
+    ----------
+    store, kernel, points : as there; kernel must be picklable. Points are sent to every worker once; a Zarr array
+        travels as its address, and workers read the slices they need.
+    client : of the cluster.
+    """
+    store.check_points(points)
+    folder = str(store.folder.absolute())
+    everywhere = client.scatter(points, broadcast=True, hash=False)
+    tasks = [client.submit(_fill_tile, folder, kernel, everywhere, tile, pure=False) for tile in store.plan.tiles]
+    with progress("tiles", len(tasks)) as bar:
+        for done, task in enumerate(as_completed(tasks), 1):
+            task.result()
+            bar.update(done, "on the cluster")
+    store.finish()
+
+
+class ClusterKernel:
+    """Kernel matrix of a complete store, held in the memory of a cluster's workers; a kernel operator.
+
+    A worker that dies takes its tiles along, and others read them from the store again.
+
+    Parameters
+    ----------
+    store : complete.
+    client : of the cluster. What does not fit into the workers' memory they keep on their own disks.
+    parts : p, of the samples; the matrix is held in p(p+1)/2 groups of tiles, of which every worker should get some.
+    """
+
+    def __init__(self, store: GramStore, client: Client, *, parts: int = 16) -> None:
+        self.shape = store.shape
+        self.precision = store.precision
+        self._client = client
+        tile = store.plan.tile
+        tiles_per_part = -(-len(slices(store.shape[0], tile)) // parts)
+        self._parts = slices(store.shape[0], tiles_per_part * tile)
+        folder = str(store.folder.absolute())
+        self._groups = {
+            (i, j): client.submit(_read_group, folder, rows, columns, pure=False)
+            for i, rows in enumerate(self._parts)
+            for j, columns in enumerate(self._parts[i:], i)
+        }
+
+    def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, b) raw kernel matrix times an (n, b) block; errors as :meth:`GramStore.multiply`."""
+        client = self._client
+        with dask_config.set({"distributed.admin.large-graph-warning-threshold": LARGEST_MESSAGE}):
+            pieces = [client.submit(np.array, block[part], pure=False) for part in self._parts]
+        shares: list[list[Any]] = [[] for _ in self._parts]
+        for (i, j), group in self._groups.items():
+            product = client.submit(_product, group, pieces[i], pieces[j], i == j, pure=False)
+            for part, index in [(i, 0)] if i == j else [(i, 0), (j, 1)]:
+                shares[part].append(client.submit(itemgetter(index), product, pure=False))
+        sums = [client.submit(_total, each, pure=False) for each in shares]
+        return np.concatenate([each.result() for each in sums])
+
+
+@lru_cache(maxsize=8)
+def _opened(folder: str) -> GramStore:
+    return GramStore.open(Path(folder))
+
+
+def _fill_tile(folder: str, kernel: Kernel, points: Any, tile: Tile) -> bool:
+    with single_threaded_blas:
+        return _opened(folder).fill_tile(kernel, points, *tile)
+
+
+def _read_group(folder: str, rows: slice, columns: slice) -> _Group:
+    store = _opened(folder)
+    tiles = []
+    for tile_rows, tile_columns in store.plan.tiles:
+        if rows.start <= tile_rows.start < rows.stop and columns.start <= tile_columns.start < columns.stop:
+            place = (_shifted(tile_rows, rows.start), _shifted(tile_columns, columns.start))
+            tiles.append((place, store.read(tile_rows, tile_columns)))
+    return _Group(rows.stop - rows.start, columns.stop - columns.start, tiles)
+
+
+def _product(
+    group: _Group, at_rows: NDArray[np.float64], at_columns: NDArray[np.float64], diagonal: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a group adds to the product in its rows, and, mirrored, in its columns; one array for both on the diagonal.
+
+    `at_rows` and `at_columns` are the block there.
+    """
+    in_rows = np.zeros((group.n_rows, at_rows.shape[1]))
+    in_columns = in_rows if diagonal else np.zeros((group.n_columns, at_rows.shape[1]))
+    with single_threaded_blas:
+        for (rows, columns), stored in group.tiles:
+            values = stored.astype(np.float64)
+            in_rows[rows] += values @ at_columns[columns]
+            if not (diagonal and rows == columns):
+                in_columns[columns] += values.T @ at_rows[rows]
+    return in_rows, in_columns
+
+
+def _shifted(part: slice, by: int) -> slice:
+    return slice(part.start - by, part.stop - by)
+
+
+def _total(shares: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Sum from the first to the last, so that it is the same wherever the shares came from."""
+    return reduce(np.add, shares)

@@ -1,0 +1,120 @@
+"""Tiles and products on a local cluster of two processes, one of which is killed on the way: the same bits."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from test_gram_store import KERNEL, files_of, filled, same_folders
+
+from hilbertsd import distill
+from hilbertsd.gram_store import GramPlan, GramStore
+
+distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+
+@pytest.fixture(scope="module")
+def client():
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(3).normal(size=(230, 5))
+
+
+def slow_kernel(X, Y):
+    time.sleep(0.02)
+    return KERNEL(X, Y)
+
+
+def kill_a_worker(client):
+    """End one worker process as a machine that fails does."""
+    os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+
+
+def wait_for_two(client):
+    """The nanny starts another one."""
+    client.wait_for_workers(2, timeout=60)
+
+
+def test_a_killed_worker_leaves_the_same_store(client, points, tmp_path):
+    from hilbertsd.cluster import fill_on_cluster
+
+    wait_for_two(client)
+    here = filled(tmp_path / "here", points, tile=32)
+    store = GramStore.create(tmp_path / "cluster", GramPlan.of(points, here.plan.config, tile=32))
+    tiles_before = []
+
+    def kill_mid_run():
+        while not (there := len([name for name in files_of(tmp_path / "cluster") if "/c/" in name])):
+            time.sleep(0.01)
+        tiles_before.append(there)
+        kill_a_worker(client)
+
+    killer = threading.Thread(target=kill_mid_run)
+    killer.start()
+    fill_on_cluster(store, slow_kernel, points, client)
+    killer.join()
+    assert 0 < tiles_before[0] < len(store.plan.tiles)
+    assert same_folders(tmp_path / "here", tmp_path / "cluster")
+
+
+def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):
+    from hilbertsd.cluster import ClusterKernel
+
+    wait_for_two(client)
+    store = filled(tmp_path / "gram", points, tile=32, dtype="float64")
+    kernel = ClusterKernel(store, client, parts=4)
+    block = np.random.default_rng(0).normal(size=(230, 3))
+    product = kernel.multiply(block)
+    np.testing.assert_allclose(product, store.multiply(block), rtol=1e-12, atol=1e-12)
+    targets = np.sin(points[:, :2])
+    tolerance = 0.1 * np.sum(targets**2) / 230
+    undisturbed = distill(kernel, targets, tolerance=tolerance)
+
+    class Killing:
+        """The same operator, a worker of which dies before the third product."""
+
+        shape, precision, products = kernel.shape, kernel.precision, 0
+
+        def multiply(self, block):
+            self.products += 1
+            if self.products == 3:
+                kill_a_worker(client)
+            return kernel.multiply(block)
+
+    path = distill(Killing(), targets, tolerance=tolerance)
+    np.testing.assert_array_equal(path.multiplier_bounds, undisturbed.multiplier_bounds)
+    np.testing.assert_array_equal(path.train_predictions(), undisturbed.train_predictions())
+
+
+def test_fewer_parts_than_tiles_and_one_worker_do_not_matter(client, points, tmp_path):
+    from hilbertsd.cluster import ClusterKernel
+
+    wait_for_two(client)
+    store = filled(tmp_path / "gram", points, tile=32)
+    block = np.random.default_rng(0).normal(size=(230, 3))
+    for parts in (1, 3, 100):
+        kernel = ClusterKernel(store, client, parts=parts)
+        np.testing.assert_allclose(kernel.multiply(block), store.multiply(block), rtol=1e-12, atol=1e-12)
+    assert kernel.precision == np.finfo(np.float32).eps
+
+
+def test_an_error_on_a_worker_arrives(client, points, tmp_path):
+    from hilbertsd.cluster import ClusterKernel
+    from hilbertsd.errors import InvalidFile
+
+    wait_for_two(client)
+    store = filled(tmp_path / "gram", points, tile=32)
+    store.tile_file(*store.plan.tiles[3]).unlink()
+    with pytest.raises(InvalidFile, match="is missing"):
+        ClusterKernel(store, client).multiply(np.ones((230, 1)))

@@ -1,0 +1,279 @@
+"""Kernel matrices in stores of tiles: the values, kills, damage, plans, and paths from them."""
+
+import filecmp
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from sklearn.metrics.pairwise import rbf_kernel
+
+from hilbertsd import distill, gram_jobs, kernel_operators
+from hilbertsd.errors import InvalidFile, InvalidInput, InvalidKernel
+from hilbertsd.gram_jobs import check_fits, fill, seconds_per_tile
+from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.kernels import NamedKernel
+
+KERNEL = NamedKernel("rbf", 0.1)
+
+
+@pytest.fixture(scope="module")
+def points():
+    return np.random.default_rng(3).normal(size=(230, 5))
+
+
+def filled(folder, points, **options):
+    store = GramStore.create(folder, GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, **options))
+    fill(store, KERNEL, points)
+    return store
+
+
+def files_of(folder):
+    return sorted(str(file.relative_to(folder)) for file in Path(folder).rglob("*") if file.is_file())
+
+
+def same_folders(first, second):
+    return files_of(first) == files_of(second) and all(
+        filecmp.cmp(Path(first) / name, Path(second) / name, shallow=False) for name in files_of(first)
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("tile", [64, 230, 1000])
+def test_it_holds_the_kernel_matrix(points, tmp_path, tile, dtype):
+    store = filled(tmp_path / "gram", points, tile=tile, dtype=dtype)
+    expected = rbf_kernel(points, gamma=0.1)
+    rounding = np.finfo(dtype).eps
+    assert store.complete
+    assert store.missing() == []
+    assert store.precision == rounding
+    # Anyone can read it with Zarr alone; below the diagonal tiles nothing was ever stored.
+    kernel = zarr.open_array(tmp_path / "gram" / "kernel", mode="r")
+    assert kernel.dtype == dtype
+    values = np.asarray(kernel[:])
+    upper = np.triu_indices(230)
+    np.testing.assert_allclose(values[upper], expected[upper], rtol=rounding, atol=1e-15)
+    assert np.isnan(values[229, 0]) == (tile == 64)
+    block = np.random.default_rng(0).normal(size=(230, 3))
+    whole = np.where(np.isnan(values), values.T, values).astype(float)
+    np.testing.assert_allclose(store.multiply(block), whole @ block, rtol=1e-12, atol=1e-12)
+
+
+def test_only_the_upper_tiles_are_stored(points, tmp_path):
+    store = filled(tmp_path / "gram", points, tile=64)
+    tiles = list((tmp_path / "gram" / "kernel" / "c").rglob("*"))
+    assert len([tile for tile in tiles if tile.is_file()]) == len(store.plan.tiles) == 10
+    assert sum(tile.stat().st_size for tile in tiles if tile.is_file()) == store.plan.bytes_stored
+
+
+def test_a_path_from_a_store_is_the_path_from_memory(points, tmp_path):
+    store = filled(tmp_path / "gram", points, tile=64, dtype="float64")
+    targets = np.sin(points[:, :2])
+    tolerance = 0.1 * np.sum(targets**2) / 230
+    found = distill(store, targets, tolerance=tolerance, rtol=1e-8)
+    exact = distill(rbf_kernel(points, gamma=0.1), targets, tolerance=tolerance)
+    np.testing.assert_allclose(found.multipliers, exact.multipliers, rtol=1e-7)
+    assert found.collapse_certified
+
+
+def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
+    filled(tmp_path / "all", points, tile=50)
+    monkeypatch.setattr(gram_jobs, "available_cores", lambda: 5)
+    filled(tmp_path / "five", points, tile=50)
+    assert same_folders(tmp_path / "all", tmp_path / "five")
+
+
+RUN = """
+import sys, time
+import numpy as np
+from hilbertsd.gram_jobs import fill
+from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.kernels import NamedKernel
+
+def slow(X, Y):
+    time.sleep(0.02)
+    return NamedKernel("rbf", 0.1)(X, Y)
+
+points = np.load(sys.argv[1])
+store = GramStore.create(sys.argv[2], GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, tile=16))
+fill(store, slow, points)
+"""
+
+
+def killed_runs(tmp_path, points, kills, how):
+    """Kill a run as often, each time some tiles further on; then let it end. Returns how often it was mid-run."""
+    script, file, folder = tmp_path / "run.py", tmp_path / "points.npy", tmp_path / "killed"
+    script.write_text(RUN)
+    np.save(file, points)
+    rng = np.random.default_rng(0)
+    mid_run = 0
+    for _ in range(kills):
+        before = len(list(folder.rglob("c/*/*")))
+        process = subprocess.Popen([sys.executable, str(script), str(file), str(folder)], stderr=subprocess.DEVNULL)
+        wanted = before + int(rng.integers(1, 6))
+        while len(list(folder.rglob("c/*/*"))) < wanted and process.poll() is None:
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.02))
+        mid_run += process.poll() is None
+        process.send_signal(how)
+        process.wait()
+    assert not (folder / "checksums").exists()
+    subprocess.run([sys.executable, str(script), str(file), str(folder)], check=True)
+    return mid_run
+
+
+@pytest.mark.parametrize(
+    ("kills", "how"),
+    [
+        (2, signal.SIGKILL),
+        (1, signal.SIGINT),
+        pytest.param(20, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_kills_leave_no_trace(points, tmp_path, kills, how):
+    assert killed_runs(tmp_path, points, kills, how) == kills
+    filled(tmp_path / "undisturbed", points, tile=16)
+    assert same_folders(tmp_path / "killed", tmp_path / "undisturbed")
+
+
+def test_leftovers_of_a_kill_go_and_what_is_there_is_not_computed_again(points, tmp_path):
+    store = filled(tmp_path / "gram", points, tile=64)
+    (tmp_path / "gram" / "kernel" / "c" / "0" / "0.0123.partial").write_bytes(b"half a tile")
+
+    def never(*_):
+        raise AssertionError("computed again")
+
+    fill(store, never, points)
+    assert not list((tmp_path / "gram").rglob("*.partial"))
+
+
+def test_every_flipped_byte_is_found(points, tmp_path):
+    """In each tile, one byte at a random place: verify names the tile, and so does a product; a run mends it."""
+    store = filled(tmp_path / "gram", points, tile=64)
+    filled(tmp_path / "intact", points, tile=64)
+    rng = np.random.default_rng(1)
+    assert list(store.damaged()) == []
+    for rows, columns in store.plan.tiles:
+        file = store.tile_file(rows, columns)
+        content = bytearray(file.read_bytes())
+        content[rng.integers(len(content))] ^= 1 << rng.integers(8)
+        file.write_bytes(content)
+        (line,) = store.damaged()
+        assert str(file) in line
+        with pytest.raises(InvalidFile, match="does not agree with its checksum"):
+            store.multiply(np.ones((230, 1)))
+        fill(store, KERNEL, points)
+        assert list(store.damaged()) == []
+    assert same_folders(tmp_path / "gram", tmp_path / "intact")
+
+
+def test_missing_truncated_and_exchanged_tiles_are_found(points, tmp_path):
+    store = filled(tmp_path / "gram", points, tile=64)
+    first, second, third = (store.tile_file(*store.plan.tiles[k]) for k in (1, 2, 5))
+    first.unlink()
+    content = second.read_bytes()
+    second.write_bytes(content[:-100])
+    third.write_bytes(content)
+    lines = list(store.damaged())
+    assert len(lines) == 3
+    assert "is missing" in lines[0]
+    assert "checksum" in lines[1]
+    assert "is not the tile that was finished" in lines[2]
+    assert store.missing() == [store.plan.tiles[1]]
+    with pytest.raises(InvalidFile, match="is missing"):
+        store.read(*store.plan.tiles[1])
+    with pytest.raises(InvalidFile, match=r"is missing|is damaged"):
+        store.multiply(np.ones((230, 1)))
+
+
+def test_other_points_and_plans_are_refused(points, tmp_path):
+    store = filled(tmp_path / "gram", points, tile=64)
+    changed = points.copy()
+    changed[229, 4] += 1e-15
+    with pytest.raises(InvalidInput, match="is for other points"):
+        fill(store, KERNEL, changed)
+    for plan, different in (
+        (GramPlan.of(changed, store.plan.config, tile=64), "inputs"),
+        (GramPlan.of(points, {"kernel": "rbf", "gamma": 0.2}, tile=64), "config"),
+        (GramPlan.of(points, store.plan.config, tile=32, dtype="float64"), "tile and dtype"),
+    ):
+        with pytest.raises(InvalidFile, match=f"is for another kernel matrix, with other {different}; give"):
+            GramStore.create(tmp_path / "gram", plan)
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("x")
+    for name in ("file", "folder"):
+        with pytest.raises(InvalidFile, match="is no store of a kernel matrix"):
+            GramStore.create(tmp_path / name, store.plan)
+    zarr.create_group(tmp_path / "other", attributes={"format": "something else"})
+    with pytest.raises(InvalidFile, match="has format 'something else'"):
+        GramStore.open(tmp_path / "other")
+    for bad in ({"dtype": "float16"}, {"tile": 0}):
+        with pytest.raises(InvalidInput, match="give"):
+            GramPlan.of(points, {}, **bad)
+    with pytest.raises(InvalidInput, match=r"give .* points"):
+        GramPlan.of(np.zeros((0, 3)), {})
+
+
+def test_values_that_are_not_finite_are_refused_and_the_rest_is_kept(points, tmp_path):
+    store = GramStore.create(tmp_path / "gram", GramPlan.of(points, {}, tile=64))
+
+    def broken(X, Y):
+        return KERNEL(X, Y) if len(Y) == 64 else KERNEL(X, Y) * np.nan
+
+    with pytest.raises(InvalidKernel, match=r"not finite between points .* and 192 to 230"):
+        fill(store, broken, points)
+    assert not store.complete
+    assert 0 < len(store.missing()) < 10
+
+
+def test_what_cannot_fit_is_refused(points, tmp_path, monkeypatch):
+    plan = GramPlan(10**8, "", {}, 2**16)
+    with pytest.raises(InvalidInput, match=r"100,000,000 samples take 2e\+07 GB in float32, and the disk"):
+        check_fits(plan, tmp_path / "not" / "there")
+    small = GramPlan.of(points, {}, tile=64)
+    check_fits(small, tmp_path)
+    monkeypatch.setattr(gram_jobs, "physical_memory", lambda: 1000)
+    with pytest.raises(InvalidInput, match="give smaller tiles"):
+        check_fits(small, tmp_path)
+
+
+def test_room_that_tiles_already_take_counts(points, tmp_path, monkeypatch):
+    store = filled(tmp_path / "gram", points, tile=64)
+    monkeypatch.setattr(gram_jobs.shutil, "disk_usage", lambda _: _Usage(0))
+    check_fits(store.plan, tmp_path / "gram")
+    with pytest.raises(InvalidInput, match="0 GB free"):
+        check_fits(store.plan, tmp_path / "elsewhere")
+
+
+class _Usage:
+    def __init__(self, free):
+        self.free = free
+
+
+def test_the_estimate_is_the_time_of_a_tile(points):
+    def slow(X, Y):
+        time.sleep(0.05)
+        return KERNEL(X, Y)
+
+    assert 0.05 <= seconds_per_tile(GramPlan.of(points, {}, tile=115), slow, points) < 1
+    assert seconds_per_tile(GramPlan.of(points, {}, tile=200), slow, points) >= 0.05 * (200 / 30) ** 2
+
+
+def test_blas_gets_its_threads_back():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+    before = threads()
+    with kernel_operators.single_threaded_blas:
+        with kernel_operators.single_threaded_blas:
+            pass
+        assert set(threads()) == {1}
+    assert threads() == before
