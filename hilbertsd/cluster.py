@@ -70,6 +70,8 @@ class ClusterKernel:
     parts : p, of the samples; the matrix is held in p(p+1)/2 groups of tiles, of which every worker should get some.
     """
 
+    block_size = GramStore.block_size
+
     def __init__(self, store: GramStore, client: Client, *, parts: int = 16) -> None:
         self.shape = store.shape
         self.precision = store.precision

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import zarr
@@ -96,6 +96,7 @@ class GramStore:
     folder: Path
     plan: GramPlan
     _kernel: zarr.Array = field(repr=False)
+    block_size: ClassVar[int] = 8
 
     @classmethod
     def create(cls, folder: str | os.PathLike[str], plan: GramPlan) -> Self:

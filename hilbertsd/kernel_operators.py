@@ -1,7 +1,8 @@
 """Kernel matrices known by their products with blocks of vectors: in memory, on disk, or computed as they are needed.
 
 A kernel operator has `shape` (n, n) and `multiply(block)`, from (n, b) float64 to the raw kernel matrix times the
-block, float64; one whose entries are less accurate than float64 says so by `precision`, their machine epsilon. Sums are
+block, float64; one whose entries are less accurate than float64 says so by `precision`, their machine epsilon, and one
+whose products cost hardly more for several columns than for one by `block_size`, the number of them. Sums are
 accumulated in float64 whatever the entries are stored in. Products go tile by tile over the upper triangle alone, each
 tile used on both sides of the diagonal: half the reading, converting or computing.
 """
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import array_api_compat as array_api
 import numpy as np
@@ -67,6 +68,7 @@ class StoredKernel:
     """
 
     matrix: Any
+    block_size: ClassVar[int] = 4
 
     @property
     def precision(self) -> float:
@@ -111,6 +113,7 @@ class ComputedKernel:
 
     kernel: Kernel
     points: Any
+    block_size: ClassVar[int] = 32
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -223,6 +226,11 @@ def as_operator(kernel_matrix: Any) -> KernelOperator:
 def entry_precision(operator: KernelOperator) -> float:
     """Machine epsilon of an operator's entries, of float64 where it does not say."""
     return getattr(operator, "precision", float(np.finfo(np.float64).eps))
+
+
+def block_size(operator: KernelOperator) -> int:
+    """Columns of a block whose product costs hardly more than one column's, 1 where an operator does not say."""
+    return getattr(operator, "block_size", 1)
 
 
 class _SingleThreadedBlas:

@@ -9,7 +9,12 @@ with G = kernel_matrix/n. The pairs (θ, z) of T = W Θ Wᵀ, z = Wᵀ Qᵀ Y st
 targets: every multiplier and round is computed from them as from the whole spectrum. R W, the *remainder*, says how far
 they are right (:mod:`.certificate`).
 
-Source: Golub & Meurant, Matrices, Moments and Quadrature with Applications (2010); Golub & Underwood (1977).
+Where a product costs about the same for one column as for several, random directions join the targets in the first
+block. Their Krylov space finds the largest eigenvalues in a few steps and so deflates them for the targets: fewer
+products, for more vectors. Whatever directions join, the space holds the targets, and the certificate holds.
+
+Source: Golub & Meurant, Matrices, Moments and Quadrature with Applications (2010); Golub & Underwood (1977); for random
+directions Musco & Musco, Randomized block Krylov methods (2015).
 """
 
 from dataclasses import dataclass
@@ -18,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidKernel
-from hilbertsd.kernel_operators import KernelOperator
+from hilbertsd.kernel_operators import KernelOperator, block_size
 
 Matrix = NDArray[np.float64]
 
@@ -61,7 +66,7 @@ class BlockLanczos:
         self._coordinates = singular[kept, None] * vt[kept]  # of the targets in the first block
         self._basis = np.empty((self._n, 0), order="F")
         self._columns = 0
-        self._append(u[:, kept])
+        self._append(_widened(u[:, kept], min(block_size(operator), self._n)))
         self._last = slice(0, self._columns)
         self._projected = np.zeros((0, 0))
         self._coupling = np.zeros((0, 0))  # R's block of the step before
@@ -133,3 +138,15 @@ class BlockLanczos:
             self._basis = grown
         self._basis[:, self._columns : needed] = block
         self._columns = needed
+
+
+def _widened(block: Matrix, width: int) -> Matrix:
+    """Orthonormal columns and as many random directions orthogonal to them as make up the width."""
+    missing = width - block.shape[1]
+    if missing <= 0:
+        return block
+    directions = np.random.default_rng(0).standard_normal((len(block), missing))
+    for _ in range(2):
+        directions -= block @ (block.T @ directions)
+        directions = np.linalg.qr(directions)[0]
+    return np.hstack([block, directions])
