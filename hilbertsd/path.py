@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hilbertsd.certificate import Certificate, certify
 from hilbertsd.errors import InvalidFile, InvalidRound
 from hilbertsd.files import written_whole
+from hilbertsd.reflectors import Reflectors
 from hilbertsd.spectrum import Spectrum
 
 ROWS_SHOWN = 10
@@ -193,8 +194,12 @@ class DistillationPath:
             "training_errors": self.training_errors,
             "eigenvalues": self.eigenvalues,
             "rotated_targets": self.spectrum.rotated_targets,
-            "basis": np.asarray(self.spectrum.basis),
         }
+        reflectors = self.spectrum.reflectors
+        if reflectors is None:
+            arrays["basis"] = np.asarray(self.spectrum.vectors)
+        else:  # under names of their own, so that nobody takes the vectors for the basis
+            arrays |= {"vectors": self.spectrum.vectors, "packed": reflectors.packed, "scales": reflectors.scales}
         if self.spectrum.remainder is not None:
             arrays["remainder"] = self.spectrum.remainder
         with written_whole(target) as partial, partial.open("wb") as file:
@@ -222,14 +227,16 @@ class DistillationPath:
                     f"{source} has format {metadata['format']!r} and this version reads {FILE_FORMAT!r}; "
                     "read it with the version that wrote it"
                 )
+            reflectors = Reflectors(arrays["packed"], arrays["scales"]) if "packed" in arrays else None
             spectrum = Spectrum(
                 arrays["eigenvalues"],
                 arrays["rotated_targets"],
-                arrays["basis"],
+                arrays["basis" if reflectors is None else "vectors"],
                 metadata["single_output"],
                 metadata["clipped"],
                 metadata["rounding"],
                 arrays.get("remainder"),
+                reflectors,
             )
             loaded = cls(
                 spectrum,
@@ -270,8 +277,11 @@ class DistillationPath:
         lengths = (len(self.target_mean_squares), len(self.training_errors), self.collapse_round or n_rounds)
         if lengths != (n_rounds + 1, n_rounds, n_rounds):
             raise ValueError(f"{n_rounds} multipliers beside series of {lengths}")
-        if self.spectrum.rotated_targets.shape[0] != m or self.spectrum.basis.shape[1] != m:
-            raise ValueError(f"{m} eigenvalues beside a basis of shape {self.spectrum.basis.shape}")
+        vectors, reflectors = self.spectrum.vectors, self.spectrum.reflectors
+        if self.spectrum.rotated_targets.shape[0] != m or vectors.shape[1] != m:
+            raise ValueError(f"{m} eigenvalues beside a basis of shape {vectors.shape}")
+        if reflectors is not None and (reflectors.packed.shape != vectors.shape or len(reflectors.scales) != m - 1):
+            raise ValueError(f"{len(reflectors.scales)} reflections of shape {reflectors.packed.shape} for {m} vectors")
 
     @property
     def _ending(self) -> str:

@@ -17,6 +17,7 @@ from hilbertsd.checks import as_real_float64, to_library
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
 from hilbertsd.kernel_operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY, as_operator, entry_precision
 from hilbertsd.krylov import BlockLanczos, Pairs
+from hilbertsd.reflectors import LARGEST_REDUCED, Reflectors, reflected_eigh
 
 ROWS_PER_BLOCK = 512
 """Rows compared at a time in the symmetry check, so that it needs no second matrix."""
@@ -31,22 +32,25 @@ class Spectrum:
     eigenvalues : (m,) ascending, non-negative, of kernel_matrix/n; NumPy. Values within rounding of zero
         are exactly zero.
     rotated_targets : (m, n_outputs) z = basisᵀ · targets; NumPy.
-    basis : (n_samples, m) orthonormal columns, in the array library of the kernel matrix.
+    vectors : (n_samples, m) orthonormal columns, in the array library of the kernel matrix: the basis, or what
+        `reflectors` turn into it.
     single_output : whether the targets came as (n_samples,); predictions then do, too.
     clipped : magnitude of the most negative eigenvalue that was set to zero, 0.0 where none was negative.
     rounding : absolute accuracy to which the eigenvalues are known, at least `clipped`.
     remainder : None for a whole spectrum. For the m Ritz pairs of a Krylov space, (b, m) what the kernel matrix
         does to the basis outside of it: kernel_matrix/n · basis = basis · diag(eigenvalues) + Q₊ · remainder with
         orthonormal Q₊. Eigenvalues and weights are then those of the space, whose sums over k are not the matrix's.
+    reflectors : Q of basis = Q · vectors where the basis was not formed, None where `vectors` are the basis.
     """
 
     eigenvalues: NDArray[np.float64]
     rotated_targets: NDArray[np.float64]
-    basis: Any
+    vectors: Any
     single_output: bool
     clipped: float
     rounding: float
     remainder: NDArray[np.float64] | None = None
+    reflectors: Reflectors | None = None
 
     @classmethod
     def from_operator(cls, operator: Any, targets: Any, *, steps: int) -> Self:
@@ -122,22 +126,28 @@ class Spectrum:
         1,000 the zeros came out within 1.5 √n u λ_max); for a kernel in lower precision the threshold grows by
         ε_m ‖K‖_F/√n, twice what independent rounding of the entries amounts to. Kernels with less accurate
         entries show larger negative eigenvalues, which are clipped, too; one beyond √ε_m λ_max is no rounding
-        and refused. The decomposition itself is always in float64.
+        and refused. The decomposition itself is always in float64; of a NumPy array it stops short of the basis, which
+        is formed when :attr:`basis` is first asked for.
         """
         kernel_matrix, precision = _checked_kernel(kernel_matrix)
         xp = array_api.array_namespace(kernel_matrix)
         n_samples = kernel_matrix.shape[0]
         columns, single_output = checked_targets(targets, n_samples)
         try:
-            raw_eigenvalues, basis = xp.linalg.eigh(kernel_matrix)
+            if array_api.is_numpy_array(kernel_matrix) and n_samples <= LARGEST_REDUCED:
+                raw_eigenvalues, vectors, reflectors = reflected_eigh(kernel_matrix)
+                reflected = reflectors.apply_transposed(columns)
+            else:
+                raw_eigenvalues, vectors = xp.linalg.eigh(kernel_matrix)
+                reflectors, reflected = None, columns
         except np.linalg.LinAlgError as error:
             raise InvalidKernel(
                 f"the eigendecomposition did not converge ({error}); check the kernel matrix"
             ) from error
         raw = np.asarray(raw_eigenvalues)
         eigenvalues, clipped, rounding = _without_rounding(raw / n_samples, precision, n_samples)
-        rotated = np.asarray(basis.T @ to_library(columns, basis))
-        return cls(eigenvalues, rotated, basis, single_output, clipped, rounding)
+        rotated = np.asarray(vectors.T @ to_library(reflected, vectors))
+        return cls(eigenvalues, rotated, vectors, single_output, clipped, rounding, reflectors=reflectors)
 
     def require_whole(self, what: str) -> None:
         """Raise InvalidInput naming what needs all eigenvalues, if this is a Krylov space's part of them."""
@@ -147,12 +157,20 @@ class Spectrum:
     @property
     def n_samples(self) -> int:
         """Number of training samples n."""
-        return self.basis.shape[0]
+        return self.vectors.shape[0]
 
     @property
     def n_outputs(self) -> int:
         """Number of target columns."""
         return self.rotated_targets.shape[1]
+
+    @cached_property
+    def basis(self) -> Any:
+        """(n_samples, m) orthonormal columns V, in the array library of the kernel matrix.
+
+        Where the decomposition stopped short of it, forming it takes about as long as the decomposition did.
+        """
+        return self._reflected(self.vectors)
 
     @cached_property
     def energies(self) -> NDArray[np.float64]:
@@ -184,7 +202,7 @@ class Spectrum:
 
     def from_eigenbasis(self, weights: NDArray[np.float64]) -> Any:
         """(n_samples, n_outputs) V diag(weights) z: rotated targets, each scaled by its weight, at the samples."""
-        return self.basis @ to_library(weights[:, None] * self.rotated_targets, self.basis)
+        return self._reflected(self.vectors @ to_library(weights[:, None] * self.rotated_targets, self.vectors))
 
     def predict(self, cross_kernel: Any, dual_coefficients: Any) -> Any:
         """Fit with the given (n_samples, n_outputs) dual coefficients at new points.
@@ -210,7 +228,7 @@ class Spectrum:
 
     def checked_cross_kernel(self, cross_kernel: Any) -> Any:
         """Cross kernel as float64 in the array library of the kernel, or InvalidCrossKernel."""
-        array, _ = as_real_float64(cross_kernel, "cross_kernel", InvalidCrossKernel, like=self.basis)
+        array, _ = as_real_float64(cross_kernel, "cross_kernel", InvalidCrossKernel, like=self.vectors)
         n = self.n_samples
         if array.ndim != 2 or array.shape[1] != n:
             raise InvalidCrossKernel(
@@ -223,6 +241,9 @@ class Spectrum:
                 "cross_kernel holds values that are not finite; check the new points for missing values"
             )
         return array
+
+    def _reflected(self, columns: Any) -> Any:
+        return columns if self.reflectors is None else self.reflectors.apply(columns)
 
 
 def _checked_kernel(kernel_matrix: Any) -> tuple[Any, float]:
