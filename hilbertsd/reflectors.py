@@ -40,7 +40,7 @@ class Reflectors:
 
     def apply(self, block: Matrix) -> Matrix:
         """Q · block, for (n, b)."""
-        product = np.array(block)
+        product = np.array(block, order="C")
         for start in reversed(range(0, len(self.scales), REFLECTIONS_PER_BLOCK)):
             v, inverse = self._factors(start)
             rows = product[start + 1 :]
@@ -49,7 +49,7 @@ class Reflectors:
 
     def apply_transposed(self, block: Matrix) -> Matrix:
         """Qᵀ · block, for (n, b)."""
-        product = np.array(block)
+        product = np.array(block, order="C")
         for start in range(0, len(self.scales), REFLECTIONS_PER_BLOCK):
             v, inverse = self._factors(start)
             rows = product[start + 1 :]
