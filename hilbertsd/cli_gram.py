@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from hilbertsd.cli_output import JsonOption, show
 from hilbertsd.errors import InvalidFile, InvalidInput
@@ -103,8 +101,10 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
-def _points(path: Path) -> NDArray[Any]:
+def _points(path: Path) -> Any:
     """Points on disk, read as they are needed."""
+    import numpy as np
+
     try:
         points = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:

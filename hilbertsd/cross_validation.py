@@ -53,7 +53,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     Notes
     -----
     Diagonals of (t+1)(t+4)/2 matrices cost n² each, as one product of V∘V with t+1 columns per round: (t+1)(t+4) n²
-    floating-point operations, against n times (t+1) solutions for the refits. Memory beside the path's is O(n t).
+    floating-point operations, against n times (t+1) solutions for the refits. Memory beside the basis is O(n t).
 
     Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induction over the rounds as above.
     """
@@ -65,7 +65,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
         for start in range(0, spectrum.n_samples, ROWS_PER_TILE):
             tile = slice(start, start + ROWS_PER_TILE)
             predictions[tile] = _left_out(np.asarray(spectrum.basis[tile]), path, last)
-    return spectrum.shaped(to_library(predictions, spectrum.basis))
+    return spectrum.shaped(to_library(predictions, spectrum.vectors))
 
 
 def _left_out(rows: NDArray[np.float64], path: DistillationPath, last: int) -> NDArray[np.float64]:

@@ -84,7 +84,7 @@ def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):
     class Killing:
         """The same operator, a worker of which dies before the third product."""
 
-        shape, precision, products = kernel.shape, kernel.precision, 0
+        shape, precision, block_size, products = kernel.shape, kernel.precision, kernel.block_size, 0
 
         def multiply(self, block):
             self.products += 1

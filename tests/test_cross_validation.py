@@ -182,6 +182,7 @@ def test_krylov_paths_are_refused(rng):
 def test_tiles_change_nothing_and_need_no_second_matrix(rng, monkeypatch):
     X = rng.normal(size=(1200, 3))
     path = distill(rbf_kernel(X), np.sin(X), tolerance=0.1)
+    assert path.spectrum.basis.shape == (1200, 1200)  # formed before
     tracemalloc.start()
     tiled = leave_one_out(path)
     peak = tracemalloc.get_traced_memory()[1]
