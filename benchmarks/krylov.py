@@ -4,6 +4,8 @@ Images are CIFAR-10's (--cifar, a folder with the official binary batches) or, w
 decays like photographs'. Kernels: RBF exp(−‖x−x'‖²/(2·3072)) on standardised pixels, or the neural tangent kernel of a
 fully connected ReLU network of depth 3. Targets: ten one-hot columns minus 0.1.
 
+- kernel_seconds: images and kernel matrix; krylov_seconds: `distill(..., method="krylov")` to collapse, of which
+  product_seconds are products with the kernel matrix.
 - eigh_over_krylov: one `scipy.linalg.eigh` (whole spectrum with vectors) over `distill(..., method="krylov")`.
 - largest_difference: between the multipliers of both, relative, and whether all lie in their enclosures.
 """
@@ -11,19 +13,25 @@ fully connected ReLU network of depth 3. Targets: ten one-hot columns minus 0.1.
 import argparse
 import json
 import resource
+import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from dense_path import timed
 from scipy.linalg import eigh
 
 import hilbertsd
+from hilbertsd.gram_jobs import fill
+from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.kernel_operators import ComputedKernel, StoredKernel, block_size, entry_precision
 from hilbertsd.records import provenance, write_json
 
 PIXELS = 3072
-TILE = 4096
+HEAD = ("command", "config", "versions", "machine")
 
 
 def images(n: int, cifar: Path | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,36 +70,59 @@ def kernel_tile(name: str, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     return tangent
 
 
-def gram(name: str, pixels: np.ndarray, dtype: str) -> np.ndarray:
-    """(n, n) kernel matrix, each pair of tiles computed once."""
-    n = len(pixels)
-    matrix = np.empty((n, n), dtype)
-    for i in range(0, n, TILE):
-        for j in range(i, n, TILE):
-            tile = kernel_tile(name, pixels[i : i + TILE], pixels[j : j + TILE])
-            if i == j:
-                tile = (tile + tile.T) / 2
-            matrix[i : i + TILE, j : j + TILE] = tile
-            matrix[j : j + TILE, i : i + TILE] = tile.T
-    return matrix
+def operator(arguments: argparse.Namespace, pixels: np.ndarray) -> Any:
+    """Kernel matrix in memory, in a store of tiles on disk, computed anew in every product, or on JAX's devices."""
+    kernel = partial(kernel_tile, arguments.kernel)
+    if arguments.storage == "computed":
+        return ComputedKernel(kernel, pixels)
+    if arguments.storage == "disk":
+        config = {"kernel": arguments.kernel, "images": "CIFAR-10" if arguments.cifar else "synthetic"}
+        store = GramStore.create(arguments.store, GramPlan.of(pixels, config, dtype=arguments.dtype))
+        fill(store, kernel, pixels)
+        return store
+    stored = StoredKernel.of(kernel, pixels, arguments.dtype)
+    if arguments.storage == "jax":
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        return StoredKernel(jax.device_put(stored.matrix, jax.devices()[0]))
+    return stored
+
+
+class Counted:
+    """An operator that counts its products and the time they take."""
+
+    def __init__(self, inner: Any) -> None:
+        self.shape, self.precision, self.block_size = inner.shape, entry_precision(inner), block_size(inner)
+        self.inner, self.products, self.seconds = inner, 0, 0.0
+
+    def multiply(self, block: np.ndarray) -> np.ndarray:
+        """Product of the inner operator."""
+        start = time.perf_counter()
+        product = self.inner.multiply(block)
+        self.seconds += time.perf_counter() - start
+        self.products += 1
+        return product
 
 
 def measure(arguments: argparse.Namespace) -> dict:
     """All figures of one run."""
     start = time.perf_counter()
     pixels, targets = images(arguments.n, arguments.cifar, arguments.seed)
-    kernel_matrix = gram(arguments.kernel, pixels, arguments.dtype)
-    gram_seconds = time.perf_counter() - start
+    counted = Counted(operator(arguments, pixels))
+    kernel_seconds = time.perf_counter() - start
     del pixels
     tolerance = arguments.tolerance * float(np.sum(targets**2) / arguments.n)
     start = time.perf_counter()
-    path = hilbertsd.distill(kernel_matrix, targets, tolerance=tolerance, method="krylov", rtol=arguments.rtol)
+    path = hilbertsd.distill(counted, targets, tolerance=tolerance, method="krylov", rtol=arguments.rtol)
     krylov_seconds = time.perf_counter() - start
     certificate = path.certificate
     assert certificate is not None
     figures = {
-        "gram_seconds": gram_seconds,
+        "kernel_seconds": kernel_seconds,
         "krylov_seconds": krylov_seconds,
+        "products": counted.products,
+        "product_seconds": counted.seconds,
         "krylov_vectors": len(path.eigenvalues),
         "multipliers": path.multipliers.tolist(),
         "relative_width": certificate.relative_width,
@@ -99,6 +130,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         "collapse_certified": path.collapse_certified,
     }
     if arguments.eigh:
+        kernel_matrix = np.asarray(counted.inner.matrix)
         eigh_seconds, (eigenvalues, basis) = timed(lambda: eigh(kernel_matrix))
         spectrum = hilbertsd.Spectrum(
             np.maximum(eigenvalues / arguments.n, 0), basis.T @ targets, basis, False, 0.0, 1e-15 * eigenvalues[-1]
@@ -112,8 +144,29 @@ def measure(arguments: argparse.Namespace) -> dict:
             "inside_enclosures": bool(np.all((low <= exact.multipliers) & (exact.multipliers <= high))),
             "condition_number": float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
         }
-    figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     return figures
+
+
+def measure_sizes(arguments: argparse.Namespace) -> dict:
+    """One process a size, for its peak memory; exponents of time and memory fitted to them all."""
+    rows = []
+    for n in arguments.sizes:
+        words = [sys.executable, __file__, "--json", "--no-eigh", "--n", str(n)]
+        for name in ("kernel", "tolerance", "rtol", "dtype", "seed", "storage", "store", "cifar"):
+            if getattr(arguments, name) is not None:
+                words += [f"--{name}", str(getattr(arguments, name))]
+        record = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
+        rows.append({"n": n} | {name: record[name] for name in record if name not in HEAD})
+        print(f"n = {n}: {rows[-1]['krylov_seconds']:.1f} s", file=sys.stderr)
+    logs = np.log(arguments.sizes)
+    series = {
+        "krylov_seconds": [row["krylov_seconds"] for row in rows],
+        "whole_seconds": [row["kernel_seconds"] + row["krylov_seconds"] for row in rows],
+        "peak_memory_gb": [row["peak_memory_gb"] for row in rows],
+    }
+    exponents = {name: float(np.polyfit(logs, np.log(values), 1)[0]) for name, values in series.items()}
+    return {"sizes": rows, "exponents": exponents}
 
 
 def main() -> None:
@@ -131,16 +184,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, help="file to store the JSON object in")
+    parser.add_argument("--storage", choices=("memory", "disk", "computed", "jax"), default="memory")
+    parser.add_argument("--store", type=Path, help="folder of the store of tiles, for --storage disk")
+    parser.add_argument("--sizes", type=int, nargs="+", help="several n, each in a process of its own, without eigh")
     arguments = parser.parse_args()
-    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "cifar")}
+    if arguments.storage == "disk" and arguments.store is None:
+        parser.error("--storage disk needs --store FOLDER")
+    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "cifar", "store")}
     config["images"] = "CIFAR-10 binary batches" if arguments.cifar else "synthetic"
-    words = [word for word in sys.argv[1:] if word != str(arguments.cifar)]
-    command = "uv run python benchmarks/krylov.py " + " ".join(words).replace("--cifar", "--cifar FOLDER")
-    record = {**provenance(command, config), **measure(arguments)}
+    words = ["FOLDER" if word in (str(arguments.cifar), str(arguments.store)) else word for word in sys.argv[1:]]
+    command = "uv run python benchmarks/krylov.py " + " ".join(words)
+    record = {**provenance(command, config), **(measure_sizes if arguments.sizes else measure)(arguments)}
     if arguments.out:
         write_json(arguments.out, record)
     if arguments.json:
         print(json.dumps(record))
+        return
+    if arguments.sizes:
+        print(json.dumps(record["exponents"]))
         return
     print(
         f"n = {arguments.n}: {record['krylov_seconds']:.1f} s, {record['krylov_vectors']} vectors, enclosed to", end=" "

@@ -3,14 +3,13 @@
 import os
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.kernel_operators import Kernel, available_cores, single_threaded_blas, slices
-from hilbertsd.progress import progress
+from hilbertsd.kernel_operators import Kernel, available_cores, on_all_cores, single_threaded_blas, slices
 from hilbertsd.records import physical_memory
 
 TILES_IN_MEMORY = 6
@@ -36,20 +35,7 @@ def fill(store: GramStore, kernel: Kernel, points: Any) -> None:
         A value is not finite.
     """
     store.check_points(points)
-    tiles = store.plan.tiles
-    with (
-        progress("tiles", len(tiles)) as bar,
-        single_threaded_blas,
-        ThreadPoolExecutor(available_cores()) as pool,
-    ):
-        filled = [pool.submit(store.fill_tile, kernel, points, *tile) for tile in tiles]
-        try:
-            for done, future in enumerate(as_completed(filled), 1):
-                future.result()
-                bar.update(done, f"of {store.plan.tile}²")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # what is in flight is finished, the rest is not begun
-            raise
+    on_all_cores(partial(store.fill_tile, kernel, points), store.plan.tiles)
     store.finish()
 
 

@@ -9,11 +9,11 @@ tile used on both sides of the diagonal: half the reading, converting or computi
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from threading import Event, Lock
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import array_api_compat as array_api
 import numpy as np
@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from hilbertsd.checks import to_library
 from hilbertsd.errors import InvalidKernel
+from hilbertsd.progress import progress
 
 ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
@@ -69,6 +70,24 @@ class StoredKernel:
 
     matrix: Any
     block_size: ClassVar[int] = 4
+
+    @classmethod
+    def of(cls, kernel: Kernel, points: Any, dtype: str = "float64") -> Self:
+        """Kernel matrix of (n, ...) points, computed tile by tile on all cores: no second matrix, in any dtype.
+
+        Raises InvalidKernel where a value is not finite.
+        """
+        n = len(points)
+        matrix = np.empty((n, n), dtype)
+
+        def compute(rows: slice, columns: slice) -> None:
+            tile = kernel_tile(kernel, points, rows, columns)
+            matrix[rows, columns] = (tile + tile.T) / 2 if rows == columns else tile
+            if rows != columns:
+                matrix[columns, rows] = tile.T
+
+        on_all_cores(compute, upper_tiles(n, COMPUTED_TILE))
+        return cls(matrix)
 
     @property
     def precision(self) -> float:
@@ -192,6 +211,22 @@ def symmetric_product(
             return sum(pool.map(part, range(n_threads)), start=np.zeros_like(rows_of_block)).T
         except BaseException:
             interrupted.set()  # an error in one part, or Ctrl-C, ends them all
+            raise
+
+
+def on_all_cores(work: Callable[[slice, slice], object], tiles: list[Tile]) -> None:
+    """Do some work for every tile, one thread a core, with a progress bar; the first error, or Ctrl-C, ends it.
+
+    Matrix products within the work take one core each, so that their values do not depend on the number of cores.
+    """
+    with progress("tiles", len(tiles)) as bar, single_threaded_blas, ThreadPoolExecutor(available_cores()) as pool:
+        tasks = [pool.submit(work, *tile) for tile in tiles]
+        try:
+            for done, task in enumerate(as_completed(tasks), 1):
+                task.result()
+                bar.update(done)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what is in flight is finished, the rest is not begun
             raise
 
 

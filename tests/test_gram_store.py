@@ -82,7 +82,7 @@ def test_a_path_from_a_store_is_the_path_from_memory(points, tmp_path):
 
 def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
     filled(tmp_path / "all", points, tile=50)
-    monkeypatch.setattr(gram_jobs, "available_cores", lambda: 5)
+    monkeypatch.setattr(kernel_operators, "available_cores", lambda: 5)
     filled(tmp_path / "five", points, tile=50)
     assert same_folders(tmp_path / "all", tmp_path / "five")
 

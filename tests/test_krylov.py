@@ -228,6 +228,18 @@ def test_operators_agree(problem, tmp_path, monkeypatch):
         np.testing.assert_allclose(found.multipliers, stored.multipliers, rtol=2e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_kernel_matrix_is_computed_tile_by_tile(problem, monkeypatch, dtype):
+    kernel_matrix, _, _, x = problem
+    monkeypatch.setattr(kernel_operators, "COMPUTED_TILE", 37)
+    computed = StoredKernel.of(lambda a, b: rbf_kernel(a, b, gamma=0.1), x, dtype)
+    assert computed.matrix.dtype == dtype
+    np.testing.assert_array_equal(computed.matrix, computed.matrix.T)
+    np.testing.assert_allclose(computed.matrix, kernel_matrix, rtol=max(np.finfo(dtype).eps, 1e-12))
+    with pytest.raises(InvalidKernel, match="not finite between points"):
+        StoredKernel.of(lambda a, b: rbf_kernel(a, b) * np.nan, x)
+
+
 def test_random_directions_save_products():
     """A rough kernel's many eigenvalues above c: a lone target finds about one a product, 32 columns many together."""
     rng = np.random.default_rng(0)
