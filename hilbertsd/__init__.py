@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hilbertsd.early_stopping import EarlyStopping, stop_early
     from hilbertsd.equivalent_kernel import Complexity, EquivalentKernel, complexity, kernel_of_round
     from hilbertsd.estimators import SelfDistilledKernelClassifier, SelfDistilledKernelRegressor
+    from hilbertsd.leading_weights import LeadingWeights, leading_basis_weights
     from hilbertsd.multiplier import solve_multiplier, training_error
     from hilbertsd.path import DistillationPath
     from hilbertsd.spectrum import Spectrum
@@ -27,6 +28,7 @@ _MODULE_OF = {
     "Complexity": "hilbertsd.equivalent_kernel",
     "DistillationPath": "hilbertsd.path",
     "EarlyStopping": "hilbertsd.early_stopping",
+    "LeadingWeights": "hilbertsd.leading_weights",
     "EquivalentKernel": "hilbertsd.equivalent_kernel",
     "SelfDistilledKernelClassifier": "hilbertsd.estimators",
     "SelfDistilledKernelRegressor": "hilbertsd.estimators",
@@ -37,6 +39,7 @@ _MODULE_OF = {
     "distill_spectrum": "hilbertsd.distillation",
     "kernel_of_round": "hilbertsd.equivalent_kernel",
     "largest_tolerance": "hilbertsd.distillation",
+    "leading_basis_weights": "hilbertsd.leading_weights",
     "leave_one_out": "hilbertsd.cross_validation",
     "solve_multiplier": "hilbertsd.multiplier",
     "stop_early": "hilbertsd.early_stopping",
@@ -50,6 +53,7 @@ __all__ = [
     "DistillationPath",
     "EarlyStopping",
     "EquivalentKernel",
+    "LeadingWeights",
     "SelfDistilledKernelClassifier",
     "SelfDistilledKernelRegressor",
     "Spectrum",
@@ -63,6 +67,7 @@ __all__ = [
     "greens",
     "kernel_of_round",
     "largest_tolerance",
+    "leading_basis_weights",
     "leave_one_out",
     "solve_multiplier",
     "stop_early",

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from hilbertsd import __version__
 from hilbertsd.cli_gram import gram_app
-from hilbertsd.cli_output import JsonOption, as_flags, console, show, written
+from hilbertsd.cli_output import JsonOption, as_flags, show, written
 from hilbertsd.errors import HilbertsdError
+from hilbertsd.progress import working
 from hilbertsd.records import output_folder, provenance, write_json
 from hilbertsd.studies import STUDIES
 
@@ -116,8 +117,7 @@ def run_bounds(
     from hilbertsd.studies import bounds as study
 
     folder = output_folder(out)
-    with console(as_json).status("checking random problems"):
-        result = study.run(study.Config(preset, seed))
+    result = study.run(study.Config(preset, seed))
     record, files = written(study, result, f"hilbertsd run bounds{as_flags(preset=preset, seed=seed)}", folder)
     limit = record["theorem_6"]
     show(
@@ -172,8 +172,7 @@ def run_filters(
     from hilbertsd.studies import filters as study
 
     folder = output_folder(out)
-    with console(as_json).status(f"tuning every family on {draws} draws"):
-        result = study.run(study.Config(samples, draws, tolerance, seed))
+    result = study.run(study.Config(samples, draws, tolerance, seed))
     flags = as_flags(samples=samples, draws=draws, tolerance=tolerance, seed=seed)
     record, files = written(study, result, f"hilbertsd run filters{flags}", folder)
     names = ("family", "best_test_error", "standard_error", "minus_tuned_ridge", "minus_tuned_ridge_standard_error")
@@ -213,7 +212,7 @@ def run_spectrum(
 
     folder = output_folder(out)
     data = read_table(table, target, drop or ())
-    with console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
+    with working(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
         result = study.run(data, study.Config(kernel, gamma, tolerance))
     flags = as_flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
     command = f"hilbertsd run spectrum {shlex.quote(table.name)}{flags}"
@@ -250,7 +249,7 @@ def check_bounds_on_table(
     folder = None if out is None else output_folder(out)
     config = table_path.Config(kernel, gamma, tolerance, test_fraction=0.0)
     data = read_table(table, target, drop or ())
-    with console(as_json).status(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
+    with working(f"decomposing the kernel matrix of {len(data.targets):,} rows"):
         report = check_bounds(table_path.distilled(table_path.prepare(data, config), config))
     flags = as_flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, drop=drop)
     command = f"hilbertsd check-bounds {shlex.quote(table.name)}{flags}"
@@ -285,7 +284,7 @@ def distill_table(
     folder = None if out is None else output_folder(out)
     config = study.Config(kernel, gamma, tolerance, test, seed)
     data = read_table(table, target, drop or ())
-    with console(as_json).status(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
+    with working(f"decomposing the kernel matrix of up to {len(data.targets):,} rows"):
         result = study.run(data, config)
     flags = as_flags(target=target, kernel=kernel, gamma=gamma, tolerance=tolerance, test=test, seed=seed, drop=drop)
     record = {

@@ -39,11 +39,6 @@ HEADINGS = {
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 
 
-def console(as_json: bool) -> Console:
-    """Where progress shows: beside the output, and not with --json."""
-    return Console(stderr=True, quiet=as_json)
-
-
 def written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
     """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
     record = {**provenance(command, asdict(result.config)), **result.to_dict()}

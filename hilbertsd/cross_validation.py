@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.checks import to_library
+from hilbertsd.kernel_operators import slices
 from hilbertsd.path import DistillationPath
+from hilbertsd.progress import tracked
 
 ROWS_PER_TILE = 256
 """Training points treated at a time, so that V∘V needs no second matrix."""
@@ -62,8 +64,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     last = path.round_index(round)
     predictions = np.zeros((spectrum.n_samples, spectrum.n_outputs))
     if last is not None:
-        for start in range(0, spectrum.n_samples, ROWS_PER_TILE):
-            tile = slice(start, start + ROWS_PER_TILE)
+        for tile in tracked(slices(spectrum.n_samples, ROWS_PER_TILE), "tiles left out"):
             predictions[tile] = _left_out(np.asarray(spectrum.basis[tile]), path, last)
     return spectrum.shaped(to_library(predictions, spectrum.vectors))
 

@@ -33,12 +33,16 @@ from hilbertsd.krylov import BlockLanczos
 from hilbertsd.multiplier import check_above_floor, newton_root
 from hilbertsd.path import DistillationPath
 from hilbertsd.progress import progress
+from hilbertsd.records import physical_memory
 from hilbertsd.spectrum import Spectrum, checked_targets
 
 METHODS = ("auto", "exact", "krylov")
 
 LARGEST_EXACT = 4000
 """Samples up to which "auto" decomposes the kernel matrix."""
+
+MATRICES_IN_MEMORY = 4
+"""Kernel matrix, eigenvectors and the decomposition's work space, in matrices of the size of the first."""
 
 MOST_VECTORS = 4000
 """Krylov vectors after which the path is given up."""
@@ -78,8 +82,9 @@ def distill(
         ``KernelRidge(alpha=a)`` is c = a/n); needs `max_rounds`, because it never collapses.
     max_rounds : largest number of fits.
     method : "exact" decomposes the kernel matrix; "krylov" takes as many block Lanczos steps as the tolerance needs
-        until every multiplier is enclosed (`path.multiplier_bounds`); "auto" is exact up to n = 4,000 and for a fixed
-        multiplier, Krylov beyond and for kernel operators. `path` says which one ran.
+        until every multiplier is enclosed (`path.multiplier_bounds`); "auto" is exact for a fixed multiplier and up to
+        n = 4,000 where memory holds four such matrices, Krylov otherwise and for kernel operators. `path.method` says
+        which one ran.
     rtol : half width of the enclosures, relative, that "krylov" must reach.
 
     Returns
@@ -189,8 +194,14 @@ def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bo
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
     if tolerance is None and (method == "krylov" or is_operator):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
-    large = tolerance is not None and np.ndim(kernel_matrix) == 2 and len(kernel_matrix) > LARGEST_EXACT
+    large = tolerance is not None and np.ndim(kernel_matrix) == 2 and not _fits_exactly(len(kernel_matrix))
     return method == "krylov" or (method == "auto" and (is_operator or large))
+
+
+def _fits_exactly(n_samples: int) -> bool:
+    """Whether "auto" decomposes: soon enough, and in this machine's memory."""
+    memory = physical_memory()
+    return n_samples <= LARGEST_EXACT and (memory is None or MATRICES_IN_MEMORY * 8 * n_samples**2 <= memory)
 
 
 def _krylov(
@@ -302,22 +313,24 @@ def _run(
     def collapsed() -> bool:
         return tolerance is not None and mean_squares[-1] <= tolerance
 
-    while not collapsed() and (max_rounds is None or len(multipliers) < max_rounds):
-        if multiplier is not None:
-            c = multiplier
-        else:
-            assert tolerance is not None
-            # Round 0 cannot fit the null component, and it is gone from then on.
-            reachable = tolerance - (0.0 if multipliers else floor)
-            start = multipliers[-1] if multipliers else math.inf
-            c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
-        multipliers.append(c)
-        with np.errstate(over="ignore"):
-            log_weights = log_weights.plus(-np.log1p(np.minimum(c / d, LARGEST_RATIO)))
-        log_b = log_weights.total
-        current = energies * np.exp(2 * log_b)
-        errors.append(float(energies @ np.expm1(log_b) ** 2) + floor)
-        mean_squares.append(float(current.sum()))
+    with progress("rounds of distillation", max_rounds) as bar:
+        while not collapsed() and (max_rounds is None or len(multipliers) < max_rounds):
+            if multiplier is not None:
+                c = multiplier
+            else:
+                assert tolerance is not None
+                # Round 0 cannot fit the null component, and it is gone from then on.
+                reachable = tolerance - (0.0 if multipliers else floor)
+                start = multipliers[-1] if multipliers else math.inf
+                c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
+            multipliers.append(c)
+            with np.errstate(over="ignore"):
+                log_weights = log_weights.plus(-np.log1p(np.minimum(c / d, LARGEST_RATIO)))
+            log_b = log_weights.total
+            current = energies * np.exp(2 * log_b)
+            errors.append(float(energies @ np.expm1(log_b) ** 2) + floor)
+            mean_squares.append(float(current.sum()))
+            bar.update(len(multipliers), f"{len(multipliers):,} made, ‖y_t‖²/n = {mean_squares[-1]:.3g}")
     return DistillationPath(
         spectrum=spectrum,
         tolerance=tolerance,

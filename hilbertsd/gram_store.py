@@ -25,7 +25,7 @@ from zarr.codecs import Crc32cCodec
 
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.kernel_operators import Kernel, Tile, kernel_tile, slices, symmetric_product, upper_tiles
-from hilbertsd.progress import progress
+from hilbertsd.progress import tracked
 
 STORE_FORMAT = "hilbertsd.GramStore/1"
 DEFAULT_TILE = 2048
@@ -243,18 +243,16 @@ class GramStore:
     def damaged(self) -> Iterator[str]:
         """One line per tile that is missing, does not agree with its checksum, or is not the one that was finished."""
         finished: Any = zarr.open_group(self.folder, mode="r")["checksums"] if self.complete else None
-        with progress("tiles verified", len(self.plan.tiles)) as bar:
-            for done, (rows, columns) in enumerate(self.plan.tiles):
-                bar.update(done)
-                try:
-                    self.read(rows, columns)
-                except InvalidFile as error:
-                    yield str(error)
-                    continue
-                place = (rows.start // self.plan.tile, columns.start // self.plan.tile)
-                if finished is not None and finished[place] != self._checksum(rows, columns):
-                    name = self.tile_file(rows, columns)
-                    yield f"{name} is not the tile that was finished; delete it and `hilbertsd gram run`"
+        for rows, columns in tracked(self.plan.tiles, "tiles verified"):
+            try:
+                self.read(rows, columns)
+            except InvalidFile as error:
+                yield str(error)
+                continue
+            place = (rows.start // self.plan.tile, columns.start // self.plan.tile)
+            if finished is not None and finished[place] != self._checksum(rows, columns):
+                name = self.tile_file(rows, columns)
+                yield f"{name} is not the tile that was finished; delete it and `hilbertsd gram run`"
 
     def check_points(self, points: Any) -> None:
         """Raise InvalidInput unless these are the points that the store is for."""

@@ -53,6 +53,11 @@ class DistillationPath:
         return len(self.multipliers)
 
     @property
+    def method(self) -> str:
+        """How the spectrum was found: "exact" or "krylov"."""
+        return "exact" if self.spectrum.remainder is None else "krylov"
+
+    @property
     def eigenvalues(self) -> NDArray[np.float64]:
         """(m,) eigenvalues of kernel_matrix/n, ascending."""
         return self.spectrum.eigenvalues

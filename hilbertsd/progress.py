@@ -1,51 +1,85 @@
 """Progress bars on the terminal's error stream, for what turns out to take more than a few seconds."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+Item = TypeVar("Item")
 
 SECONDS_BEFORE = 2.0
 """A task that ends sooner shows nothing."""
 
 
 class Task:
-    """A running task.
+    """A running task. Updating one that shows nothing costs a look at the clock."""
 
-    Attributes
-    ----------
-    total : units that make it complete; None where nobody knows.
-    """
+    _shown: ClassVar["Task | None"] = None  # of tasks within tasks the one that came first
 
-    def __init__(self, description: str, total: int | None, console: Console) -> None:
-        self._started = time.monotonic()
-        self._shown = False
-        self._visible = console.is_terminal or console.is_jupyter
-        end = [TextColumn("{task.fields[note]}"), TimeElapsedColumn()]
-        middle = [SpinnerColumn()] if total is None else [BarColumn(), MofNCompleteColumn()]
-        self._bar = Progress(TextColumn("{task.description}"), *middle, *end, console=console, transient=True)
-        self._task = self._bar.add_task(description, total=total, note="")
+    def __init__(self, description: str, total: int | None, seconds_before: float = SECONDS_BEFORE) -> None:
+        self._description, self._total = description, total
+        self._show_at = time.monotonic() + seconds_before
+        self._bar: Progress | None = None
 
     def update(self, completed: int, note: str = "") -> None:
         """Say how far it is, in the units of the total, and what a reader wants to know beside that."""
-        self._bar.update(self._task, completed=completed, note=note)
-        if self._visible and not self._shown and time.monotonic() - self._started > SECONDS_BEFORE:
-            self._bar.start()
-            self._shown = True
+        if self._bar is None and time.monotonic() >= self._show_at and Task._shown is None:
+            self._show()
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=completed, note=note)
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._shown:
+        if self._bar is not None:
             self._bar.stop()
+            Task._shown = None
+
+    def _show(self) -> None:
+        console = Console(stderr=True)
+        if not (console.is_terminal or console.is_jupyter):
+            self._show_at = float("inf")
+            return
+        how_far = [SpinnerColumn()] if self._total is None else [BarColumn(), MofNCompleteColumn()]
+        columns = [TextColumn("{task.description}"), *how_far, TextColumn("{task.fields[note]}"), TimeElapsedColumn()]
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._bar.add_task(self._description, total=self._total, note="")
+        self._bar.start()
+        Task._shown = self
 
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Task]:
-    """Task whose bar appears on a terminal or in a notebook after two seconds and goes when it is over."""
-    task = Task(description, total, Console(stderr=True))
+    """Task whose bar appears on a terminal or in a notebook after two seconds and goes when it is over.
+
+    Parameters
+    ----------
+    description : what is counted.
+    total : how many make it complete; None where nobody knows.
+    """
+    task = Task(description, total)
     try:
         yield task
+    finally:
+        task.stop()
+
+
+def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """Go through items, with a bar that counts them."""
+    with progress(description, len(items)) as bar:
+        for done, item in enumerate(items):
+            bar.update(done)
+            yield item
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Say at once what is being done, where nobody can tell how far it is."""
+    task = Task(description, None, seconds_before=0.0)
+    task.update(0)
+    try:
+        yield
     finally:
         task.stop()

@@ -316,8 +316,12 @@ def test_auto_is_exact_for_small_matrices_and_krylov_beyond(problem, monkeypatch
 
     kernel_matrix, targets, _, _ = problem
     assert distill(kernel_matrix, targets, tolerance=1.0).certificate is None
+    assert distill(kernel_matrix, targets, tolerance=1.0).method == "exact"
+    with monkeypatch.context() as patch:
+        patch.setattr(distillation, "physical_memory", lambda: 4 * 8 * 400**2 - 1)
+        assert distill(kernel_matrix, targets, tolerance=1.0).method == "krylov"
     monkeypatch.setattr(distillation, "LARGEST_EXACT", 399)
-    assert distill(kernel_matrix, targets, tolerance=1.0).certificate is not None
+    assert distill(kernel_matrix, targets, tolerance=1.0).method == "krylov"
     assert distill(kernel_matrix, targets, multiplier=1.0, max_rounds=2).certificate is None
 
 

@@ -12,6 +12,7 @@ from hilbertsd.bounds_report import check_bounds
 from hilbertsd.distillation import distill_spectrum
 from hilbertsd.errors import InvalidInput
 from hilbertsd.path import DistillationPath
+from hilbertsd.progress import tracked
 from hilbertsd.spectrum import Spectrum
 
 PRESETS = {"quick": 500, "full": 20_000}
@@ -148,7 +149,7 @@ def run(config: Config) -> Result:
     texts: dict[str, str] = {}
     ratios, collapse_rounds = [], []
     counts: dict[str, list[float]] = {name: [] for name in COUNTS}
-    for index in range(PRESETS[config.preset]):
+    for index in tracked(range(PRESETS[config.preset]), "random problems"):
         path = random_problem(config.seed, index)
         report = check_bounds(path)
         n_checks += report.n_checks
@@ -183,7 +184,7 @@ def theorem_6(config: Config) -> dict[str, Any]:
     """
     distances, rising = [], 0
     ratios = 1 / np.sqrt(np.geomspace(0.9, SMALLEST_TOLERANCE, 40))
-    for index in range(PRESETS[config.preset]):
+    for index in tracked(range(PRESETS[config.preset]), "random problems"):
         rng = np.random.default_rng([config.seed, index, 6])
         d = 10 ** np.sort(rng.uniform(-2, 0, int(rng.integers(2, 31))))
         values = np.array([bounds.least_sparsity_index(d, ratio) for ratio in ratios])

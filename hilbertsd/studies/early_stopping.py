@@ -13,6 +13,7 @@ from hilbertsd.distillation import distill_spectrum
 from hilbertsd.early_stopping import EarlyStopping, stop_early
 from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
+from hilbertsd.progress import tracked
 from hilbertsd.spectrum import Spectrum
 from hilbertsd.studies.spline_toy import PUBLISHED_TOLERANCE, tolerance_like_published
 
@@ -130,7 +131,7 @@ def run(config: Config) -> Result:
     return Result(
         config,
         _compare(data.targets(None), PUBLISHED_TOLERANCE),
-        [_compare(data.targets(config.seed + i), None) for i in range(config.draws)],
+        [_compare(data.targets(config.seed + i), None) for i in tracked(range(config.draws), "draws")],
     )
 
 

@@ -13,6 +13,7 @@ from hilbertsd.data.spline_toy import NOISE_STANDARD_DEVIATION, true_function
 from hilbertsd.distillation import distill_spectrum
 from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
+from hilbertsd.progress import tracked
 from hilbertsd.spectrum import Spectrum
 
 GRID_POINTS = 201
@@ -124,12 +125,14 @@ def run(config: Config) -> Result:
     error = float(path.training_errors[t])
     matched = {"distillation": filters.distillation(path.multipliers[: t + 1])}
     matched |= {name: filters.match_training_error(first.spectrum, f, error) for name, f in FAMILIES.items()}
-    draws = [first, *(_Draw.make(config, i) for i in range(1, config.draws))]
+    draws = [first, *(_Draw.make(config, i) for i in tracked(range(1, config.draws), "draws"))]
     curves = {"distillation": first.errors(path.basis_weights)}
     curves |= {name: first.errors(_weights(first.spectrum, family)) for name, family in FAMILIES.items()}
-    best = {"distillation": np.array([_best_distillation(draw) for draw in draws])}
+    best = {"distillation": np.array([_best_distillation(draw) for draw in tracked(draws, "draws distilled")])}
     for name, family in FAMILIES.items():
-        best[name] = np.array([draw.errors(_weights(draw.spectrum, family))[:, 1].min() for draw in draws])
+        best[name] = np.array(
+            [draw.errors(_weights(draw.spectrum, family))[:, 1].min() for draw in tracked(draws, f"draws, {name}")]
+        )
     return Result(config, first.spectrum, matched, error, curves, best)
 
 

@@ -14,9 +14,6 @@ from hilbertsd.path import DistillationPath
 from hilbertsd.records import physical_memory
 from hilbertsd.spectrum import Spectrum
 
-MATRICES_IN_MEMORY = 4
-"""Kernel matrix, eigenvectors and the decomposition's work space, in matrices of the size of the first."""
-
 
 @dataclass(frozen=True)
 class Config:
@@ -185,6 +182,8 @@ def _split(n_samples: int, config: Config) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def _check_memory(n_train: int) -> None:
+    from hilbertsd.distillation import MATRICES_IN_MEMORY
+
     needed = MATRICES_IN_MEMORY * 8 * n_train**2
     available = physical_memory()
     if available is not None and needed > available:
