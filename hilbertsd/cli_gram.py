@@ -34,11 +34,11 @@ def plan(
     from hilbertsd.kernel_operators import available_cores
     from hilbertsd.kernels import NamedKernel
 
-    values, config = _points(points), _config(kernel, gamma)
-    planned = GramPlan.of(values, config, tile=tile, dtype=dtype)
+    computed, values = NamedKernel(kernel, gamma), _points(points)
+    planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)
     check_fits(planned, store)
     cores = available_cores()
-    seconds = seconds_per_tile(planned, NamedKernel(kernel, gamma), values) * len(planned.tiles) / cores
+    seconds = seconds_per_tile(planned, computed, values) * len(planned.tiles) / cores
     record = {**_described(planned), "cores": cores, "estimated_seconds": seconds}
     show(as_json, record, [], [record])
 
@@ -62,11 +62,10 @@ def run(
     from hilbertsd.gram_store import GramPlan, GramStore
     from hilbertsd.kernels import NamedKernel
 
-    values, config = _points(points), _config(kernel, gamma)
-    planned = GramPlan.of(values, config, tile=tile, dtype=dtype)
+    computed, values = NamedKernel(kernel, gamma), _points(points)
+    planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)
     check_fits(planned, store)
     opened = GramStore.create(store, planned)
-    computed = NamedKernel(kernel, gamma)
     if scheduler is None:
         fill(opened, computed, values)
     else:

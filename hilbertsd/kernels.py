@@ -20,6 +20,8 @@ class NamedKernel:
     ----------
     name : rbf, laplacian, linear, ...
     gamma : its parameter of that name, None for its default 1/n_features.
+
+    Raises InvalidInput for an unknown name or a gamma that is no positive number.
     """
 
     name: str
@@ -28,6 +30,7 @@ class NamedKernel:
     def __post_init__(self) -> None:
         if self.name == "precomputed":
             raise InvalidInput("kernel is 'precomputed', which computes nothing; give the name of a kernel of points")
+        self(np.ones((1, 1)), np.ones((1, 1)))  # an unknown name or a bad gamma shows here, not in the first tile
 
     def __call__(self, X: Any, Y: Any) -> NDArray[np.float64]:
         """(n, m) kernel values between (n, n_features) and (m, n_features) points; errors as :func:`kernel_values`."""

@@ -1,9 +1,13 @@
 """Settings shared by the tests."""
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from sklearn.metrics.pairwise import rbf_kernel
+
+from hilbertsd import cli
 
 settings.register_profile("hilbertsd", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("hilbertsd")
@@ -21,3 +25,20 @@ def data(rng):
     kernel = rbf_kernel(inputs)
     targets = np.stack([np.sin(inputs[:60, 0]), inputs[:60, 1]], axis=1) + 0.3 * rng.normal(size=(60, 2))
     return kernel[:60, :60], targets, kernel[60:, :60]
+
+
+@pytest.fixture
+def hilbertsd(monkeypatch, capsys, tmp_path):
+    """Run a command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        # main() redirects warnings for the process that it usually is.
+        monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
+        monkeypatch.setattr(sys, "argv", ["hilbertsd", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code or 0, captured.out, captured.err
+
+    return run

@@ -10,24 +10,7 @@ import pandas as pd
 import pytest
 from test_spline_toy import check_published_numbers
 
-from hilbertsd import DistillationPath, __version__, cli
-
-
-@pytest.fixture
-def hilbertsd(monkeypatch, capsys, tmp_path):
-    """Run a command line in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words):
-        # main() redirects warnings for the process that it usually is.
-        monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
-        monkeypatch.setattr(sys, "argv", ["hilbertsd", *map(str, words)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code or 0, captured.out, captured.err
-
-    return run
+from hilbertsd import DistillationPath, __version__
 
 
 @pytest.fixture
