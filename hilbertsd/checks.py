@@ -37,14 +37,24 @@ def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any
     is_floating = xp.isdtype(array.dtype, "real floating")
     epsilon = float(xp.finfo(array.dtype).eps if is_floating else np.finfo(np.float64).eps)
     target = array if like is None else like
-    if any(array_api.is_jax_array(a) for a in (array, target)) and not _jax_has_64_bits():
-        raise error(
-            f"{name} is to become a JAX array of float64 and JAX has 64-bit numbers off; call "
-            "jax.config.update('jax_enable_x64', True) first"
-        )
+    for each in (array, target):
+        check_jax_has_64_bits(each, name, error)
     if like is None:
         return xp.astype(array, xp.float64, copy=False), epsilon
     return to_library(array, like), epsilon
+
+
+def check_jax_has_64_bits(array: Any, name: str, error: type[InvalidInput]) -> None:
+    """Raise an error of the given class if the array is JAX's while JAX has 64-bit numbers off."""
+    if not array_api.is_jax_array(array):
+        return
+    import jax
+
+    if not jax.config.read("jax_enable_x64"):
+        raise error(
+            f"{name} is to be used in float64 and JAX has 64-bit numbers off; call "
+            "jax.config.update('jax_enable_x64', True) first"
+        )
 
 
 def check_positive(value: Any, name: str, meaning: str, error: type[InvalidInput]) -> float:
@@ -71,9 +81,3 @@ def to_library(array: Any, like: Any) -> Any:
     """Real array as float64 in the library and on the device of another."""
     xp = array_api.array_namespace(like)
     return xp.asarray(array, dtype=xp.float64, device=array_api.device(like))
-
-
-def _jax_has_64_bits() -> bool:
-    import jax
-
-    return bool(jax.config.read("jax_enable_x64"))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hilbertsd.checks import to_library
+from hilbertsd.checks import check_jax_has_64_bits, to_library
 from hilbertsd.errors import InvalidKernel
 from hilbertsd.progress import progress
 
@@ -40,8 +40,8 @@ CACHED_TILE = 1024
 COMPUTED_TILE = 2048
 """Rows and columns of a tile that is computed as it is needed: large enough for a kernel's own matrix products."""
 
-DEVICE_ROWS = 2048
-"""Rows of a float32 matrix on an accelerator that are converted to float64 at a time."""
+DEVICE_COLUMNS = 2048
+"""Columns of a float32 matrix on an accelerator that are converted to float64 at a time."""
 
 
 @runtime_checkable
@@ -65,11 +65,16 @@ class StoredKernel:
     Attributes
     ----------
     matrix : (n, n) raw kernel values, symmetric: of a NumPy array the entries below the diagonal tiles are not read.
-        Float32 entries are converted tile by tile, never as a whole.
+        Float32 entries are converted tile by tile, never as a whole. A JAX array may be sharded by rows over devices.
+
+    Raises InvalidKernel for a JAX array while JAX has 64-bit numbers off.
     """
 
     matrix: Any
     block_size: ClassVar[int] = 4
+
+    def __post_init__(self) -> None:
+        check_jax_has_64_bits(self.matrix, "kernel_matrix", InvalidKernel)
 
     @classmethod
     def of(cls, kernel: Kernel, points: Any, dtype: str = "float64") -> Self:
@@ -109,15 +114,15 @@ class StoredKernel:
         return symmetric_product(lambda rows, columns: matrix[rows, columns], CACHED_TILE, block)
 
     def _multiply_on_device(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Row tiles in float64, so that a float32 matrix never has a second, larger copy on its device."""
+        """In float64 by groups of columns, so that a float32 matrix never has a second, larger copy on its devices."""
         matrix = self.matrix
-        on_device = to_library(block, matrix)
         xp = array_api.array_namespace(matrix)
+        # JAX brings an array that is nowhere in particular to every device that holds a part of the matrix.
+        on_device = xp.asarray(block) if array_api.is_jax_array(matrix) else to_library(block, matrix)
         if matrix.dtype == xp.float64:
             return np.asarray(matrix @ on_device)
-        return np.concatenate(
-            [np.asarray(xp.astype(matrix[rows], xp.float64) @ on_device) for rows in slices(len(block), DEVICE_ROWS)]
-        )
+        parts = slices(len(block), DEVICE_COLUMNS)
+        return np.asarray(sum(xp.astype(matrix[:, part], xp.float64) @ on_device[part] for part in parts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,9 @@
 """Krylov paths: equal to the exact ones, and never outside what their certificates enclose."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from oracle import Problem, oracle_path
@@ -298,17 +302,54 @@ def test_a_floor_is_refused_as_by_the_exact_path():
     assert (path.collapse_round, path.collapse_certified) == (4, True)
 
 
-def test_jax_kernels(problem):
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_jax_kernels(problem, monkeypatch, dtype):
     import jax
     import jax.numpy as jnp
 
+    monkeypatch.setattr(kernel_operators, "DEVICE_COLUMNS", 37)
     kernel_matrix, targets, _, _ = problem
+    kernel_matrix = kernel_matrix.astype(dtype)
     tolerance = 0.3 * np.sum(targets**2) / 400
     with jax.enable_x64(True):
         found = distill(jnp.asarray(kernel_matrix), targets, tolerance=tolerance, method="krylov")
-    np.testing.assert_allclose(
-        found.multipliers, distill(kernel_matrix, targets, tolerance=tolerance).multipliers, rtol=1e-6
-    )
+    expected = distill(kernel_matrix, targets, tolerance=tolerance, method="krylov")
+    np.testing.assert_allclose(found.multipliers, expected.multipliers, rtol=1e-10)
+
+
+def test_jax_without_64_bits_is_refused(problem):
+    import jax.numpy as jnp
+
+    with pytest.raises(InvalidKernel, match="64-bit numbers off"):
+        distill(jnp.asarray(problem[0], dtype="float32"), problem[1], tolerance=1.0, method="krylov")
+
+
+SHARDED = """
+import jax, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+import hilbertsd
+
+jax.config.update("jax_enable_x64", True)
+matrix, targets = np.load("matrix.npy"), np.load("targets.npy")
+rows = NamedSharding(jax.make_mesh((4,), ("rows",)), PartitionSpec("rows", None))
+for dtype in ("float64", "float32"):
+    sharded = jax.device_put(matrix.astype(dtype), rows)
+    assert len(sharded.devices()) == 4
+    found = hilbertsd.distill(sharded, targets, tolerance=0.2, method="krylov")
+    expected = hilbertsd.distill(matrix.astype(dtype), targets, tolerance=0.2, method="krylov")
+    np.testing.assert_allclose(found.multipliers, expected.multipliers, rtol=1e-10)
+print("equal")
+"""
+
+
+def test_jax_kernels_sharded_over_devices(problem, tmp_path):
+    """Four devices, which the host pretends to be."""
+    np.save(tmp_path / "matrix.npy", problem[0])
+    np.save(tmp_path / "targets.npy", problem[1])
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    call = [sys.executable, "-c", SHARDED]
+    done = subprocess.run(call, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "equal\n", done.stderr
 
 
 def test_auto_is_exact_for_small_matrices_and_krylov_beyond(problem, monkeypatch):

@@ -30,7 +30,7 @@ def run_command(words, monkeypatch, capsys):
 
 def test_python_blocks_run_and_print_what_they_say(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 5
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
         printed = capsys.readouterr().out
@@ -43,8 +43,9 @@ def test_commands_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)
+    np.save("points.npy", rng.normal(size=(100, 3)))
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("hilbertsd ")]
-    assert len(commands) >= 7
+    assert len(commands) >= 11
     for command in commands:
         run_command(shlex.split(command, comments=True), monkeypatch, capsys)
 
@@ -58,7 +59,7 @@ def test_the_first_command_prints_the_table_of_the_readme(monkeypatch, tmp_path,
 
 
 def test_pictures_and_links_exist():
-    for document in ("README.md", "figures/README.md", "benchmarks/README.md"):
+    for document in ("README.md", "figures/README.md", "benchmarks/README.md", "benchmarks/SCALING.md"):
         text = (ROOT / document).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", text):
             assert (ROOT / document).parent.joinpath(target).exists(), f"{document} names {target}"
