@@ -28,7 +28,7 @@ from hilbertsd.errors import (
     NotConverged,
     RoundingWarning,
 )
-from hilbertsd.kernel_operators import KernelOperator, as_operator, entry_precision
+from hilbertsd.kernel_operators import KernelOperator, as_operator, entry_precision, is_operator
 from hilbertsd.krylov import BlockLanczos
 from hilbertsd.multiplier import check_above_floor, newton_root
 from hilbertsd.path import DistillationPath
@@ -73,7 +73,8 @@ def distill(
     kernel_matrix : (n, n) raw kernel values, symmetric positive semidefinite, of any array library of the
         Python array API standard (NumPy, JAX, ...). n = 1 is a problem like any other here; the estimators,
         which centre, refuse it. Or a :class:`hilbertsd.kernel_operators.KernelOperator`, for instance
-        ``ComputedKernel(kernel, X)``, which never holds the matrix.
+        ``ComputedKernel(kernel, X)``, which never holds the matrix; or a function that multiplies it with an (n, b)
+        block.
     targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.
     tolerance : ε, the mean squared training error of every round against its own targets, in squared units
         of the targets. Rounds go on until the zero function meets ε (collapse). Their number grows like
@@ -118,7 +119,7 @@ def distill(
     rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
     if _uses_krylov(kernel_matrix, tolerance, method):
         assert tolerance is not None
-        path = _krylov(as_operator(kernel_matrix), targets, tolerance, max_rounds, rtol)
+        path = _krylov(as_operator(kernel_matrix, targets), targets, tolerance, max_rounds, rtol)
     else:
         path = _run(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
     _warn(path)
@@ -189,13 +190,13 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
 def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bool:
     if method not in METHODS:
         raise InvalidInput(f"method is {method!r}; give one of {', '.join(METHODS)}")
-    is_operator = isinstance(kernel_matrix, KernelOperator)
-    if method == "exact" and is_operator:
+    by_products = is_operator(kernel_matrix)
+    if method == "exact" and by_products:
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
-    if tolerance is None and (method == "krylov" or is_operator):
+    if tolerance is None and (method == "krylov" or by_products):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
     large = tolerance is not None and np.ndim(kernel_matrix) == 2 and not _fits_exactly(len(kernel_matrix))
-    return method == "krylov" or (method == "auto" and (is_operator or large))
+    return method == "krylov" or (method == "auto" and (by_products or large))
 
 
 def _fits_exactly(n_samples: int) -> bool:

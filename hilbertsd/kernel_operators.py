@@ -240,13 +240,33 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def as_operator(kernel_matrix: Any) -> KernelOperator:
-    """Kernel operator of what a user gives: an operator as it is, an array as :class:`StoredKernel`.
+@dataclass(frozen=True, eq=False)
+class _Product:
+    """A function that multiplies, as an operator."""
 
-    Raises InvalidKernel unless it is square and not empty.
+    function: Callable[..., Any]
+    shape: tuple[int, int]
+
+    def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self.function(block)
+
+
+def is_operator(kernel_matrix: Any) -> bool:
+    """Whether what a user gives is known by its products alone: an operator, or a function that multiplies."""
+    return isinstance(kernel_matrix, KernelOperator) or callable(kernel_matrix)
+
+
+def as_operator(kernel_matrix: Any, targets: Any) -> KernelOperator:
+    """Kernel operator of what a user gives with these targets, whose number of samples a function does not say.
+
+    An operator stays as it is, a function from (n, b) to (n, b) is taken for the product, and an array becomes a
+    :class:`StoredKernel`. Raises InvalidKernel unless it is square and not empty.
     """
     if isinstance(kernel_matrix, KernelOperator):
         operator = kernel_matrix
+    elif callable(kernel_matrix):
+        n_samples = (np.shape(targets) or (1,))[0]
+        operator = _Product(kernel_matrix, (n_samples, n_samples))
     else:
         given: Any = kernel_matrix
         array: Any = given if array_api.is_array_api_obj(given) else np.asarray(given, dtype=float)

@@ -87,7 +87,12 @@ class BlockLanczos:
     def step(self) -> None:
         """Multiply the last block, and extend the space by what is new."""
         block = self._basis[:, self._last]
-        product = self._operator.multiply(np.ascontiguousarray(block)) / self._n
+        product = np.asarray(self._operator.multiply(np.ascontiguousarray(block))) / self._n
+        if product.shape != block.shape:
+            raise InvalidKernel(
+                f"the kernel operator gave {product.shape} for a {block.shape} block; let it return the kernel matrix "
+                "times the block"
+            )
         if not np.all(np.isfinite(product)):
             raise InvalidKernel("the kernel matrix times a block is not finite; check the kernel for missing values")
         known = self._basis[:, : self._columns]

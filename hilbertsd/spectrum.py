@@ -58,7 +58,8 @@ class Spectrum:
 
         Parameters
         ----------
-        operator : a :class:`hilbertsd.kernel_operators.KernelOperator`, or an (n, n) array of raw kernel values.
+        operator : a :class:`hilbertsd.kernel_operators.KernelOperator`, a function that multiplies the raw
+            kernel matrix with an (n, b) block, or an (n, n) array of raw kernel values.
         targets : (n,) or (n, n_outputs); the block has at most n_outputs columns.
         steps : block products to make; fewer are made where the Krylov space is complete.
 
@@ -73,7 +74,7 @@ class Spectrum:
         -----
         The number of steps that a tolerance needs is found by ``distill(..., method="krylov")``.
         """
-        operator = as_operator(operator)
+        operator = as_operator(operator, targets)
         columns, single_output = checked_targets(targets, operator.shape[0])
         lanczos = BlockLanczos(operator, columns)
         for _ in range(steps):

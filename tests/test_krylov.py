@@ -26,6 +26,7 @@ from hilbertsd.errors import (
     InfeasibleTolerance,
     InvalidInput,
     InvalidKernel,
+    InvalidTargets,
     NotConverged,
     NotPositiveSemidefinite,
 )
@@ -275,6 +276,21 @@ def test_float32_products_are_summed_in_float64(problem, monkeypatch, cores):
     np.testing.assert_allclose(StoredKernel(single).multiply(targets), expected, rtol=1e-13, atol=1e-13)
     plain = single @ targets.astype(np.float32)
     assert np.abs(plain - expected).max() > 1e-8  # what float32 sums would have missed
+
+
+def test_a_function_that_multiplies_is_enough(problem):
+    kernel_matrix, targets, _, _ = problem
+    tolerance = 0.2 * np.sum(targets**2) / 400
+    found = distill(lambda block: kernel_matrix @ block, targets, tolerance=tolerance)
+    expected = distill(Plain(kernel_matrix), targets, tolerance=tolerance)
+    np.testing.assert_array_equal(found.multipliers, expected.multipliers)
+    assert found.method == "krylov"
+    with pytest.raises(InvalidInput, match="no exact decomposition"):
+        distill(lambda block: kernel_matrix @ block, targets, tolerance=tolerance, method="exact")
+    with pytest.raises(InvalidKernel, match=r"gave \(400, 400\) for a \(400, 4?3\) block"):
+        distill(lambda _: kernel_matrix, targets, tolerance=tolerance)
+    with pytest.raises(InvalidTargets, match="targets have shape"):
+        distill(lambda block: kernel_matrix @ block, 3.0, tolerance=tolerance)
 
 
 def test_float32_kernels_are_taken_as_they_are(problem):
