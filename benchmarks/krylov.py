@@ -188,6 +188,8 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="folder of the store of tiles, for --storage disk")
     parser.add_argument("--sizes", type=int, nargs="+", help="several n, each in a process of its own, without eigh")
     arguments = parser.parse_args()
+    if arguments.eigh and not arguments.sizes and (arguments.storage, arguments.dtype) != ("memory", "float64"):
+        parser.error("eigh needs --storage memory and --dtype float64; give --no-eigh")
     if arguments.storage == "disk" and arguments.store is None:
         parser.error("--storage disk needs --store FOLDER")
     config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "cifar", "store")}

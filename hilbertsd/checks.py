@@ -1,6 +1,7 @@
 """Arguments at the door: positive numbers, and real float64 arrays in the library they came in."""
 
 import math
+import numbers
 from typing import Any
 
 import array_api_compat as array_api
@@ -24,6 +25,20 @@ def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any
     error
         Complex or not numeric; or a JAX array while JAX has 64-bit numbers off.
     """
+    array = as_real_array(values, name, error)
+    xp = array_api.array_namespace(array)
+    is_floating = xp.isdtype(array.dtype, "real floating")
+    epsilon = float(xp.finfo(array.dtype).eps if is_floating else np.finfo(np.float64).eps)
+    target = array if like is None else like
+    for each in (array, target):
+        check_jax_has_64_bits(each, name, error)
+    if like is None:
+        return xp.astype(array, xp.float64, copy=False), epsilon
+    return to_library(array, like), epsilon
+
+
+def as_real_array(values: Any, name: str, error: type[InvalidInput]) -> Any:
+    """Values as an array of their own library and dtype; an error of the given class if they are no real numbers."""
     try:
         array: Any = values if array_api.is_array_api_obj(values) else np.asarray(values)
     except ValueError as ragged:
@@ -34,14 +49,13 @@ def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any
         raise error(f"{name} has dtype {array.dtype}; give real numbers")
     if xp.isdtype(array.dtype, "complex floating"):
         raise error(f"{name} is complex ({array.dtype}); give real numbers")
-    is_floating = xp.isdtype(array.dtype, "real floating")
-    epsilon = float(xp.finfo(array.dtype).eps if is_floating else np.finfo(np.float64).eps)
-    target = array if like is None else like
-    for each in (array, target):
-        check_jax_has_64_bits(each, name, error)
-    if like is None:
-        return xp.astype(array, xp.float64, copy=False), epsilon
-    return to_library(array, like), epsilon
+    return array
+
+
+def check_whole(number: Any, name: str, error: type[InvalidInput]) -> None:
+    """Raise an error of the given class unless the number is whole and at least 1."""
+    if not (isinstance(number, numbers.Integral) and not isinstance(number, bool) and int(number) >= 1):
+        raise error(f"{name} is {number!r}; give a whole number of at least 1")
 
 
 def check_jax_has_64_bits(array: Any, name: str, error: type[InvalidInput]) -> None:

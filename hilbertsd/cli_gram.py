@@ -38,7 +38,7 @@ def plan(
     planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)
     check_fits(planned, store)
     cores = available_cores()
-    seconds = seconds_per_tile(planned, computed, values) * len(planned.tiles) / cores
+    seconds = seconds_per_tile(planned, computed, values) * planned.n_tiles / cores
     record = {**_described(planned), "cores": cores, "estimated_seconds": seconds}
     show(as_json, record, [], [record])
 
@@ -65,13 +65,14 @@ def run(
     computed, values = NamedKernel(kernel, gamma), _points(points)
     planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)
     check_fits(planned, store)
-    opened = GramStore.create(store, planned)
     if scheduler is None:
+        opened = GramStore.create(store, planned)
         fill(opened, computed, values)
     else:
-        from hilbertsd.cluster import Client, fill_on_cluster
+        from hilbertsd.cluster import fill_on_cluster
 
-        with Client(scheduler) as client:
+        with _connected(scheduler) as client:
+            opened = GramStore.create(store, planned)
             fill_on_cluster(opened, computed, values, client)
     record = _state(opened)
     show(as_json, record, [], [record])
@@ -115,6 +116,15 @@ def _points(path: Path) -> Any:
     return points
 
 
+def _connected(scheduler: str) -> Any:
+    from hilbertsd.cluster import Client
+
+    try:
+        return Client(scheduler)
+    except (ValueError, OSError) as error:
+        raise InvalidInput(f"no Dask scheduler answers at {scheduler!r} ({error}); start `dask scheduler`") from error
+
+
 def _config(kernel: str, gamma: float | None) -> dict[str, Any]:
     return {"kernel": kernel, "gamma": gamma}
 
@@ -124,7 +134,7 @@ def _described(planned: Any) -> dict[str, Any]:
         "samples": planned.n_samples,
         "dtype": planned.dtype,
         "tile": planned.tile,
-        "tiles": len(planned.tiles),
+        "tiles": planned.n_tiles,
         "gigabytes": planned.bytes_stored / 1e9,
     }
 

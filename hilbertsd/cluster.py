@@ -2,7 +2,7 @@
 
 The store's folder must lie on a file system that every worker sees. Workers may come, go and die: the scheduler gives
 their tasks to others, and since tiles, the groups they are multiplied in and the order of all sums are fixed, the
-results are the same to the last bit.
+results are the same to the last bit on processors of one kind.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.errors import MissingPackage
+from hilbertsd.errors import InvalidFile, MissingPackage
 from hilbertsd.gram_store import GramStore
 from hilbertsd.kernel_operators import Kernel, Tile, single_threaded_blas, slices
 from hilbertsd.progress import progress
@@ -48,9 +48,9 @@ def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Clien
     client : of the cluster.
     """
     store.check_points(points)
-    folder = str(store.folder.absolute())
+    place = (str(store.folder.absolute()), store.plan.hash)
     everywhere = client.scatter(points, broadcast=True, hash=False)
-    tasks = [client.submit(_fill_tile, folder, kernel, everywhere, tile, pure=False) for tile in store.plan.tiles]
+    tasks = [client.submit(_fill_tile, place, kernel, everywhere, tile, pure=False) for tile in store.plan.tiles]
     with progress("tiles", len(tasks)) as bar:
         for done, task in enumerate(as_completed(tasks), 1):
             task.result()
@@ -79,9 +79,9 @@ class ClusterKernel:
         tile = store.plan.tile
         tiles_per_part = -(-len(slices(store.shape[0], tile)) // parts)
         self._parts = slices(store.shape[0], tiles_per_part * tile)
-        folder = str(store.folder.absolute())
+        place = (str(store.folder.absolute()), store.plan.hash)
         self._groups = {
-            (i, j): client.submit(_read_group, folder, rows, columns, pure=False)
+            (i, j): client.submit(_read_group, place, rows, columns, pure=False)
             for i, rows in enumerate(self._parts)
             for j, columns in enumerate(self._parts[i:], i)
         }
@@ -101,22 +101,26 @@ class ClusterKernel:
 
 
 @lru_cache(maxsize=8)
-def _opened(folder: str) -> GramStore:
-    return GramStore.open(Path(folder))
+def _opened(folder: str, plan_hash: str) -> GramStore:
+    """Store as this worker sees it, opened once; another one in the same folder has another plan."""
+    store = GramStore.open(Path(folder))
+    if store.plan.hash != plan_hash:
+        raise InvalidFile(f"{folder} is another store on this worker; give a folder that all workers see")
+    return store
 
 
-def _fill_tile(folder: str, kernel: Kernel, points: Any, tile: Tile) -> bool:
+def _fill_tile(place: tuple[str, str], kernel: Kernel, points: Any, tile: Tile) -> bool:
     with single_threaded_blas:
-        return _opened(folder).fill_tile(kernel, points, *tile)
+        return _opened(*place).fill_tile(kernel, points, *tile)
 
 
-def _read_group(folder: str, rows: slice, columns: slice) -> _Group:
-    store = _opened(folder)
+def _read_group(place: tuple[str, str], rows: slice, columns: slice) -> _Group:
+    store = _opened(*place)
     tiles = []
     for tile_rows, tile_columns in store.plan.tiles:
         if rows.start <= tile_rows.start < rows.stop and columns.start <= tile_columns.start < columns.stop:
-            place = (_shifted(tile_rows, rows.start), _shifted(tile_columns, columns.start))
-            tiles.append((place, store.read(tile_rows, tile_columns)))
+            within = (_shifted(tile_rows, rows.start), _shifted(tile_columns, columns.start))
+            tiles.append((within, store.read(tile_rows, tile_columns)))
     return _Group(rows.stop - rows.start, columns.stop - columns.start, tiles)
 
 

@@ -11,7 +11,6 @@ stands in for the decomposition, grown until every multiplier is certain to the 
 """
 
 import math
-import numbers
 import warnings
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import check_positive, distinguishable
+from hilbertsd.checks import check_positive, check_whole, distinguishable
 from hilbertsd.errors import (
     CollapseWarning,
     InfeasibleTolerance,
@@ -161,6 +160,8 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
         No tolerance above the floor gives that many rounds.
     InvalidTolerance
         `n_rounds` is no whole number of at least 1.
+    InvalidInput
+        The spectrum is a Krylov space's.
 
     Notes
     -----
@@ -169,7 +170,8 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     """
     if n_rounds is None:
         raise InvalidTolerance("n_rounds is None; give a whole number of at least 1")
-    _check_whole(n_rounds, "n_rounds")
+    check_whole(n_rounds, "n_rounds", InvalidTolerance)
+    spectrum.require_whole("largest_tolerance")
     high = spectrum.target_mean_square
 
     def reaches(tolerance: float) -> bool:
@@ -195,7 +197,10 @@ def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bo
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
     if tolerance is None and (method == "krylov" or by_products):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
-    large = tolerance is not None and np.ndim(kernel_matrix) == 2 and not _fits_exactly(len(kernel_matrix))
+    rows = (
+        len(kernel_matrix) if isinstance(kernel_matrix, list | tuple) else (*getattr(kernel_matrix, "shape", ()), 0)[0]
+    )
+    large = tolerance is not None and not _fits_exactly(rows)
     return method == "krylov" or (method == "auto" and (by_products or large))
 
 
@@ -278,7 +283,7 @@ def _checked_rule(
     if (tolerance is None) == (multiplier is None):
         raise InvalidTolerance(f"tolerance is {tolerance!r} and multiplier {multiplier!r}; give exactly one of the two")
     if max_rounds is not None:
-        _check_whole(max_rounds, "max_rounds")
+        check_whole(max_rounds, "max_rounds", InvalidTolerance)
     if tolerance is not None:
         meaning = "the mean squared training error to allow"
         return check_positive(tolerance, "tolerance", meaning, InvalidTolerance), None
@@ -289,11 +294,6 @@ def _checked_rule(
             "give max_rounds"
         )
     return None, checked
-
-
-def _check_whole(number: int, name: str) -> None:
-    if not (isinstance(number, numbers.Integral) and not isinstance(number, bool) and number >= 1):
-        raise InvalidTolerance(f"{name} is {number!r}; give a whole number of at least 1")
 
 
 def _run(

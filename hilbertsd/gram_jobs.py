@@ -9,7 +9,7 @@ from typing import Any
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.kernel_operators import Kernel, available_cores, on_all_cores, single_threaded_blas, slices
+from hilbertsd.kernel_operators import Kernel, available_cores, on_all_cores, single_threaded_blas
 from hilbertsd.records import physical_memory
 
 TILES_IN_MEMORY = 6
@@ -40,15 +40,13 @@ def fill(store: GramStore, kernel: Kernel, points: Any) -> None:
 
 
 def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any) -> float:
-    """Time that one tile takes on one core, measured on the one at the upper right."""
-    rows, columns = plan.tiles[len(slices(plan.n_samples, plan.tile)) - 1]
-    rows = slice(rows.start, rows.start + columns.stop - columns.start)
+    """Time that one whole tile takes on one core, measured between the first and the last points."""
+    rows, columns = slice(0, plan.tile), slice(plan.n_samples - plan.tile, plan.n_samples)
     with single_threaded_blas:
         kernel(points[rows], points[columns])  # once for what is done once
         start = time.perf_counter()
         kernel(points[rows], points[columns])
-        seconds = time.perf_counter() - start
-    return seconds * (plan.tile / (columns.stop - columns.start)) ** 2
+        return time.perf_counter() - start
 
 
 def check_fits(plan: GramPlan, folder: str | os.PathLike[str]) -> None:

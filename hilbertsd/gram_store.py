@@ -2,15 +2,18 @@
 
 A store is a folder, a Zarr v3 group with
 - `kernel`, (n, n) in square chunks of which only those on and above the diagonal exist, each ending in its CRC-32C;
-- `checksums`, (tiles, tiles) those of the finished store: its completion record, written last;
-- attributes: what the kernel matrix was computed from (`inputs`, a hash, and `config`).
-A chunk replaces its file whole or not at all, so that a run killed at any moment loses the tiles in flight and no more.
+- attributes: what the kernel matrix was computed from (`inputs`, a hash, and `config`), with a hash of their own;
+- `finished.json`, the checksums of all tiles: the completion record, written last.
+A file is replaced whole or not at all, so that a run killed at any moment loses the tiles in flight and no more. One
+run at a time fills a store.
 :func:`hilbertsd.gram_jobs.fill` computes what is missing; a filled store is a kernel operator.
 """
 
 import hashlib
+import json
+import numbers
 import os
-import shutil
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -24,12 +27,12 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.kernel_operators import Kernel, Tile, kernel_tile, slices, symmetric_product, upper_tiles
+from hilbertsd.kernel_operators import DTYPES, Kernel, Tile, kernel_tile, slices, symmetric_product, upper_tiles
 from hilbertsd.progress import tracked
+from hilbertsd.records import write_json
 
 STORE_FORMAT = "hilbertsd.GramStore/1"
 DEFAULT_TILE = 2048
-DTYPES = ("float32", "float64")
 HASHED_AT_ONCE = 2**26
 """Bytes of points."""
 
@@ -56,7 +59,7 @@ class GramPlan:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise InvalidInput(f"dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}")
-        if self.tile < 1:
+        if not (isinstance(self.tile, numbers.Integral) and self.tile >= 1):
             raise InvalidInput(f"tile is {self.tile!r}; give a whole number of at least 1")
 
     @classmethod
@@ -66,11 +69,19 @@ class GramPlan:
         Raises
         ------
         InvalidInput
-            No points, an unknown dtype, or a tile below 1.
+            No points, points that are no real numbers, an unknown dtype, a tile below 1, or a config that JSON does
+            not know.
         """
         if np.ndim(points) == 0 or len(points) == 0:
             raise InvalidInput(f"points have shape {np.shape(points)}; give (n, ...) points, one per sample")
-        return cls(len(points), _digest(points), dict(config), min(tile, len(points)), dtype)
+        kind = np.asarray(points[:1]).dtype
+        if kind.kind not in "fiub":
+            raise InvalidInput(f"points have dtype {kind}; give real numbers")
+        try:
+            config = json.loads(json.dumps(dict(config), allow_nan=False))  # as it will be read back
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"config cannot be written as JSON: {error}; give numbers, texts and lists") from error
+        return cls(len(points), _digest(points), config, min(tile, len(points)), dtype)
 
     @cached_property
     def tiles(self) -> list[Tile]:
@@ -78,9 +89,20 @@ class GramPlan:
         return upper_tiles(self.n_samples, self.tile)
 
     @property
+    def n_tiles(self) -> int:
+        """Number of tiles on and above the diagonal."""
+        n_parts = -(-self.n_samples // self.tile)
+        return n_parts * (n_parts + 1) // 2
+
+    @property
     def bytes_stored(self) -> int:
         """Size of the tiles on disk: edge chunks are stored whole."""
-        return len(self.tiles) * (self.tile**2 * np.dtype(self.dtype).itemsize + 4)
+        return self.n_tiles * (self.tile**2 * np.dtype(self.dtype).itemsize + 4)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the plan says."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +129,7 @@ class GramStore:
         InvalidFile
             The folder holds something else, or another plan's store; or cannot be written.
         """
-        folder = Path(folder)
+        folder = Path(folder).absolute()
         if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
             store = cls.open(folder)
             if store.plan != plan:
@@ -117,10 +139,10 @@ class GramStore:
                 )
             return store
         # Begun beside its place, so that a store that was killed while being created is not taken for one.
-        begun = folder.with_name(folder.name + ".partial")
+        begun = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         try:
-            shutil.rmtree(begun, ignore_errors=True)
-            group = zarr.create_group(begun, attributes={"format": STORE_FORMAT, "plan": asdict(plan)})
+            attributes = {"format": STORE_FORMAT, "plan": asdict(plan), "plan_sha256": plan.hash}
+            group = zarr.create_group(begun, attributes=attributes)
             group.create_array(
                 "kernel",
                 shape=(plan.n_samples, plan.n_samples),
@@ -142,23 +164,32 @@ class GramStore:
         Raises
         ------
         InvalidFile
-            There is none.
+            There is none, or what it says of itself is damaged.
         """
         folder = Path(folder)
+        if not (folder / "zarr.json").is_file():
+            raise InvalidFile(f"{folder} is no store of a kernel matrix; make one with `hilbertsd gram run`")
         try:
             group = zarr.open_group(folder, mode="r+", zarr_format=3)
-            attributes = dict(group.attrs)
+            attributes: Any = dict(group.attrs)
             if attributes.get("format") != STORE_FORMAT:
                 raise InvalidFile(
                     f"{folder} has format {attributes.get('format')!r} and this version reads {STORE_FORMAT!r}"
                 )
-            kernel = group["kernel"]
-            assert isinstance(kernel, zarr.Array)
-            return cls(folder, GramPlan(**attributes["plan"]), kernel)  # type: ignore[arg-type]
-        except (OSError, KeyError, TypeError, ValueError, AssertionError) as error:
-            if isinstance(error, InvalidFile):
-                raise
-            raise InvalidFile(f"{folder} is no store of a kernel matrix; make one with `hilbertsd gram run`") from error
+            kernel: Any = group["kernel"]
+            plan = GramPlan(**attributes["plan"])
+            layout = (kernel.shape, kernel.chunks, str(kernel.dtype))
+            if plan.hash != attributes["plan_sha256"] or layout != (
+                (plan.n_samples,) * 2,
+                (plan.tile,) * 2,
+                plan.dtype,
+            ):
+                raise InvalidFile(f"{folder} is damaged: a zarr.json is not what was written; begin the store anew")
+        except InvalidFile:
+            raise
+        except Exception as error:  # whatever Zarr makes of files that are not what they were
+            raise InvalidFile(f"{folder} is damaged: {error}; begin the store anew in another folder") from error
+        return cls(folder, plan, kernel)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -187,7 +218,9 @@ class GramStore:
         """
         try:
             values = np.asarray(self._kernel[rows, columns])
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be read: {error.strerror}") from error
+        except Exception as error:  # a checksum that does not agree, or bytes that are no chunk at all
             raise InvalidFile(
                 f"{self.tile_file(rows, columns)} is damaged: it does not agree with its checksum; "
                 "`hilbertsd gram run` computes it again"
@@ -197,19 +230,26 @@ class GramStore:
         return values
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Store the values of a tile, all of them finite; those of one on the diagonal are made symmetric."""
-        self._kernel[rows, columns] = (values + values.T) / 2 if rows == columns else values
+        """Store the values of a tile; the completion record, if there is one, goes with the tile that was there.
+
+        Raises InvalidFile where the tile cannot be written.
+        """
+        self._record.unlink(missing_ok=True)
+        try:
+            self._kernel[rows, columns] = values
+        except OSError as error:
+            raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be written: {error.strerror}") from error
 
     def fill_tile(self, kernel: Kernel, points: Any, rows: slice, columns: slice) -> bool:
         """Compute a tile and store it, unless it is there and intact; returns whether it was computed.
 
-        Raises InvalidKernel where a value is not finite.
+        Raises InvalidKernel where a value is no finite number.
         """
         if self.tile_file(rows, columns).exists():
             with suppress(InvalidFile):
                 self.read(rows, columns)
                 return False
-        self.write(rows, columns, kernel_tile(kernel, points, rows, columns))
+        self.write(rows, columns, kernel_tile(kernel, points, rows, columns, self.plan.dtype))
         return True
 
     def tile_file(self, rows: slice, columns: slice) -> Path:
@@ -222,37 +262,45 @@ class GramStore:
 
     @property
     def complete(self) -> bool:
-        """Whether every tile was stored and the completion record is there."""
-        return (self.folder / "checksums" / "c" / "0" / "0").exists()
+        """Whether the completion record is there and intact. Tiles that went since are found by :meth:`missing`."""
+        return self._finished() is not None
 
     def finish(self) -> None:
-        """Write the completion record."""
+        """Write the completion record, once every tile is there, and remove what killed writes left behind."""
         for leftover in self.folder.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
-        if self.complete:
-            return
-        n_parts = len(slices(self.plan.n_samples, self.plan.tile))
-        checksums = np.zeros((n_parts, n_parts), np.uint32)
-        for rows, columns in self.plan.tiles:
-            checksums[rows.start // self.plan.tile, columns.start // self.plan.tile] = self._checksum(rows, columns)
-        group = zarr.open_group(self.folder, mode="r+")
-        group.create_array(
-            "checksums", data=checksums, chunks=checksums.shape, compressors=[Crc32cCodec()], overwrite=True
-        )
+        if not self.complete:
+            checksums = [self._checksum(*tile) for tile in self.plan.tiles]
+            write_json(self._record, {"checksums": checksums, "sha256": self._hash(checksums)})
 
     def damaged(self) -> Iterator[str]:
         """One line per tile that is missing, does not agree with its checksum, or is not the one that was finished."""
-        finished: Any = zarr.open_group(self.folder, mode="r")["checksums"] if self.complete else None
-        for rows, columns in tracked(self.plan.tiles, "tiles verified"):
+        finished = self._finished()
+        if finished is None and self._record.exists():
+            yield f"{self._record} is damaged; `hilbertsd gram run` writes it again"
+        for place, tile in enumerate(tracked(self.plan.tiles, "tiles verified")):
             try:
-                self.read(rows, columns)
+                self.read(*tile)
             except InvalidFile as error:
                 yield str(error)
                 continue
-            place = (rows.start // self.plan.tile, columns.start // self.plan.tile)
-            if finished is not None and finished[place] != self._checksum(rows, columns):
-                name = self.tile_file(rows, columns)
-                yield f"{name} is not the tile that was finished; delete it and `hilbertsd gram run`"
+            if finished is not None and finished[place] != self._checksum(*tile):
+                yield f"{self.tile_file(*tile)} is not the tile that was finished; delete it and `hilbertsd gram run`"
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / "finished.json"
+
+    def _finished(self) -> list[int] | None:
+        """Checksums of the tiles as they were finished, None where the record is missing or damaged."""
+        try:
+            record = json.loads(self._record.read_text(encoding="utf-8"))
+            return record["checksums"] if record["sha256"] == self._hash(record["checksums"]) else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _hash(self, checksums: list[int]) -> str:
+        return hashlib.sha256(json.dumps([self.plan.hash, checksums]).encode()).hexdigest()
 
     def check_points(self, points: Any) -> None:
         """Raise InvalidInput unless these are the points that the store is for."""
@@ -270,6 +318,8 @@ def _digest(points: Any) -> str:
     """Hash of an array's values, type and shape, read part by part."""
     first = np.asarray(points[:1])
     digest = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
-    for part in slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes))):
+    for part in tracked(
+        slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes))), "parts of the points hashed"
+    ):
         digest.update(np.ascontiguousarray(points[part]).data)
     return digest.hexdigest()

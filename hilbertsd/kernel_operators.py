@@ -18,9 +18,10 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from threadpoolctl import threadpool_limits
 
-from hilbertsd.checks import check_jax_has_64_bits, to_library
+from hilbertsd.checks import as_real_array, check_jax_has_64_bits, to_library
 from hilbertsd.errors import InvalidKernel
 from hilbertsd.progress import progress
 
@@ -34,11 +35,17 @@ Kernel = Callable[[Any, Any], Any]
 Tile = tuple[slice, slice]
 """Rows and columns."""
 
+DTYPES = ("float32", "float64")
+"""In which kernel matrices are stored."""
+
 CACHED_TILE = 1024
 """Rows and columns of a tile of a matrix in memory: converted to float64, it stays in a cache for both its uses."""
 
 COMPUTED_TILE = 2048
 """Rows and columns of a tile that is computed as it is needed: large enough for a kernel's own matrix products."""
+
+ROWS_PROBED = 256
+"""Rows converted to float64 at a time where symmetry is probed."""
 
 DEVICE_COLUMNS = 2048
 """Columns of a float32 matrix on an accelerator that are converted to float64 at a time."""
@@ -78,16 +85,18 @@ class StoredKernel:
 
     @classmethod
     def of(cls, kernel: Kernel, points: Any, dtype: str = "float64") -> Self:
-        """Kernel matrix of (n, ...) points, computed tile by tile on all cores: no second matrix, in any dtype.
+        """Kernel matrix of (n, ...) points, computed tile by tile on all cores: no second matrix.
 
-        Raises InvalidKernel where a value is not finite.
+        Raises InvalidKernel where a value is no finite number, and for another dtype than float32 and float64.
         """
+        if dtype not in DTYPES:
+            raise InvalidKernel(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
         n = len(points)
         matrix = np.empty((n, n), dtype)
 
         def compute(rows: slice, columns: slice) -> None:
-            tile = kernel_tile(kernel, points, rows, columns)
-            matrix[rows, columns] = (tile + tile.T) / 2 if rows == columns else tile
+            tile = kernel_tile(kernel, points, rows, columns, dtype)
+            matrix[rows, columns] = tile
             if rows != columns:
                 matrix[columns, rows] = tile.T
 
@@ -149,9 +158,21 @@ class ComputedKernel:
         return symmetric_product(partial(kernel_tile, self.kernel, self.points), COMPUTED_TILE, block)
 
 
-def kernel_tile(kernel: Kernel, points: Any, rows: slice, columns: slice) -> NDArray[Any]:
-    """Kernel values between some points and others, or InvalidKernel where one is not finite."""
-    tile = np.asarray(kernel(points[rows], points[columns]))
+def kernel_tile(kernel: Kernel, points: Any, rows: slice, columns: slice, dtype: str = "float64") -> NDArray[Any]:
+    """Kernel values between some points and others in the dtype given, symmetric on the diagonal.
+
+    Raises InvalidKernel where they are no real numbers of the right shape, or not finite in that dtype.
+    """
+    given = np.asarray(kernel(points[rows], points[columns]))
+    due = (rows.stop - rows.start, columns.stop - columns.start)
+    if given.shape != due or given.dtype.kind not in "fiub":
+        raise InvalidKernel(
+            f"the kernel gives {given.dtype} of shape {given.shape} between {due[0]} and {due[1]} points; let it give "
+            f"real numbers of shape {due}"
+        )
+    wide = given.astype(np.float64)
+    with np.errstate(over="ignore"):
+        tile = ((wide + wide.T) / 2 if rows == columns else wide).astype(dtype)
     if not np.all(np.isfinite(tile)):
         raise InvalidKernel(
             f"the kernel is not finite between points {rows.start} to {rows.stop} and {columns.start} to "
@@ -225,8 +246,8 @@ def on_all_cores(work: Callable[[slice, slice], object], tiles: list[Tile]) -> N
     Matrix products within the work take one core each, so that their values do not depend on the number of cores.
     """
     with progress("tiles", len(tiles)) as bar, single_threaded_blas, ThreadPoolExecutor(available_cores()) as pool:
-        tasks = [pool.submit(work, *tile) for tile in tiles]
         try:
+            tasks = [pool.submit(work, *tile) for tile in tiles]
             for done, task in enumerate(as_completed(tasks), 1):
                 task.result()
                 bar.update(done)
@@ -252,7 +273,12 @@ class _Product:
 
 
 def is_operator(kernel_matrix: Any) -> bool:
-    """Whether what a user gives is known by its products alone: an operator, or a function that multiplies."""
+    """Whether what a user gives is known by its products alone: an operator, or a function that multiplies.
+
+    Tables and arrays may have a method `multiply`, too.
+    """
+    if array_api.is_array_api_obj(kernel_matrix) or hasattr(kernel_matrix, "__array__") or issparse(kernel_matrix):
+        return False
     return isinstance(kernel_matrix, KernelOperator) or callable(kernel_matrix)
 
 
@@ -262,19 +288,18 @@ def as_operator(kernel_matrix: Any, targets: Any) -> KernelOperator:
     An operator stays as it is, a function from (n, b) to (n, b) is taken for the product, and an array becomes a
     :class:`StoredKernel`. Raises InvalidKernel unless it is square and not empty.
     """
-    if isinstance(kernel_matrix, KernelOperator):
-        operator = kernel_matrix
-    elif callable(kernel_matrix):
-        n_samples = (np.shape(targets) or (1,))[0]
-        operator = _Product(kernel_matrix, (n_samples, n_samples))
-    else:
-        given: Any = kernel_matrix
-        array: Any = given if array_api.is_array_api_obj(given) else np.asarray(given, dtype=float)
+    if not is_operator(kernel_matrix):
+        array = as_real_array(kernel_matrix, "kernel_matrix", InvalidKernel)
         operator = StoredKernel(array)
         if array.ndim != 2:
             raise InvalidKernel(f"kernel_matrix has shape {tuple(array.shape)}; give a square matrix of kernel values")
         if isinstance(array, np.ndarray) and array.shape[0] == array.shape[1]:
             _probe_symmetry(array)
+    elif isinstance(kernel_matrix, KernelOperator):
+        operator = kernel_matrix
+    else:
+        n_samples = (np.shape(targets) or (1,))[0]
+        operator = _Product(kernel_matrix, (n_samples, n_samples))
     n_rows, n_columns = operator.shape
     if n_rows != n_columns or n_rows == 0:
         raise InvalidKernel(
@@ -322,16 +347,24 @@ single_threaded_blas = _SingleThreadedBlas()
 
 
 def _probe_symmetry(matrix: NDArray[Any]) -> None:
-    """Raise InvalidKernel where K v and Kᵀv differ for a random v of signs: what any real asymmetry shows in."""
-    if not np.issubdtype(matrix.dtype, np.floating):
-        return
+    """Raise InvalidKernel where K v and Kᵀv differ for a random v of signs.
+
+    That shows any asymmetry of n entries or more of a size that matters; to compare every pair would take as long as
+    dozens of products.
+    """
     n = len(matrix)
-    signs = np.where(np.random.default_rng(0).random(n) < 0.5, -1, 1).astype(matrix.dtype)
+    largest = float(np.abs(np.diagonal(matrix)).max()) or 1.0
+    signs = np.where(np.random.default_rng(0).random(n) < 0.5, -1.0, 1.0)
+    from_right, from_left = np.empty(n), np.zeros(n)
     with np.errstate(invalid="ignore", over="ignore"):
-        difference = float(np.linalg.norm(matrix @ signs - signs @ matrix)) / n
-    largest = float(np.abs(np.diagonal(matrix)).max(initial=0.0))
-    if difference > min(ASYMMETRY_IN_EPSILON * np.finfo(matrix.dtype).eps, LARGEST_ASYMMETRY) * largest:
+        for rows in slices(n, ROWS_PROBED):
+            part = matrix[rows] / np.float64(largest)
+            from_right[rows] = part @ signs
+            from_left += signs[rows] @ part
+        difference = float(np.linalg.norm(from_right - from_left)) / n
+    precision = np.finfo(matrix.dtype).eps if matrix.dtype.kind == "f" else np.finfo(np.float64).eps
+    if difference > min(ASYMMETRY_IN_EPSILON * precision, LARGEST_ASYMMETRY):
         raise InvalidKernel(
-            f"kernel_matrix is not symmetric: entries across the diagonal differ by about {difference:.3g}; check the "
-            "kernel, or pass (K + K.T)/2 if the difference is meant to be noise"
+            f"kernel_matrix is not symmetric: entries across the diagonal differ by about {difference:.3g} of the "
+            "largest one, in the root mean square; check the kernel, or pass (K + K.T)/2 if that is meant to be noise"
         )

@@ -1,5 +1,6 @@
 """Basis weights at the largest eigenvalues, enclosed also where only a Krylov space is known."""
 
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
     """
     spectrum = path.spectrum
     m = len(spectrum.eigenvalues)
-    if not 1 <= k <= m:
+    if not (isinstance(k, numbers.Integral) and not isinstance(k, bool) and 1 <= k <= m):
         raise InvalidInput(f"k is {k!r} and {m} eigenvalues are known; give a whole number from 1 to {m}")
     order = np.arange(m - 1, m - 1 - k, -1)
     d = spectrum.eigenvalues[order]

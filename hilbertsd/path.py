@@ -162,7 +162,8 @@ class DistillationPath:
             yield row
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the basis, as plain Python numbers and lists ready for JSON."""
+        """Everything but the basis, as plain Python numbers and lists ready for JSON; None for a bound that is none."""
+        bounds = self.multiplier_bounds
         return {
             "n_samples": self.spectrum.n_samples,
             "n_outputs": self.spectrum.n_outputs,
@@ -171,7 +172,10 @@ class DistillationPath:
             "clipped": self.spectrum.clipped,
             "collapse_round": self.collapse_round,
             "n_rounds": self.n_rounds,
+            "method": self.method,
             "multipliers": self.multipliers.tolist(),
+            "multiplier_bounds": [[end if np.isfinite(end) else None for end in pair] for pair in bounds.tolist()],
+            "collapse_certified": self.collapse_certified,
             "target_mean_squares": self.target_mean_squares.tolist(),
             "training_errors": self.training_errors.tolist(),
             "eigenvalues": self.eigenvalues.tolist(),

@@ -13,7 +13,7 @@ import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import as_real_float64, to_library
+from hilbertsd.checks import as_real_float64, check_whole, to_library
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
 from hilbertsd.kernel_operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY, as_operator, entry_precision
 from hilbertsd.krylov import BlockLanczos, Pairs
@@ -60,11 +60,13 @@ class Spectrum:
         ----------
         operator : a :class:`hilbertsd.kernel_operators.KernelOperator`, a function that multiplies the raw
             kernel matrix with an (n, b) block, or an (n, n) array of raw kernel values.
-        targets : (n,) or (n, n_outputs); the block has at most n_outputs columns.
+        targets : (n,) or (n, n_outputs). Random directions join them up to the operator's `block_size`.
         steps : block products to make; fewer are made where the Krylov space is complete.
 
         Raises
         ------
+        InvalidInput
+            `steps` is no whole number of at least 1.
         InvalidKernel
             Not square, or products that are not finite.
         InvalidTargets, NotPositiveSemidefinite
@@ -74,6 +76,7 @@ class Spectrum:
         -----
         The number of steps that a tolerance needs is found by ``distill(..., method="krylov")``.
         """
+        check_whole(steps, "steps", InvalidInput)
         operator = as_operator(operator, targets)
         columns, single_output = checked_targets(targets, operator.shape[0])
         lanczos = BlockLanczos(operator, columns)

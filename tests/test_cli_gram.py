@@ -92,6 +92,11 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
         (("gram", "plan", "points.npy", "store", "--dtype", "float16"), "dtype is 'float16'"),
         (("gram", "run", "points.npy", "store", "--tile", "0"), "--tile"),
         (("gram", "run", "points.npy", "text.npy"), "is no store"),
+        (("gram", "run", "points.npy", "store", "--scheduler", "nonsense"), "no Dask scheduler answers at 'nonsense'"),
+        (("gram", "run", "words.npy", "store"), "points have dtype <U5"),
+        (("gram", "run", "complex.npy", "store"), "points have dtype complex128"),
+        (("gram", "plan", "empty.npy", "store"), "points have shape (0, 4)"),
+        (("gram", "run", "objects.npy", "store"), "is no .npy file"),
         (("gram", "status", "nothing"), "is no store"),
         (("gram", "verify", "nothing"), "is no store"),
     ],
@@ -99,6 +104,10 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
 def test_bad_input_is_one_line(hilbertsd, points, tmp_path, words, message):
     (tmp_path / "text.npy").write_text("no numbers")
     np.save(tmp_path / "line.npy", np.arange(5.0))
+    np.save(tmp_path / "words.npy", np.array([["these", "words"]]))
+    np.save(tmp_path / "complex.npy", np.ones((5, 4)) * 1j)
+    np.save(tmp_path / "empty.npy", np.ones((0, 4)))
+    np.save(tmp_path / "objects.npy", np.array([[None, 1]]), allow_pickle=True)
     assert message in one_line(*hilbertsd(*words))
     assert points.exists()
     assert not (tmp_path / "store").exists()

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from oracle import Problem, oracle_path
+from scipy.sparse import csr_array
 from sklearn.metrics.pairwise import rbf_kernel
 
 from hilbertsd import (
@@ -19,6 +21,7 @@ from hilbertsd import (
     greens,
     kernel_of_round,
     kernel_operators,
+    largest_tolerance,
 )
 from hilbertsd.data import spline_toy
 from hilbertsd.errors import (
@@ -293,6 +296,29 @@ def test_a_function_that_multiplies_is_enough(problem):
         distill(lambda block: kernel_matrix @ block, 3.0, tolerance=tolerance)
 
 
+@pytest.mark.parametrize("convert", [pd.DataFrame, lambda k: k.tolist(), np.asfortranarray, lambda k: k[::1]])
+def test_tables_and_lists_are_matrices(problem, convert):
+    """A DataFrame has a `shape` and a method `multiply`, and is no operator."""
+    kernel_matrix, targets, _, _ = problem
+    tolerance = 0.3 * np.sum(targets**2) / 400
+    expected = distill(kernel_matrix, targets, tolerance=tolerance, method="krylov").multipliers
+    found = distill(convert(kernel_matrix), targets, tolerance=tolerance, method="krylov").multipliers
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    exact = distill(convert(kernel_matrix), targets, multiplier=1e-3, max_rounds=2)
+    assert exact.method == "exact"
+
+
+def test_whole_numbers_are_a_kernel_and_their_asymmetry_is_seen():
+    x = np.arange(60)
+    kernel_matrix = np.minimum(x[:, None], x) + 1
+    path = distill(kernel_matrix, np.sin(x / 9), tolerance=0.1, method="krylov")
+    np.testing.assert_allclose(path.multipliers, distill(kernel_matrix, np.sin(x / 9), tolerance=0.1).multipliers, 1e-6)
+    with pytest.raises(InvalidKernel, match="not symmetric"):
+        distill(kernel_matrix + np.triu(np.full((60, 60), 5)), np.sin(x / 9), tolerance=0.1, method="krylov")
+    huge = 1e200 * kernel_matrix
+    assert distill(huge, np.sin(x / 9), tolerance=0.1, method="krylov").collapse_certified
+
+
 def test_float32_kernels_are_taken_as_they_are(problem):
     """Their rounding makes them indefinite by 1e-8 or so; the path is that of the entries as given."""
     kernel_matrix, targets, _, _ = problem
@@ -427,6 +453,16 @@ def test_what_cannot_be_reached_is_said(problem):
             "no exact decomposition",
         ),
         (lambda k, y: distill(StoredKernel(k), y, multiplier=1.0, max_rounds=2), InvalidInput, "give a tolerance"),
+        (lambda k, y: distill(k + 0j, y, tolerance=1.0, method="krylov"), InvalidKernel, "is complex"),
+        (lambda k, y: distill(csr_array(k), y, tolerance=1.0, method="krylov"), InvalidKernel, "give real numbers"),
+        (lambda _, y: distill([[1, 2], [3]], y, tolerance=1.0), InvalidKernel, "rows of equal length"),
+        (lambda k, y: Spectrum.from_operator(k, y, steps=0), InvalidInput, "steps is 0"),
+        (lambda k, y: Spectrum.from_operator(k, y, steps=2.5), InvalidInput, "steps is 2.5"),
+        (
+            lambda k, y: largest_tolerance(Spectrum.from_operator(k, y, steps=3), 2),
+            InvalidInput,
+            "largest_tolerance needs the whole spectrum",
+        ),
         (lambda k, y: distill(k[:5], y, tolerance=1.0, method="krylov"), InvalidKernel, r"shape \(5, 400\)"),
         (lambda k, y: distill(k[0], y, tolerance=1.0, method="krylov"), InvalidKernel, r"shape \(400,\)"),
         (lambda k, y: distill(np.triu(k), y, tolerance=1.0, method="krylov"), InvalidKernel, "not symmetric"),

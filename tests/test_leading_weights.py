@@ -52,7 +52,7 @@ def test_the_check_can_fail(paths):
     assert not np.all((low <= exact.eigenvalues) & (exact.eigenvalues <= high))
 
 
-@pytest.mark.parametrize("k", [0, 401, -1])
+@pytest.mark.parametrize("k", [0, 401, -1, 2.0, True, None])
 def test_bad_numbers_are_refused(paths, k):
     with pytest.raises(InvalidInput, match=f"k is {k} and 400 eigenvalues are known"):
         leading_basis_weights(paths[0], k)
