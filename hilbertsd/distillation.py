@@ -49,6 +49,9 @@ MOST_VECTORS = 4000
 FIRST_CHECK, CHECK_GROWTH = 4, 1.25
 """Block steps before the certificate is first asked, and the largest factor from one time to the next."""
 
+MEAN_SQUARE_ROUNDING = 1e-14
+"""Relative, of the targets' mean square as a Krylov space knows it."""
+
 LARGEST_RATIO = 1e300
 """Above it c/d leaves double precision, and the weight d/(c+d) is nothing either way."""
 
@@ -85,7 +88,8 @@ def distill(
         until every multiplier is enclosed (`path.multiplier_bounds`); "auto" is exact for a fixed multiplier and up to
         n = 4,000 where memory holds four such matrices, Krylov otherwise and for kernel operators. `path.method` says
         which one ran.
-    rtol : half width of the enclosures, relative, that "krylov" must reach.
+    rtol : half width of the enclosures, relative, that "krylov" must reach. They are of the entries as given: what
+        rounding a kernel matrix to float32 changes is not in them.
 
     Returns
     -------
@@ -197,9 +201,8 @@ def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bo
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
     if tolerance is None and (method == "krylov" or by_products):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
-    rows = (
-        len(kernel_matrix) if isinstance(kernel_matrix, list | tuple) else (*getattr(kernel_matrix, "shape", ()), 0)[0]
-    )
+    is_list = isinstance(kernel_matrix, list | tuple)
+    rows = len(kernel_matrix) if is_list else (*getattr(kernel_matrix, "shape", ()), 0)[0]
     large = tolerance is not None and not _fits_exactly(rows)
     return method == "krylov" or (method == "auto" and (by_products or large))
 
@@ -215,6 +218,9 @@ def _krylov(
 ) -> DistillationPath:
     """Path on the smallest Krylov space tried whose certificate meets rtol."""
     columns, single_output = checked_targets(targets, operator.shape[0])
+    mean_square = float(np.sum(columns**2)) / len(columns)
+    if mean_square <= tolerance * (1 + MEAN_SQUARE_ROUNDING):
+        tolerance = max(tolerance, mean_square * (1 + MEAN_SQUARE_ROUNDING))  # a tie is collapse, not a fit of 1e-15
     lanczos = BlockLanczos(operator, columns)
     schedule, precision = _Schedule(rtol), entry_precision(operator)
     with progress(f"block products with the kernel matrix of {operator.shape[0]:,} samples") as bar:

@@ -431,6 +431,10 @@ def test_collapse_at_once_and_exact_paths(problem):
         empty = distill(kernel_matrix, targets, tolerance=100.0, method="krylov")
     assert empty.collapse_certified
     assert empty.multiplier_bounds.shape == (0, 2)
+    mean_square = np.sum(targets**2) / 400
+    for tie in (mean_square, np.nextafter(mean_square, 0), np.nextafter(mean_square, 100)):
+        with pytest.warns(CollapseWarning):
+            assert distill(kernel_matrix, targets, tolerance=tie, method="krylov").collapse_round == 0
     exact = distill(kernel_matrix, targets, tolerance=1.0, method="exact")
     np.testing.assert_array_equal(exact.multiplier_bounds, np.column_stack([exact.multipliers] * 2))
     assert exact.collapse_certified
