@@ -89,6 +89,16 @@ def operator(arguments: argparse.Namespace, pixels: np.ndarray) -> Any:
     return stored
 
 
+def decomposed(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and vectors by SciPy, or by JAX where the matrix is."""
+    if isinstance(matrix, np.ndarray):
+        return eigh(matrix)
+    import jax
+
+    eigenvalues, basis = jax.block_until_ready(jax.numpy.linalg.eigh(matrix))
+    return np.asarray(eigenvalues), np.asarray(basis)
+
+
 class Counted:
     """An operator that counts its products and the time they take."""
 
@@ -130,8 +140,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         "collapse_certified": path.collapse_certified,
     }
     if arguments.eigh:
-        kernel_matrix = np.asarray(counted.inner.matrix)
-        eigh_seconds, (eigenvalues, basis) = timed(lambda: eigh(kernel_matrix))
+        eigh_seconds, (eigenvalues, basis) = timed(lambda: decomposed(counted.inner.matrix))
         spectrum = hilbertsd.Spectrum(
             np.maximum(eigenvalues / arguments.n, 0), basis.T @ targets, basis, False, 0.0, 1e-15 * eigenvalues[-1]
         )
@@ -188,8 +197,9 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="folder of the store of tiles, for --storage disk")
     parser.add_argument("--sizes", type=int, nargs="+", help="several n, each in a process of its own, without eigh")
     arguments = parser.parse_args()
-    if arguments.eigh and not arguments.sizes and (arguments.storage, arguments.dtype) != ("memory", "float64"):
-        parser.error("eigh needs --storage memory and --dtype float64; give --no-eigh")
+    has_matrix = arguments.storage in ("memory", "jax") and arguments.dtype == "float64"
+    if arguments.eigh and not arguments.sizes and not has_matrix:
+        parser.error("eigh needs --storage memory or jax, and --dtype float64; give --no-eigh")
     if arguments.storage == "disk" and arguments.store is None:
         parser.error("--storage disk needs --store FOLDER")
     config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "cifar", "store")}
