@@ -102,8 +102,9 @@ def decomposed(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
 class Counted:
     """An operator that counts its products and the time they take."""
 
-    def __init__(self, inner: Any) -> None:
-        self.shape, self.precision, self.block_size = inner.shape, entry_precision(inner), block_size(inner)
+    def __init__(self, inner: Any, width: int | None) -> None:
+        self.shape, self.precision = inner.shape, entry_precision(inner)
+        self.block_size = block_size(inner) if width is None else width
         self.inner, self.products, self.seconds = inner, 0, 0.0
 
     def multiply(self, block: np.ndarray) -> np.ndarray:
@@ -119,7 +120,8 @@ def measure(arguments: argparse.Namespace) -> dict:
     """All figures of one run."""
     start = time.perf_counter()
     pixels, targets = images(arguments.n, arguments.cifar, arguments.seed)
-    counted = Counted(operator(arguments, pixels))
+    targets = targets[:, : arguments.outputs]
+    counted = Counted(operator(arguments, pixels), arguments.block_size)
     kernel_seconds = time.perf_counter() - start
     del pixels
     tolerance = arguments.tolerance * float(np.sum(targets**2) / arguments.n)
@@ -134,6 +136,7 @@ def measure(arguments: argparse.Namespace) -> dict:
         "products": counted.products,
         "product_seconds": counted.seconds,
         "krylov_vectors": len(path.eigenvalues),
+        "block_size": counted.block_size,
         "multipliers": path.multipliers.tolist(),
         "relative_width": certificate.relative_width,
         "collapse_round": path.collapse_round,
@@ -162,9 +165,10 @@ def measure_sizes(arguments: argparse.Namespace) -> dict:
     rows = []
     for n in arguments.sizes:
         words = [sys.executable, __file__, "--json", "--no-eigh", "--n", str(n)]
-        for name in ("kernel", "tolerance", "rtol", "dtype", "seed", "storage", "store", "cifar"):
-            if getattr(arguments, name) is not None:
-                words += [f"--{name}", str(getattr(arguments, name))]
+        given = vars(arguments) | ({"store": arguments.store / str(n)} if arguments.store else {})
+        for name in ("kernel", "tolerance", "rtol", "dtype", "seed", "outputs", "storage", "store", "cifar"):
+            if given[name] is not None:
+                words += [f"--{name}", str(given[name])]
         record = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
         rows.append({"n": n} | {name: record[name] for name in record if name not in HEAD})
         print(f"n = {n}: {rows[-1]['krylov_seconds']:.1f} s", file=sys.stderr)
@@ -193,6 +197,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, help="file to store the JSON object in")
+    parser.add_argument("--outputs", type=int, default=10, help="of the ten classes")
+    parser.add_argument("--block-size", type=int, help="columns up to which random directions join the targets")
     parser.add_argument("--storage", choices=("memory", "disk", "computed", "jax"), default="memory")
     parser.add_argument("--store", type=Path, help="folder of the store of tiles, for --storage disk")
     parser.add_argument("--sizes", type=int, nargs="+", help="several n, each in a process of its own, without eigh")
@@ -202,7 +208,8 @@ def main() -> None:
         parser.error("eigh needs --storage memory or jax, and --dtype float64; give --no-eigh")
     if arguments.storage == "disk" and arguments.store is None:
         parser.error("--storage disk needs --store FOLDER")
-    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "cifar", "store")}
+    not_config = {"json", "out", "cifar", "store", *(("n", "eigh") if arguments.sizes else ("sizes",))}
+    config = {key: value for key, value in vars(arguments).items() if key not in not_config}
     config["images"] = "CIFAR-10 binary batches" if arguments.cifar else "synthetic"
     words = ["FOLDER" if word in (str(arguments.cifar), str(arguments.store)) else word for word in sys.argv[1:]]
     command = "uv run python benchmarks/krylov.py " + " ".join(words)
