@@ -31,8 +31,8 @@ def plan(
     """Say what a store would take, in bytes, tiles and time, and refuse what cannot fit; nothing is written."""
     from hilbertsd.gram_jobs import check_fits, seconds_per_tile
     from hilbertsd.gram_store import GramPlan
-    from hilbertsd.kernel_operators import available_cores
     from hilbertsd.kernels import NamedKernel
+    from hilbertsd.tiles import available_cores
 
     computed, values = NamedKernel(kernel, gamma), _points(points)
     planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)

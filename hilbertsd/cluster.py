@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidFile, MissingPackage
 from hilbertsd.gram_store import GramStore
-from hilbertsd.kernel_operators import Kernel, Tile, single_threaded_blas, slices
+from hilbertsd.kernel_operators import Kernel
 from hilbertsd.progress import progress
+from hilbertsd.tiles import Tile, single_threaded_blas, slices
 
 try:
     from dask import config as dask_config

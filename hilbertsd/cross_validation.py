@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.checks import to_library
-from hilbertsd.kernel_operators import slices
 from hilbertsd.path import DistillationPath
 from hilbertsd.progress import tracked
+from hilbertsd.tiles import slices
 
 ROWS_PER_TILE = 256
 """Training points treated at a time, so that V∘V needs no second matrix."""

@@ -9,8 +9,9 @@ from typing import Any
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.kernel_operators import Kernel, available_cores, on_all_cores, single_threaded_blas
+from hilbertsd.kernel_operators import Kernel
 from hilbertsd.records import physical_memory
+from hilbertsd.tiles import available_cores, on_all_cores, single_threaded_blas
 
 TILES_IN_MEMORY = 6
 """Tiles in float64 that a core holds while it computes one: products, distances, values, their copy in the store."""

@@ -27,9 +27,10 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.kernel_operators import DTYPES, Kernel, Tile, kernel_tile, slices, symmetric_product, upper_tiles
+from hilbertsd.kernel_operators import DTYPES, Kernel, kernel_tile
 from hilbertsd.progress import tracked
 from hilbertsd.records import write_json
+from hilbertsd.tiles import Tile, slices, symmetric_product, upper_tiles
 
 STORE_FORMAT = "hilbertsd.GramStore/1"
 DEFAULT_TILE = 2048

@@ -7,23 +7,19 @@ accumulated in float64 whatever the entries are stored in. Products go tile by t
 tile used on both sides of the diagonal: half the reading, converting or computing.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
-from threading import Event, Lock
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from threadpoolctl import threadpool_limits
 
 from hilbertsd.checks import as_real_array, check_jax_has_64_bits, to_library
 from hilbertsd.errors import InvalidKernel
-from hilbertsd.progress import progress
+from hilbertsd.tiles import on_all_cores, slices, symmetric_product, upper_tiles
 
 ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
@@ -31,9 +27,6 @@ LARGEST_ASYMMETRY = 1e-3
 
 Kernel = Callable[[Any, Any], Any]
 """k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric."""
-
-Tile = tuple[slice, slice]
-"""Rows and columns."""
 
 DTYPES = ("float32", "float64")
 """In which kernel matrices are stored."""
@@ -181,86 +174,6 @@ def kernel_tile(kernel: Kernel, points: Any, rows: slice, columns: slice, dtype:
     return tile
 
 
-def slices(n: int, size: int) -> list[slice]:
-    """Consecutive slices of at most `size` that cover range(n)."""
-    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
-
-
-def upper_tiles(n: int, size: int) -> list[Tile]:
-    """Rows and columns of the tiles on and above the diagonal, row by row; the last ones may be smaller."""
-    parts = slices(n, size)
-    return [(rows, columns) for i, rows in enumerate(parts) for columns in parts[i:]]
-
-
-def symmetric_product(
-    tile: Callable[[slice, slice], NDArray[Any]], size: int, block: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Symmetric matrix, known by its tiles on and above the diagonal, times a block; one thread a core.
-
-    Parameters
-    ----------
-    tile : values of the matrix in a slice of rows and one of columns, float32 or float64; called from several threads.
-    size : rows and columns of a tile.
-    block : (n, b).
-
-    Returns
-    -------
-    (n, b), summed in float64 in an order that depends on n, size and the number of cores alone.
-    """
-    n = len(block)
-    tiles = upper_tiles(n, size)
-    n_threads = min(available_cores(), len(tiles))
-    rows_of_block = np.ascontiguousarray(block.T)  # products with wide tiles from the left are the faster ones
-
-    interrupted = Event()
-
-    def part(first: int) -> NDArray[np.float64]:
-        total = np.zeros_like(rows_of_block)
-        buffer = np.empty((min(size, n), min(size, n)))
-        for rows, columns in tiles[first::n_threads]:
-            if interrupted.is_set():
-                break
-            values = tile(rows, columns)
-            if values.dtype != np.float64:
-                converted = buffer[: values.shape[0], : values.shape[1]]
-                np.copyto(converted, values)
-                values = converted
-            total[:, columns] += rows_of_block[:, rows] @ values
-            if rows != columns:
-                total[:, rows] += rows_of_block[:, columns] @ values.T
-        return total
-
-    if n_threads == 1:
-        return part(0).T
-    with single_threaded_blas, ThreadPoolExecutor(n_threads) as pool:
-        try:
-            return sum(pool.map(part, range(n_threads)), start=np.zeros_like(rows_of_block)).T
-        except BaseException:
-            interrupted.set()  # an error in one part, or Ctrl-C, ends them all
-            raise
-
-
-def on_all_cores(work: Callable[[slice, slice], object], tiles: list[Tile]) -> None:
-    """Do some work for every tile, one thread a core, with a progress bar; the first error, or Ctrl-C, ends it.
-
-    Matrix products within the work take one core each, so that their values do not depend on the number of cores.
-    """
-    with progress("tiles", len(tiles)) as bar, single_threaded_blas, ThreadPoolExecutor(available_cores()) as pool:
-        try:
-            tasks = [pool.submit(work, *tile) for tile in tiles]
-            for done, task in enumerate(as_completed(tasks), 1):
-                task.result()
-                bar.update(done)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # what is in flight is finished, the rest is not begun
-            raise
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(frozen=True, eq=False)
 class _Product:
     """A function that multiplies, as an operator."""
@@ -316,34 +229,6 @@ def entry_precision(operator: KernelOperator) -> float:
 def block_size(operator: KernelOperator) -> int:
     """Columns of a block whose product costs hardly more than one column's, 1 where an operator does not say."""
     return getattr(operator, "block_size", 1)
-
-
-class _SingleThreadedBlas:
-    """Matrix products on one core each while any thread is within.
-
-    The limit is the whole process's, so that only the first thread to come sets it and the last one to go takes it
-    away.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._within = 0
-        self._limits: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._within == 0:
-                self._limits = threadpool_limits(1, "blas")
-            self._within += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._within -= 1
-            if self._within == 0:
-                self._limits.restore_original_limits()
-
-
-single_threaded_blas = _SingleThreadedBlas()
 
 
 def _probe_symmetry(matrix: NDArray[Any]) -> None:

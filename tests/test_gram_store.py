@@ -12,7 +12,7 @@ import pytest
 import zarr
 from sklearn.metrics.pairwise import rbf_kernel
 
-from hilbertsd import distill, gram_jobs, kernel_operators
+from hilbertsd import distill, gram_jobs, tiles
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidKernel
 from hilbertsd.gram_jobs import check_fits, fill, seconds_per_tile
 from hilbertsd.gram_store import GramPlan, GramStore
@@ -83,7 +83,7 @@ def test_a_path_from_a_store_is_the_path_from_memory(points, tmp_path):
 
 def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
     filled(tmp_path / "all", points, tile=50)
-    monkeypatch.setattr(kernel_operators, "available_cores", lambda: 5)
+    monkeypatch.setattr(tiles, "available_cores", lambda: 5)
     filled(tmp_path / "five", points, tile=50)
     assert same_folders(tmp_path / "all", tmp_path / "five")
 
@@ -362,8 +362,8 @@ def test_blas_gets_its_threads_back():
         return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
     before = threads()
-    with kernel_operators.single_threaded_blas:
-        with kernel_operators.single_threaded_blas:
+    with tiles.single_threaded_blas:
+        with tiles.single_threaded_blas:
             pass
         assert set(threads()) == {1}
     assert threads() == before

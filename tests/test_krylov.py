@@ -22,6 +22,7 @@ from hilbertsd import (
     kernel_of_round,
     kernel_operators,
     largest_tolerance,
+    tiles,
 )
 from hilbertsd.data import spline_toy
 from hilbertsd.errors import (
@@ -227,7 +228,7 @@ def test_operators_agree(problem, tmp_path, monkeypatch):
         for size, cores in ((1024, 1), (37, 1), (37, 3), (400, 2)):  # ragged last tiles
             monkeypatch.setattr(kernel_operators, "CACHED_TILE", size)
             monkeypatch.setattr(kernel_operators, "COMPUTED_TILE", size)
-            monkeypatch.setattr(kernel_operators, "available_cores", lambda cores=cores: cores)
+            monkeypatch.setattr(tiles, "available_cores", lambda cores=cores: cores)
             product = operator.multiply(targets)
             np.testing.assert_allclose(product, kernel_matrix @ targets, rtol=1e-12, atol=1e-12)
             np.testing.assert_array_equal(operator.multiply(targets), product)
@@ -273,7 +274,7 @@ def test_random_directions_save_products():
 def test_float32_products_are_summed_in_float64(problem, monkeypatch, cores):
     kernel_matrix, targets, _, _ = problem
     monkeypatch.setattr(kernel_operators, "CACHED_TILE", 37)
-    monkeypatch.setattr(kernel_operators, "available_cores", lambda: cores)
+    monkeypatch.setattr(tiles, "available_cores", lambda: cores)
     single = kernel_matrix.astype(np.float32)
     expected = single.astype(float) @ targets
     np.testing.assert_allclose(StoredKernel(single).multiply(targets), expected, rtol=1e-13, atol=1e-13)
