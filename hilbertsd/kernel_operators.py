@@ -15,7 +15,6 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from hilbertsd.checks import as_real_array, check_jax_has_64_bits, to_library
 from hilbertsd.errors import InvalidKernel
@@ -188,9 +187,10 @@ class _Product:
 def is_operator(kernel_matrix: Any) -> bool:
     """Whether what a user gives is known by its products alone: an operator, or a function that multiplies.
 
-    Tables and arrays may have a method `multiply`, too.
+    Tables, arrays and sparse matrices may have a method `multiply`, too.
     """
-    if array_api.is_array_api_obj(kernel_matrix) or hasattr(kernel_matrix, "__array__") or issparse(kernel_matrix):
+    is_sparse = type(kernel_matrix).__module__.startswith("scipy.sparse")
+    if array_api.is_array_api_obj(kernel_matrix) or hasattr(kernel_matrix, "__array__") or is_sparse:
         return False
     return isinstance(kernel_matrix, KernelOperator) or callable(kernel_matrix)
 
