@@ -11,7 +11,6 @@ run at a time fills a store.
 
 import hashlib
 import json
-import numbers
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,6 +25,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
+from hilbertsd.checks import check_whole
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.kernel_operators import DTYPES, Kernel, kernel_tile
 from hilbertsd.progress import tracked
@@ -60,8 +60,7 @@ class GramPlan:
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise InvalidInput(f"dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}")
-        if not (isinstance(self.tile, numbers.Integral) and self.tile >= 1):
-            raise InvalidInput(f"tile is {self.tile!r}; give a whole number of at least 1")
+        check_whole(self.tile, "tile", InvalidInput)
 
     @classmethod
     def of(cls, points: Any, config: Mapping[str, Any], *, tile: int = DEFAULT_TILE, dtype: str = "float32") -> Self:
@@ -82,7 +81,8 @@ class GramPlan:
             config = json.loads(json.dumps(dict(config), allow_nan=False))  # as it will be read back
         except (TypeError, ValueError) as error:
             raise InvalidInput(f"config cannot be written as JSON: {error}; give numbers, texts and lists") from error
-        return cls(len(points), _digest(points), config, min(tile, len(points)), dtype)
+        check_whole(tile, "tile", InvalidInput)
+        return cls(len(points), _digest(points), config, min(int(tile), len(points)), dtype)
 
     @cached_property
     def tiles(self) -> list[Tile]:

@@ -275,7 +275,7 @@ def test_points_that_are_no_numbers_are_refused(bad):
 
 
 def test_configs_are_what_is_read_back(points, tmp_path):
-    plan = GramPlan.of(points, {"depths": (1, 2)}, tile=64)
+    plan = GramPlan.of(points, {"depths": (1, 2)}, tile=np.int64(64))
     GramStore.create(tmp_path / "gram", plan)
     assert GramStore.create(tmp_path / "gram", plan).plan == plan
     for config in ({"gamma": np.nan}, {"kernel": KERNEL}):
