@@ -82,14 +82,16 @@ def certify(path: "DistillationPath") -> Certificate:
     assert spectrum.remainder is not None
     assert path.tolerance is not None
     bar = math.sqrt(spectrum.n_samples * path.tolerance)
-    theta, z = spectrum.eigenvalues, spectrum.rotated_targets
+    # In units of the largest eigenvalue, so that kernels of any size stay within double precision.
+    unit = float(spectrum.eigenvalues[-1]) or 1.0
+    theta, remainder, z = spectrum.eigenvalues / unit, spectrum.remainder / unit, spectrum.rotated_targets
     # Ritz values that were set to zero moved by `rounding` at most.
-    rounding = PRODUCT_ROUNDING * float(theta[-1]) + (spectrum.rounding if theta[0] == 0 else 0.0)
-    lower = _Chain(theta, spectrum.remainder, rounding, bar, z, -1)
-    upper = _Chain(theta, spectrum.remainder, rounding, bar, z, 1)
-    middle = _Chain(theta, spectrum.remainder, rounding, bar, z, 0)
+    rounding = PRODUCT_ROUNDING + (spectrum.rounding / unit if theta[0] == 0 else 0.0)
+    lower = _Chain(theta, remainder, rounding, bar, z, -1)
+    upper = _Chain(theta, remainder, rounding, bar, z, 1)
+    middle = _Chain(theta, remainder, rounding, bar, z, 0)
     norms, multipliers, errors = [(upper.least_norm, lower.largest_norm)], [], []
-    for c in path.multipliers:
+    for c in path.multipliers / unit:
         multipliers.append((lower.advance(float(c)), upper.advance(float(c))))
         norms.append((upper.least_norm, lower.largest_norm))
         # The true targets lie between those of the chains, entry by entry of G's eigenbasis, and so do the path's.
@@ -98,7 +100,7 @@ def certify(path: "DistillationPath") -> Certificate:
         errors.append((apart + middle.target_error) / math.sqrt(spectrum.n_samples))
     norm_bounds = np.array(norms)
     certain = path.collapse_round is not None and bool(np.all(norm_bounds[:-1, 0] > bar) and norm_bounds[-1, 1] <= bar)
-    return Certificate(np.array(multipliers).reshape(-1, 2), norm_bounds, np.array(errors), certain)
+    return Certificate(unit * np.array(multipliers).reshape(-1, 2), norm_bounds, np.array(errors), certain)
 
 
 class _Chain:

@@ -316,8 +316,16 @@ def test_whole_numbers_are_a_kernel_and_their_asymmetry_is_seen():
     np.testing.assert_allclose(path.multipliers, distill(kernel_matrix, np.sin(x / 9), tolerance=0.1).multipliers, 1e-6)
     with pytest.raises(InvalidKernel, match="not symmetric"):
         distill(kernel_matrix + np.triu(np.full((60, 60), 5)), np.sin(x / 9), tolerance=0.1, method="krylov")
-    huge = 1e200 * kernel_matrix
-    assert distill(huge, np.sin(x / 9), tolerance=0.1, method="krylov").collapse_certified
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-30, 1e30, 1e200, 1e290])
+def test_kernels_of_any_size_are_certified(problem, scale):
+    kernel_matrix, targets, _, _ = problem
+    tolerance = 0.3 * np.sum(targets**2) / 400
+    expected = distill(kernel_matrix, targets, tolerance=tolerance, method="krylov")
+    found = distill(scale * kernel_matrix, targets, tolerance=tolerance, method="krylov")
+    np.testing.assert_allclose(found.multiplier_bounds / scale, expected.multiplier_bounds, rtol=1e-6)
+    assert found.collapse_certified
 
 
 def test_float32_kernels_are_taken_as_they_are(problem):
