@@ -95,8 +95,13 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
     opened = GramStore.open(store)
     damaged = list(opened.damaged())
     record = {**_state(opened), "damaged": damaged}
-    intact = f"{len(opened.plan.tiles) - len(damaged):,} of {len(opened.plan.tiles):,} tiles are intact"
-    show(as_json, record, [], *damaged, intact)
+    n_tiles = f"{opened.plan.n_tiles:,}"
+    summary = (
+        f"{len(damaged):,} damaged, of {n_tiles} tiles and their record"
+        if damaged
+        else f"all {n_tiles} tiles are intact"
+    )
+    show(as_json, record, [], *damaged, summary)
     if damaged:
         raise typer.Exit(1)
 

@@ -26,8 +26,8 @@ try:
 except ImportError as error:
     raise MissingPackage("a cluster needs dask.distributed; pip install 'hilbertsd[cluster]'") from error
 
-LARGEST_MESSAGE = "1 GiB"
-"""Blocks go to the workers through the scheduler, which can then give them to others; Dask warns from 10 MiB on."""
+LARGEST_MESSAGE = "1 TiB"
+"""Blocks and points go to the workers through the scheduler, which can give them to others; Dask warns from 10 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +44,15 @@ def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Clien
 
     Parameters
     ----------
-    store, kernel, points : as there; kernel must be picklable. Points are sent to every worker once; a Zarr array
+    store, kernel, points : as there; kernel must be picklable. Points go to every worker that computes; a Zarr array
         travels as its address, and workers read the slices they need.
-    client : of the cluster.
+    client : of the cluster. The first tile waits for the first worker.
     """
     store.check_points(points)
     place = (str(store.folder.absolute()), store.plan.hash)
-    everywhere = client.scatter(points, broadcast=True, hash=False)
-    tasks = [client.submit(_fill_tile, place, kernel, everywhere, tile, pure=False) for tile in store.plan.tiles]
+    with _large_messages():
+        sent = client.submit(_itself, points, pure=False)  # a task, which can be done again where its worker dies
+    tasks = [client.submit(_fill_tile, place, kernel, sent, tile, pure=False) for tile in store.plan.tiles]
     with progress("tiles", len(tasks)) as bar:
         for done, task in enumerate(as_completed(tasks), 1):
             task.result()
@@ -90,8 +91,8 @@ class ClusterKernel:
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, b) raw kernel matrix times an (n, b) block; errors as :meth:`GramStore.multiply`."""
         client = self._client
-        with dask_config.set({"distributed.admin.large-graph-warning-threshold": LARGEST_MESSAGE}):
-            pieces = [client.submit(np.array, block[part], pure=False) for part in self._parts]
+        with _large_messages():
+            pieces = [client.submit(_itself, block[part], pure=False) for part in self._parts]
         shares: list[list[Any]] = [[] for _ in self._parts]
         for (i, j), group in self._groups.items():
             product = client.submit(_product, group, pieces[i], pieces[j], i == j, pure=False)
@@ -99,6 +100,14 @@ class ClusterKernel:
                 shares[part].append(client.submit(itemgetter(index), product, pure=False))
         sums = [client.submit(_total, each, pure=False) for each in shares]
         return np.concatenate([each.result() for each in sums])
+
+
+def _large_messages() -> Any:
+    return dask_config.set({"distributed.admin.large-graph-warning-threshold": LARGEST_MESSAGE})
+
+
+def _itself(values: Any) -> Any:
+    return values
 
 
 @lru_cache(maxsize=8)

@@ -270,9 +270,10 @@ class _Schedule:
         """Take in the width reached after a number of steps."""
         furthest = math.ceil(CHECK_GROWTH * steps)
         self.next_check = max(steps + 1, furthest)
-        fall = math.log(self._width / width) if 0 < width < self._width < math.inf else 0.0
+        fall = math.log(self._width) - math.log(width) if 0 < width < self._width < math.inf else 0.0
         if fall > 0 and width > self._rtol:
-            foreseen = steps + math.ceil(math.log(width / self._rtol) * (steps - self._steps) / fall)
+            left = math.log(width) - math.log(self._rtol)
+            foreseen = steps + math.ceil(left * (steps - self._steps) / fall)
             self.next_check = max(steps + 1, min(furthest, foreseen))
         self._steps, self._width = steps, width
 

@@ -12,6 +12,7 @@ run at a time fills a store.
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -61,6 +62,9 @@ class GramPlan:
         if self.dtype not in DTYPES:
             raise InvalidInput(f"dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}")
         check_whole(self.tile, "tile", InvalidInput)
+        check_whole(self.n_samples, "n_samples", InvalidInput)
+        object.__setattr__(self, "tile", int(self.tile))  # NumPy's whole numbers are not JSON's
+        object.__setattr__(self, "n_samples", int(self.n_samples))
 
     @classmethod
     def of(cls, points: Any, config: Mapping[str, Any], *, tile: int = DEFAULT_TILE, dtype: str = "float32") -> Self:
@@ -155,6 +159,7 @@ class GramStore:
             )
             begun.replace(folder)
         except OSError as error:
+            shutil.rmtree(begun, ignore_errors=True)
             raise InvalidFile(f"{folder} cannot be made a store: {error.strerror}; give another folder") from error
         return cls.open(folder)
 
@@ -179,12 +184,10 @@ class GramStore:
                 )
             kernel: Any = group["kernel"]
             plan = GramPlan(**attributes["plan"])
-            layout = (kernel.shape, kernel.chunks, str(kernel.dtype))
-            if plan.hash != attributes["plan_sha256"] or layout != (
-                (plan.n_samples,) * 2,
-                (plan.tile,) * 2,
-                plan.dtype,
-            ):
+            missing_are_nan = bool(np.isnan(kernel.fill_value))
+            layout = (kernel.shape, kernel.chunks, str(kernel.dtype), tuple(kernel.compressors), missing_are_nan)
+            expected = ((plan.n_samples,) * 2, (plan.tile,) * 2, plan.dtype, (Crc32cCodec(),), True)
+            if plan.hash != attributes["plan_sha256"] or layout != expected:
                 raise InvalidFile(f"{folder} is damaged: a zarr.json is not what was written; begin the store anew")
         except InvalidFile:
             raise
@@ -235,8 +238,8 @@ class GramStore:
 
         Raises InvalidFile where the tile cannot be written.
         """
-        self._record.unlink(missing_ok=True)
         try:
+            self._record.unlink(missing_ok=True)
             self._kernel[rows, columns] = values
         except OSError as error:
             raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be written: {error.strerror}") from error
@@ -267,11 +270,17 @@ class GramStore:
         return self._finished() is not None
 
     def finish(self) -> None:
-        """Write the completion record, once every tile is there, and remove what killed writes left behind."""
-        for leftover in self.folder.rglob("*.partial"):
-            leftover.unlink(missing_ok=True)
-        if not self.complete:
+        """Write the completion record, once every tile is there, and remove what killed writes left behind.
+
+        Raises InvalidFile where a tile is missing.
+        """
+        try:
+            for leftover in self.folder.rglob("*.partial"):
+                leftover.unlink(missing_ok=True)
             checksums = [self._checksum(*tile) for tile in self.plan.tiles]
+        except OSError as error:
+            raise InvalidFile(f"{self.folder} cannot be finished: {error}; fill it first") from error
+        if not self.complete:
             write_json(self._record, {"checksums": checksums, "sha256": self._hash(checksums)})
 
     def damaged(self) -> Iterator[str]:

@@ -52,17 +52,21 @@ def symmetric_product(
     def part(first: int) -> NDArray[np.float64]:
         total = np.zeros_like(rows_of_block)
         buffer = np.empty((min(size, n), min(size, n)))
-        for rows, columns in tiles[first::n_threads]:
-            if interrupted.is_set():
-                break
-            values = tile(rows, columns)
-            if values.dtype != np.float64:
-                converted = buffer[: values.shape[0], : values.shape[1]]
-                np.copyto(converted, values)
-                values = converted
-            total[:, columns] += rows_of_block[:, rows] @ values
-            if rows != columns:
-                total[:, rows] += rows_of_block[:, columns] @ values.T
+        try:
+            for rows, columns in tiles[first::n_threads]:
+                if interrupted.is_set():
+                    break
+                values = tile(rows, columns)
+                if values.dtype != np.float64:
+                    converted = buffer[: values.shape[0], : values.shape[1]]
+                    np.copyto(converted, values)
+                    values = converted
+                total[:, columns] += rows_of_block[:, rows] @ values
+                if rows != columns:
+                    total[:, rows] += rows_of_block[:, columns] @ values.T
+        except BaseException:
+            interrupted.set()  # an error in one part ends them all
+            raise
         return total
 
     if n_threads == 1:
@@ -71,7 +75,7 @@ def symmetric_product(
         try:
             return sum(pool.map(part, range(n_threads)), start=np.zeros_like(rows_of_block)).T
         except BaseException:
-            interrupted.set()  # an error in one part, or Ctrl-C, ends them all
+            interrupted.set()  # and so does Ctrl-C
             raise
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::R
 @pytest.fixture(scope="module")
 def client():
     with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -66,6 +66,27 @@ def test_a_killed_worker_leaves_the_same_store(client, points, tmp_path):
     killer.join()
     assert 0 < tiles_before[0] < len(store.plan.tiles)
     assert same_folders(tmp_path / "here", tmp_path / "cluster")
+
+
+def test_a_lone_worker_may_die(points, tmp_path):
+    """It takes the points along, which are sent again to the one that replaces it."""
+    from hilbertsd.cluster import fill_on_cluster
+
+    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        store = GramStore.create(tmp_path / "gram", GramPlan.of(points, {}, tile=32))
+
+        def kill_mid_run():
+            while not any("/c/" in name for name in files_of(tmp_path / "gram")):
+                time.sleep(0.01)
+            kill_a_worker(client)
+
+        killer = threading.Thread(target=kill_mid_run)
+        killer.start()
+        fill_on_cluster(store, slow_kernel, points, client)
+        killer.join()
+    assert store.complete
+    assert list(store.damaged()) == []
 
 
 def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):

@@ -219,9 +219,12 @@ def test_a_flipped_byte_in_what_the_store_says_of_itself_is_found(points, tmp_pa
             GramStore.open(tmp_path / "gram")
     group.write_bytes(intact)
     array = tmp_path / "gram" / "kernel" / "zarr.json"
-    array.write_text(array.read_text().replace("64", "46"))
-    with pytest.raises(InvalidFile, match="is damaged"):
-        GramStore.open(tmp_path / "gram")
+    intact = array.read_text()
+    for was, made in (("64", "46"), ("crc32c", "gzip"), ('"NaN"', "0.0"), ("float32", "float64")):
+        assert was in intact
+        array.write_text(intact.replace(was, made))
+        with pytest.raises(InvalidFile, match="is damaged"):
+            GramStore.open(tmp_path / "gram")
 
 
 def test_a_tile_computed_anew_is_finished_anew(points, tmp_path):
@@ -320,6 +323,28 @@ def test_values_that_are_not_finite_are_refused_and_the_rest_is_kept(points, tmp
         fill(store, broken, points)
     assert not store.complete
     assert 0 < len(store.missing()) < 10
+
+
+def test_a_store_is_not_finished_before_it_is_full(points, tmp_path):
+    store = GramStore.create(tmp_path / "gram", GramPlan.of(points, {}, tile=64))
+    with pytest.raises(InvalidFile, match="fill it first"):
+        store.finish()
+
+
+def test_an_error_in_one_thread_ends_the_others(monkeypatch):
+    read = []
+
+    def tile(rows, columns):
+        read.append((rows, columns))
+        if len(read) == 2:
+            raise InvalidFile("damaged")
+        time.sleep(0.01)
+        return np.zeros((rows.stop - rows.start, columns.stop - columns.start))
+
+    monkeypatch.setattr(tiles, "available_cores", lambda: 2)
+    with pytest.raises(InvalidFile, match="damaged"):
+        tiles.symmetric_product(tile, 10, np.ones((230, 1)))
+    assert len(read) < 10
 
 
 def test_what_cannot_fit_is_refused(points, tmp_path, monkeypatch):
