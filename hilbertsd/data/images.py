@@ -1,0 +1,249 @@
+"""Labelled images, and what kernel studies do to them first: standardise, shrink, encode labels, draw subsets."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hilbertsd.checks import check_whole
+from hilbertsd.errors import InvalidInput
+
+Split = Literal["train", "test"]
+
+DIGITS_TRAIN = 1347
+"""Of scikit-learn's 1,797 digits; the other 450 are for testing."""
+
+IMAGES_AT_ONCE = 1000
+"""How many images are turned into float64 together: 25 MB of CIFAR's."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images with labels.
+
+    Attributes
+    ----------
+    name : what to call the data wherever numbers from it are shown.
+    images : (n, height, width, channels) uint8.
+    labels : (n,) int64, positions in the class names.
+    class_names : one per class.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+
+
+def load_digits_images(split: Split, seed: int = 0) -> ImageData:
+    """Scikit-learn's handwritten digits, pixel values 0 to 16, in a shuffled split: 1,347 to train, 450 to test.
+
+    Parameters
+    ----------
+    split : "train" or "test".
+    seed : of the shuffle; both splits of one seed together are all the digits.
+
+    Returns
+    -------
+    Images (n, 8, 8, 1), class names "0" to "9".
+
+    Raises
+    ------
+    InvalidInput
+        The split is neither of the two.
+    """
+    check_choice(split, "split", ("train", "test"))
+    from sklearn.datasets import load_digits
+
+    digits: Any = load_digits()
+    order = np.random.default_rng(seed).permutation(len(digits.target))
+    rows = order[:DIGITS_TRAIN] if split == "train" else order[DIGITS_TRAIN:]
+    return ImageData(
+        name="digits (scikit-learn)",
+        images=digits.images[rows, :, :, None].astype(np.uint8),
+        labels=digits.target[rows].astype(np.int64),
+        class_names=tuple(str(name) for name in digits.target_names),
+    )
+
+
+def channel_statistics(images: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of every channel over all pixels of all images.
+
+    Parameters
+    ----------
+    images : (n, height, width, channels).
+
+    Returns
+    -------
+    Mean (channels,) and standard deviation (channels,), float64.
+
+    Raises
+    ------
+    InvalidInput
+        The images have another number of dimensions, or there are none.
+    """
+    _check_images(images)
+    mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
+    squares = np.zeros_like(mean)
+    # In parts, or 50,000 images would need 1.2 GB for a moment.
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        squares += np.square(images[start : start + IMAGES_AT_ONCE] - mean).sum(axis=(0, 1, 2))
+    return mean, np.sqrt(squares / (images.size // len(mean)))
+
+
+def standardised(
+    images: NDArray[Any],
+    mean: NDArray[np.float64] | None = None,
+    std: NDArray[np.float64] | None = None,
+    dtype: DTypeLike = np.float64,
+) -> NDArray[Any]:
+    """Images less the mean of every channel, over its standard deviation.
+
+    Parameters
+    ----------
+    images : (n, height, width, channels).
+    mean, std : (channels,) each, the training images' `channel_statistics`; both None for these images' own.
+    dtype : float64 or float32 of the result; either way computed in float64.
+
+    Returns
+    -------
+    (n, height, width, channels).
+
+    Raises
+    ------
+    InvalidInput
+        The shapes do not fit, only one of mean and std is given, a channel is constant, or the dtype is no float.
+    """
+    _check_images(images)
+    if not np.issubdtype(np.dtype(dtype), np.floating):
+        raise InvalidInput(f"dtype is {np.dtype(dtype)}; give float64 or float32")
+    if (mean is None) != (std is None):
+        raise InvalidInput("only one of mean and std is given; give both of the training images, or neither")
+    if mean is None or std is None:
+        mean, std = channel_statistics(images)
+    mean, std = np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64)
+    channels = images.shape[-1]
+    if mean.shape != (channels,) or std.shape != (channels,):
+        raise InvalidInput(f"mean has shape {mean.shape} and std {std.shape}; the images need ({channels},)")
+    if not np.all(std > 0):
+        channel = int(np.argmin(std > 0))
+        raise InvalidInput(f"channel {channel} has standard deviation {std[channel]:g}; leave that channel out")
+    result = np.empty(images.shape, dtype=dtype)
+    np.subtract(images, mean, out=result, casting="same_kind")
+    return np.divide(result, std, out=result, casting="same_kind")
+
+
+def shrunk(images: NDArray[Any], size: int) -> NDArray[np.float64]:
+    """Means over equal blocks of pixels: 32 × 32 images in 16 × 16 or 8 × 8.
+
+    Parameters
+    ----------
+    images : (n, height, width, channels).
+    size : height and width of the result; it divides those of the images.
+
+    Returns
+    -------
+    (n, size, size, channels) float64.
+
+    Raises
+    ------
+    InvalidInput
+        The images have another number of dimensions, or the size does not divide their height and width.
+    """
+    _check_images(images)
+    check_whole(size, "size", InvalidInput)
+    n, height, width, channels = images.shape
+    if height % size or width % size:
+        raise InvalidInput(f"size {size} does not divide images of {height} × {width} pixels; give one that does")
+    blocks = images.reshape(n, size, height // size, size, width // size, channels)
+    return blocks.mean(axis=(2, 4), dtype=np.float64)
+
+
+def one_hot(labels: NDArray[np.integer], n_classes: int, *, centred: bool = False) -> NDArray[np.float64]:
+    """Labels as regression targets: 1 in the column of the class, 0 elsewhere.
+
+    Parameters
+    ----------
+    labels : (n,) whole numbers from 0 to n_classes − 1.
+    n_classes : number of columns k.
+    centred : subtract 1/k, so that every row sums to zero and the zero function, where distillation ends, is what
+        equally likely classes look like. The targets' mean square, which a tolerance has to stay below, is then
+        1 − 1/k instead of 1. The predicted class is the largest column either way.
+
+    Returns
+    -------
+    (n, k) float64.
+
+    Raises
+    ------
+    InvalidInput
+        Labels are no whole numbers or outside the classes.
+    """
+    check_whole(n_classes, "n_classes", InvalidInput)
+    labels = _whole_labels(labels)
+    outside = (labels < 0) | (labels >= n_classes)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise InvalidInput(f"label {labels[row]} in row {row} is outside 0 to {n_classes - 1}; check n_classes")
+    targets = np.zeros((len(labels), n_classes))
+    targets[np.arange(len(labels)), labels] = 1.0
+    return targets - 1 / n_classes if centred else targets
+
+
+def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64]:
+    """Positions of n samples drawn without replacement, every class as often as the others or once more.
+
+    Parameters
+    ----------
+    labels : (n_samples,) whole numbers; the classes are those that occur.
+    n : how many to draw.
+    seed : of the draw. With the same seed a larger n draws the same samples and more.
+
+    Returns
+    -------
+    (n,) positions, ascending.
+
+    Raises
+    ------
+    InvalidInput
+        A class has fewer samples than its share.
+    """
+    check_whole(n, "n", InvalidInput)
+    labels = _whole_labels(labels)
+    classes, counts = np.unique(labels, return_counts=True)
+    if n > len(labels):
+        raise InvalidInput(f"n is {n} and there are {len(labels)} samples; give a smaller n")
+    rng = np.random.default_rng(seed)
+    share, left_over = divmod(n, len(classes))
+    order = rng.permutation(len(classes))
+    quotas = np.full(len(classes), share)
+    quotas[order[counts[order] > share][:left_over]] += 1
+    if quotas.sum() < n or np.any(counts < quotas):
+        scarcest = int(np.argmin(counts))
+        raise InvalidInput(
+            f"{n} samples of {len(classes)} classes are {n / len(classes):g} of each, and class {classes[scarcest]} "
+            f"has {counts[scarcest]}; {len(classes) * counts[scarcest]} are the most that surely balance"
+        )
+    drawn = [
+        rng.permutation(np.flatnonzero(labels == label))[:quota] for label, quota in zip(classes, quotas, strict=True)
+    ]
+    return np.sort(np.concatenate(drawn)).astype(np.int64)
+
+
+def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
+    """Raise InvalidInput unless the value is one of the choices."""
+    if value not in choices:
+        raise InvalidInput(f"{name} is {value!r}; give {' or '.join(map(repr, choices))}")
+
+
+def _check_images(images: NDArray[Any]) -> None:
+    if images.ndim != 4 or images.size == 0:
+        raise InvalidInput(f"images have shape {images.shape}; give (n, height, width, channels) with none of them 0")
+
+
+def _whole_labels(labels: Any) -> NDArray[np.integer]:
+    array = np.asarray(labels)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InvalidInput(f"labels have shape {array.shape} and dtype {array.dtype}; give (n,) whole numbers")
+    return array
