@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.errors import InvalidFile, MissingPackage
+from hilbertsd.errors import InvalidFile, InvalidKernel, MissingPackage
 from hilbertsd.gram_store import GramStore
 from hilbertsd.kernel_operators import Kernel
 from hilbertsd.progress import progress
@@ -39,20 +39,21 @@ class _Group:
     tiles: list[tuple[Tile, NDArray[Any]]]
 
 
-def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Client) -> None:
+def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Client, others: Any = None) -> None:
     """Do as :func:`hilbertsd.gram_jobs.fill`, every tile on some worker.
 
     Parameters
     ----------
-    store, kernel, points : as there; kernel must be picklable. Points go to every worker that computes; a Zarr array
-        travels as its address, and workers read the slices they need.
+    store, kernel, points, others : as there; kernel must be picklable. Points go to every worker that computes; a Zarr
+        array travels as its address, and workers read the slices they need.
     client : of the cluster. The first tile waits for the first worker.
     """
-    store.check_points(points)
+    store.check_points(points, others)
     place = (str(store.folder.absolute()), store.plan.hash)
     with _large_messages():
-        sent = client.submit(_itself, points, pure=False)  # a task, which can be done again where its worker dies
-    tasks = [client.submit(_fill_tile, place, kernel, sent, tile, pure=False) for tile in store.plan.tiles]
+        # As tasks, which can be done again where their worker dies.
+        sent = [None if each is None else client.submit(_itself, each, pure=False) for each in (points, others)]
+    tasks = [client.submit(_fill_tile, place, kernel, *sent, tile, pure=False) for tile in store.plan.tiles]
     with progress("tiles", len(tasks)) as bar:
         for done, task in enumerate(as_completed(tasks), 1):
             task.result()
@@ -70,11 +71,18 @@ class ClusterKernel:
     store : complete.
     client : of the cluster. What does not fit into the workers' memory they keep on their own disks.
     parts : p, of the samples; the matrix is held in p(p+1)/2 groups of tiles, of which every worker should get some.
+
+    Raises InvalidKernel for the store of a cross kernel matrix.
     """
 
     block_size = GramStore.block_size
 
     def __init__(self, store: GramStore, client: Client, *, parts: int = 16) -> None:
+        if not store.symmetric:
+            raise InvalidKernel(
+                f"{store.folder} holds a cross kernel matrix of shape {store.shape}, which no cluster takes; multiply "
+                "with the store itself"
+            )
         self.shape = store.shape
         self.precision = store.precision
         self._client = client
@@ -119,9 +127,9 @@ def _opened(folder: str, plan_hash: str) -> GramStore:
     return store
 
 
-def _fill_tile(place: tuple[str, str], kernel: Kernel, points: Any, tile: Tile) -> bool:
+def _fill_tile(place: tuple[str, str], kernel: Kernel, points: Any, others: Any, tile: Tile) -> bool:
     with single_threaded_blas:
-        return _opened(*place).fill_tile(kernel, points, *tile)
+        return _opened(*place).fill_tile(kernel, points, *tile, others)
 
 
 def _read_group(place: tuple[str, str], rows: slice, columns: slice) -> _Group:

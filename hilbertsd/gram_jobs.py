@@ -1,5 +1,6 @@
 """Filling a store with a kernel matrix: what it takes, and doing it on all cores."""
 
+import math
 import os
 import shutil
 import time
@@ -17,7 +18,7 @@ TILES_IN_MEMORY = 6
 """Tiles in float64 that a core holds while it computes one: products, distances, values, their copy in the store."""
 
 
-def fill(store: GramStore, kernel: Kernel, points: Any) -> None:
+def fill(store: GramStore, kernel: Kernel, points: Any, others: Any = None) -> None:
     """Compute every tile that is missing or damaged, one thread a core, and finish the store.
 
     Tiles come out the same on any number of cores, in any order, and after any number of interruptions.
@@ -27,26 +28,28 @@ def fill(store: GramStore, kernel: Kernel, points: Any) -> None:
     store : from :meth:`GramStore.create`.
     kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric; called from several threads.
     points : (n, ...), the ones that the store was planned for; slices of them are read as they are needed.
+    others : (m, ...), the columns of a cross kernel matrix; likewise.
 
     Raises
     ------
     InvalidInput
-        The store is for other points.
+        The store is for other points, or other others.
     InvalidKernel
         A value is not finite.
     """
-    store.check_points(points)
-    on_all_cores(partial(store.fill_tile, kernel, points), store.plan.tiles)
+    store.check_points(points, others)
+    on_all_cores(partial(store.fill_tile, kernel, points, others=others), store.plan.tiles)
     store.finish()
 
 
-def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any) -> float:
-    """Time that one whole tile takes on one core, measured between the first and the last points."""
-    rows, columns = slice(0, plan.tile), slice(plan.n_samples - plan.tile, plan.n_samples)
+def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any, others: Any = None) -> float:
+    """Time that one whole tile takes on one core, measured between the first and the last points, or others."""
+    n_rows, n_columns = plan.chunks
+    at_rows, at_columns = points[:n_rows], (points if others is None else others)[-n_columns:]
     with single_threaded_blas:
-        kernel(points[rows], points[columns])  # once for what is done once
+        kernel(at_rows, at_columns)  # once for what is done once
         start = time.perf_counter()
-        kernel(points[rows], points[columns])
+        kernel(at_rows, at_columns)
         return time.perf_counter() - start
 
 
@@ -60,11 +63,13 @@ def check_fits(plan: GramPlan, folder: str | os.PathLike[str]) -> None:
     parent = next(each for each in (folder, *folder.parents) if each.exists())
     free = shutil.disk_usage(parent).free
     if plan.bytes_stored - there > free:
+        n, m = plan.shape
+        what = f"{n:,} samples" if plan.symmetric else f"{n:,} × {m:,} samples"
         raise InvalidInput(
-            f"{plan.n_samples:,} samples take {plan.bytes_stored / 1e9:.3g} GB in {plan.dtype}, and the disk of "
+            f"{what} take {plan.bytes_stored / 1e9:.3g} GB in {plan.dtype}, and the disk of "
             f"{folder} has {free / 1e9:.3g} GB free; give another folder or fewer samples"
         )
-    needed, memory = available_cores() * TILES_IN_MEMORY * 8 * plan.tile**2, physical_memory()
+    needed, memory = available_cores() * TILES_IN_MEMORY * 8 * math.prod(plan.chunks), physical_memory()
     if memory is not None and needed > memory:
         raise InvalidInput(
             f"tiles of {plan.tile:,} rows take {needed / 1e9:.3g} GB of memory while they are computed on "

@@ -1,7 +1,8 @@
-"""Kernel matrices beyond memory: a Zarr store of tiles on and above the diagonal, each with its checksum.
+"""Kernel matrices beyond memory: a Zarr store of tiles, each with its checksum.
 
 A store is a folder, a Zarr v3 group with
-- `kernel`, (n, n) in square chunks of which only those on and above the diagonal exist, each ending in its CRC-32C;
+- `kernel`, of points and themselves (n, n) in square chunks of which only those on and above the diagonal exist, or of
+  points and others (n, m), whole; every chunk ends in its CRC-32C;
 - attributes: what the kernel matrix was computed from (`inputs`, a hash, and `config`), with a hash of their own;
 - `finished.json`, the checksums of all tiles: the completion record, written last.
 A file is replaced whole or not at all, so that a run killed at any moment loses the tiles in flight and no more. One
@@ -14,10 +15,9 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,93 +26,17 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
-from hilbertsd.checks import check_whole
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.kernel_operators import DTYPES, Kernel, kernel_tile
+from hilbertsd.gram_plan import STORE_FORMATS, GramPlan, digest
+from hilbertsd.kernel_operators import Kernel, kernel_tile
 from hilbertsd.progress import tracked
-from hilbertsd.records import write_json
-from hilbertsd.tiles import Tile, slices, symmetric_product, upper_tiles
-
-STORE_FORMAT = "hilbertsd.GramStore/1"
-DEFAULT_TILE = 2048
-HASHED_AT_ONCE = 2**26
-"""Bytes of points."""
-
-
-@dataclass(frozen=True)
-class GramPlan:
-    """What a store will hold.
-
-    Attributes
-    ----------
-    n_samples : n.
-    inputs : hash of the points.
-    config : what else decides the values: kernel, parameters; ready for JSON.
-    tile : rows and columns of a tile; the last ones may be smaller.
-    dtype : in which values are stored, float32 or float64. They are computed in the kernel's own precision.
-    """
-
-    n_samples: int
-    inputs: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    tile: int = DEFAULT_TILE
-    dtype: str = "float32"
-
-    def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise InvalidInput(f"dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}")
-        check_whole(self.tile, "tile", InvalidInput)
-        check_whole(self.n_samples, "n_samples", InvalidInput)
-        object.__setattr__(self, "tile", int(self.tile))  # NumPy's whole numbers are not JSON's
-        object.__setattr__(self, "n_samples", int(self.n_samples))
-
-    @classmethod
-    def of(cls, points: Any, config: Mapping[str, Any], *, tile: int = DEFAULT_TILE, dtype: str = "float32") -> Self:
-        """Plan for the kernel matrix of (n, ...) points.
-
-        Raises
-        ------
-        InvalidInput
-            No points, points that are no real numbers, an unknown dtype, a tile below 1, or a config that JSON does
-            not know.
-        """
-        if np.ndim(points) == 0 or len(points) == 0:
-            raise InvalidInput(f"points have shape {np.shape(points)}; give (n, ...) points, one per sample")
-        kind = np.asarray(points[:1]).dtype
-        if kind.kind not in "fiub":
-            raise InvalidInput(f"points have dtype {kind}; give real numbers")
-        try:
-            config = json.loads(json.dumps(dict(config), allow_nan=False))  # as it will be read back
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"config cannot be written as JSON: {error}; give numbers, texts and lists") from error
-        check_whole(tile, "tile", InvalidInput)
-        return cls(len(points), _digest(points), config, min(int(tile), len(points)), dtype)
-
-    @cached_property
-    def tiles(self) -> list[Tile]:
-        """Rows and columns of every tile."""
-        return upper_tiles(self.n_samples, self.tile)
-
-    @property
-    def n_tiles(self) -> int:
-        """Number of tiles on and above the diagonal."""
-        n_parts = -(-self.n_samples // self.tile)
-        return n_parts * (n_parts + 1) // 2
-
-    @property
-    def bytes_stored(self) -> int:
-        """Size of the tiles on disk: edge chunks are stored whole."""
-        return self.n_tiles * (self.tile**2 * np.dtype(self.dtype).itemsize + 4)
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 of what the plan says."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+from hilbertsd.records import physical_memory, write_json
+from hilbertsd.tiles import Tile, rectangular_product, symmetric_product
 
 
 @dataclass(frozen=True, eq=False)
 class GramStore:
-    """Kernel matrix in a store, a kernel operator once it is complete.
+    """Kernel matrix in a store: complete, a kernel operator, or with others a matrix to read and multiply with.
 
     Attributes
     ----------
@@ -146,12 +70,12 @@ class GramStore:
         # Begun beside its place, so that a store that was killed while being created is not taken for one.
         begun = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         try:
-            attributes = {"format": STORE_FORMAT, "plan": asdict(plan), "plan_sha256": plan.hash}
+            attributes = {"format": plan.format, "plan": plan.record, "plan_sha256": plan.hash}
             group = zarr.create_group(begun, attributes=attributes)
             group.create_array(
                 "kernel",
-                shape=(plan.n_samples, plan.n_samples),
-                chunks=(plan.tile, plan.tile),
+                shape=plan.shape,
+                chunks=plan.chunks,
                 dtype=plan.dtype,
                 fill_value=float("nan"),
                 filters=None,
@@ -178,16 +102,18 @@ class GramStore:
         try:
             group = zarr.open_group(folder, mode="r+", zarr_format=3)
             attributes: Any = dict(group.attrs)
-            if attributes.get("format") != STORE_FORMAT:
+            if attributes.get("format") not in STORE_FORMATS:
                 raise InvalidFile(
-                    f"{folder} has format {attributes.get('format')!r} and this version reads {STORE_FORMAT!r}"
+                    f"{folder} has format {attributes.get('format')!r} and this version reads "
+                    f"{' and '.join(map(repr, STORE_FORMATS))}"
                 )
             kernel: Any = group["kernel"]
             plan = GramPlan(**attributes["plan"])
             missing_are_nan = bool(np.isnan(kernel.fill_value))
             layout = (kernel.shape, kernel.chunks, str(kernel.dtype), tuple(kernel.compressors), missing_are_nan)
-            expected = ((plan.n_samples,) * 2, (plan.tile,) * 2, plan.dtype, (Crc32cCodec(),), True)
-            if plan.hash != attributes["plan_sha256"] or layout != expected:
+            expected = (plan.shape, plan.chunks, plan.dtype, (Crc32cCodec(),), True)
+            said = (attributes["format"], attributes["plan_sha256"])
+            if said != (plan.format, plan.hash) or layout != expected:
                 raise InvalidFile(f"{folder} is damaged: a zarr.json is not what was written; begin the store anew")
         except InvalidFile:
             raise
@@ -197,8 +123,13 @@ class GramStore:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(n, n)."""
-        return (self.plan.n_samples, self.plan.n_samples)
+        """(n, n), or (n, m) with others."""
+        return self.plan.shape
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether it is a kernel matrix: a cross kernel matrix is none, even if it is square."""
+        return self.plan.symmetric
 
     @property
     def precision(self) -> float:
@@ -206,11 +137,46 @@ class GramStore:
         return float(np.finfo(self.plan.dtype).eps)
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, b) raw kernel matrix times an (n, b) block, every tile read and held against its checksum.
+        """(n, b) raw kernel matrix times an (n, b) block, with others (m, b), every tile held against its checksum.
 
-        Raises InvalidFile, naming the tile, where one is missing or damaged.
+        Raises
+        ------
+        InvalidFile
+            A tile, which it names, is missing or damaged.
+        InvalidInput
+            The block has another number of rows than the matrix has columns.
         """
-        return symmetric_product(self.read, self.plan.tile, block)
+        if np.ndim(block) != 2 or len(block) != self.shape[1]:
+            raise InvalidInput(
+                f"the block has shape {np.shape(block)} and the matrix {self.shape}; give ({self.shape[1]}, b)"
+            )
+        if self.symmetric:
+            return symmetric_product(self.read, self.plan.tile, block)
+        return rectangular_product(self.read, self.shape[0], self.plan.tile, block)
+
+    def to_array(self) -> NDArray[Any]:
+        """Whole matrix in memory, in the dtype it is stored in, every tile held against its checksum.
+
+        Raises
+        ------
+        InvalidFile
+            A tile, which it names, is missing or damaged.
+        InvalidInput
+            It is larger than the memory of this machine.
+        """
+        n, m = self.shape
+        needed, memory = n * m * np.dtype(self.plan.dtype).itemsize, physical_memory()
+        if memory is not None and needed > memory:
+            raise InvalidInput(
+                f"the {n:,} × {m:,} matrix takes {needed / 1e9:.3g} GB, and this machine has {memory / 1e9:.3g} GB; "
+                "read tiles of it, or multiply with it on disk"
+            )
+        matrix = np.empty(self.shape, self.plan.dtype)
+        for rows, columns in tracked(self.plan.tiles, "tiles read"):
+            matrix[rows, columns] = values = self.read(rows, columns)
+            if self.symmetric and rows != columns:
+                matrix[columns, rows] = values.T
+        return matrix
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Values of a tile.
@@ -244,16 +210,17 @@ class GramStore:
         except OSError as error:
             raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be written: {error.strerror}") from error
 
-    def fill_tile(self, kernel: Kernel, points: Any, rows: slice, columns: slice) -> bool:
+    def fill_tile(self, kernel: Kernel, points: Any, rows: slice, columns: slice, others: Any = None) -> bool:
         """Compute a tile and store it, unless it is there and intact; returns whether it was computed.
 
-        Raises InvalidKernel where a value is no finite number.
+        Points and others are taken for those of the plan: see :meth:`check_points`. Raises InvalidKernel where a value
+        is no finite number.
         """
         if self.tile_file(rows, columns).exists():
             with suppress(InvalidFile):
                 self.read(rows, columns)
                 return False
-        self.write(rows, columns, kernel_tile(kernel, points, rows, columns, self.plan.dtype))
+        self.write(rows, columns, kernel_tile(kernel, points, rows, columns, self.plan.dtype, others))
         return True
 
     def tile_file(self, rows: slice, columns: slice) -> Path:
@@ -312,24 +279,20 @@ class GramStore:
     def _hash(self, checksums: list[int]) -> str:
         return hashlib.sha256(json.dumps([self.plan.hash, checksums]).encode()).hexdigest()
 
-    def check_points(self, points: Any) -> None:
-        """Raise InvalidInput unless these are the points that the store is for."""
-        if len(points) != self.plan.n_samples or _digest(points) != self.plan.inputs:
+    def check_points(self, points: Any, others: Any = None) -> None:
+        """Raise InvalidInput unless these are the points, and the others, that the store is for."""
+        plan = self.plan
+        if plan.symmetric != (others is None):
+            n, m = plan.shape
+            due = "no others" if plan.symmetric else f"{m:,} others"
+            raise InvalidInput(f"{self.folder} is for the {n:,} × {m:,} matrix of {n:,} points and {due}; give these")
+        if len(points) != plan.n_samples or digest(points) != plan.inputs:
             raise InvalidInput(f"{self.folder} is for other points than the {len(points):,} given; give another folder")
+        if others is not None and (len(others) != plan.n_others or digest(others) != plan.other_inputs):
+            raise InvalidInput(f"{self.folder} is for others than the {len(others):,} given; give another folder")
 
     def _checksum(self, rows: slice, columns: slice) -> int:
         """Checksum of a tile, as its file ends in it."""
         with self.tile_file(rows, columns).open("rb") as file:
             file.seek(-4, os.SEEK_END)
             return int.from_bytes(file.read(4), "little")
-
-
-def _digest(points: Any) -> str:
-    """Hash of an array's values, type and shape, read part by part."""
-    first = np.asarray(points[:1])
-    digest = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
-    for part in tracked(
-        slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes))), "parts of the points hashed"
-    ):
-        digest.update(np.ascontiguousarray(points[part]).data)
-    return digest.hexdigest()

@@ -1,10 +1,11 @@
 """Kernel matrices known by their products with blocks of vectors: in memory, on disk, or computed as they are needed.
 
 A kernel operator has `shape` (n, n) and `multiply(block)`, from (n, b) float64 to the raw kernel matrix times the
-block, float64; one whose entries are less accurate than float64 says so by `precision`, their machine epsilon, and one
-whose products cost hardly more for several columns than for one by `block_size`, the number of them. Sums are
-accumulated in float64 whatever the entries are stored in. Products go tile by tile over the upper triangle alone, each
-tile used on both sides of the diagonal: half the reading, converting or computing.
+block, float64; one whose entries are less accurate than float64 says so by `precision`, their machine epsilon, one
+whose products cost hardly more for several columns than for one by `block_size`, the number of them, and one that is
+no kernel matrix, even if it is square, by `symmetric`, which is False. Sums are accumulated in float64 whatever the
+entries are stored in. Products go tile by tile over the upper triangle alone, each tile used on both sides of the
+diagonal: half the reading, converting or computing.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,11 @@ LARGEST_ASYMMETRY = 1e-3
 """Entries across the diagonal may differ by this many epsilons of the largest entry, or this share of it."""
 
 Kernel = Callable[[Any, Any], Any]
-"""k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric."""
+"""k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric.
+
+Where it has a method `symmetric(X)`, from (n, ...) points to their (n, n) kernel matrix, that is what computes tiles on
+the diagonal: half of the values, by a kernel that knows how, and those of a point with itself more precisely.
+"""
 
 DTYPES = ("float32", "float64")
 """In which kernel matrices are stored."""
@@ -150,12 +155,18 @@ class ComputedKernel:
         return symmetric_product(partial(kernel_tile, self.kernel, self.points), COMPUTED_TILE, block)
 
 
-def kernel_tile(kernel: Kernel, points: Any, rows: slice, columns: slice, dtype: str = "float64") -> NDArray[Any]:
-    """Kernel values between some points and others in the dtype given, symmetric on the diagonal.
+def kernel_tile(
+    kernel: Kernel, points: Any, rows: slice, columns: slice, dtype: str = "float64", others: Any = None
+) -> NDArray[Any]:
+    """Tile of a kernel matrix of points, symmetric on the diagonal, or of a cross kernel matrix k(points, others).
 
-    Raises InvalidKernel where they are no real numbers of the right shape, or not finite in that dtype.
+    Raises InvalidKernel where values are no real numbers of the right shape, or not finite in the dtype.
     """
-    given = np.asarray(kernel(points[rows], points[columns]))
+    on_diagonal = others is None and rows == columns  # of a cross kernel matrix no tile is
+    if on_diagonal and callable(symmetric := getattr(kernel, "symmetric", None)):
+        given = np.asarray(symmetric(points[rows]))
+    else:
+        given = np.asarray(kernel(points[rows], (points if others is None else others)[columns]))
     due = (rows.stop - rows.start, columns.stop - columns.start)
     if given.shape != due or given.dtype.kind not in "fiub":
         raise InvalidKernel(
@@ -164,11 +175,11 @@ def kernel_tile(kernel: Kernel, points: Any, rows: slice, columns: slice, dtype:
         )
     wide = given.astype(np.float64)
     with np.errstate(over="ignore"):
-        tile = ((wide + wide.T) / 2 if rows == columns else wide).astype(dtype)
+        tile = ((wide + wide.T) / 2 if on_diagonal else wide).astype(dtype)
     if not np.all(np.isfinite(tile)):
         raise InvalidKernel(
-            f"the kernel is not finite between points {rows.start} to {rows.stop} and {columns.start} to "
-            f"{columns.stop}; check them for missing values"
+            f"the kernel is not finite between points {rows.start} to {rows.stop} and "
+            f"{'' if others is None else 'others '}{columns.start} to {columns.stop}; check them for missing values"
         )
     return tile
 
@@ -199,7 +210,8 @@ def as_operator(kernel_matrix: Any, targets: Any) -> KernelOperator:
     """Kernel operator of what a user gives with these targets, whose number of samples a function does not say.
 
     An operator stays as it is, a function from (n, b) to (n, b) is taken for the product, and an array becomes a
-    :class:`StoredKernel`. Raises InvalidKernel unless it is square and not empty.
+    :class:`StoredKernel`. Raises InvalidKernel unless it is square and not empty, and where it says that it is not
+    symmetric.
     """
     if not is_operator(kernel_matrix):
         array = as_real_array(kernel_matrix, "kernel_matrix", InvalidKernel)
@@ -217,6 +229,11 @@ def as_operator(kernel_matrix: Any, targets: Any) -> KernelOperator:
     if n_rows != n_columns or n_rows == 0:
         raise InvalidKernel(
             f"kernel_matrix has shape {operator.shape}; give a non-empty square matrix of kernel values"
+        )
+    if not getattr(operator, "symmetric", True):
+        raise InvalidKernel(
+            f"kernel_matrix is a cross kernel matrix of {n_rows:,} points and as many others; give the one of the "
+            "points and themselves"
         )
     return operator
 

@@ -1,4 +1,4 @@
-"""Square matrices tile by tile, on all cores: who does what, and in which order sums are made."""
+"""Matrices tile by tile, on all cores: who does what, and in which order sums are made."""
 
 import os
 from collections.abc import Callable
@@ -27,6 +27,17 @@ def upper_tiles(n: int, size: int) -> list[Tile]:
     return [(rows, columns) for i, rows in enumerate(parts) for columns in parts[i:]]
 
 
+def all_tiles(shape: tuple[int, int], size: int) -> list[Tile]:
+    """Rows and columns of the tiles of a whole matrix, row by row; the last ones may be smaller."""
+    return [(rows, columns) for rows in slices(shape[0], size) for columns in slices(shape[1], size)]
+
+
+def count_pairs(rows: slice, columns: slice, *, symmetric: bool) -> int:
+    """Pairs of points of a tile, each with one kernel value: on the diagonal of a symmetric matrix every pair once."""
+    n, m = rows.stop - rows.start, columns.stop - columns.start
+    return n * (n + 1) // 2 if symmetric and rows == columns else n * m
+
+
 def symmetric_product(
     tile: Callable[[slice, slice], NDArray[Any]], size: int, block: NDArray[np.float64]
 ) -> NDArray[np.float64]:
@@ -42,16 +53,34 @@ def symmetric_product(
     -------
     (n, b), summed in float64 in an order that depends on n, size and the number of cores alone.
     """
-    n = len(block)
-    tiles = upper_tiles(n, size)
+    return _product(tile, upper_tiles(len(block), size), len(block), block, symmetric=True)
+
+
+def rectangular_product(
+    tile: Callable[[slice, slice], NDArray[Any]], n_rows: int, size: int, block: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n_rows, m) matrix times an (m, b) block, otherwise as :func:`symmetric_product`, to (n_rows, b)."""
+    return _product(tile, all_tiles((n_rows, len(block)), size), n_rows, block, symmetric=False)
+
+
+def _product(
+    tile: Callable[[slice, slice], NDArray[Any]],
+    tiles: list[Tile],
+    n_rows: int,
+    block: NDArray[np.float64],
+    *,
+    symmetric: bool,
+) -> NDArray[np.float64]:
+    """Sum of what the tiles add, those of a symmetric matrix on both sides of the diagonal."""
     n_threads = min(available_cores(), len(tiles))
     rows_of_block = np.ascontiguousarray(block.T)  # products with wide tiles from the left are the faster ones
+    largest = [part.stop - part.start for part in tiles[0]]
 
     interrupted = Event()
 
     def part(first: int) -> NDArray[np.float64]:
-        total = np.zeros_like(rows_of_block)
-        buffer = np.empty((min(size, n), min(size, n)))
+        total = np.zeros((len(rows_of_block), n_rows))
+        buffer = np.empty(largest)
         try:
             for rows, columns in tiles[first::n_threads]:
                 if interrupted.is_set():
@@ -61,8 +90,9 @@ def symmetric_product(
                     converted = buffer[: values.shape[0], : values.shape[1]]
                     np.copyto(converted, values)
                     values = converted
-                total[:, columns] += rows_of_block[:, rows] @ values
-                if rows != columns:
+                if symmetric:
+                    total[:, columns] += rows_of_block[:, rows] @ values
+                if not symmetric or rows != columns:
                     total[:, rows] += rows_of_block[:, columns] @ values.T
         except BaseException:
             interrupted.set()  # an error in one part ends them all
@@ -73,7 +103,7 @@ def symmetric_product(
         return part(0).T
     with single_threaded_blas, ThreadPoolExecutor(n_threads) as pool:
         try:
-            return sum(pool.map(part, range(n_threads)), start=np.zeros_like(rows_of_block)).T
+            return sum(pool.map(part, range(n_threads)), start=np.zeros((len(rows_of_block), n_rows))).T
         except BaseException:
             interrupted.set()  # and so does Ctrl-C
             raise

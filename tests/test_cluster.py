@@ -10,6 +10,7 @@ import pytest
 from test_gram_store import KERNEL, files_of, filled, same_folders
 
 from hilbertsd import distill
+from hilbertsd.gram_jobs import fill
 from hilbertsd.gram_store import GramPlan, GramStore
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
@@ -116,6 +117,25 @@ def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):
     path = distill(Killing(), targets, tolerance=tolerance)
     np.testing.assert_array_equal(path.multiplier_bounds, undisturbed.multiplier_bounds)
     np.testing.assert_array_equal(path.train_predictions(), undisturbed.train_predictions())
+
+
+def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_path):
+    from hilbertsd.cluster import ClusterKernel, fill_on_cluster
+    from hilbertsd.errors import InvalidInput, InvalidKernel
+
+    wait_for_two(client)
+    others = points[:70] + 1
+    plan = GramPlan.of(points, {}, others, tile=32)
+    here, store = (GramStore.create(tmp_path / name, plan) for name in ("here", "cluster"))
+    fill(here, KERNEL, points, others)
+    with pytest.raises(InvalidInput, match="70 others; give these"):
+        fill_on_cluster(store, KERNEL, points, client)
+    fill_on_cluster(store, KERNEL, points, client, others)
+    store.tile_file(*plan.tiles[7]).unlink()
+    fill_on_cluster(store, KERNEL, points, client, others)
+    assert same_folders(tmp_path / "here", tmp_path / "cluster")
+    with pytest.raises(InvalidKernel, match=r"cross kernel matrix of shape \(230, 70\)"):
+        ClusterKernel(store, client)
 
 
 def test_fewer_parts_than_tiles_and_one_worker_do_not_matter(client, points, tmp_path):

@@ -99,22 +99,26 @@ def slow(X, Y):
     time.sleep(0.02)
     return NamedKernel("rbf", 0.1)(X, Y)
 
-points = np.load(sys.argv[1])
-store = GramStore.create(sys.argv[2], GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, tile=16))
-fill(store, slow, points)
+folder, tile, *sets = sys.argv[1:]
+points, others = [*map(np.load, sets), None][:2]
+plan = GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, others, tile=int(tile))
+fill(GramStore.create(folder, plan), slow, points, others)
 """
 
 
-def killed_runs(tmp_path, points, kills, how):
+def killed_runs(tmp_path, sets, tile, kills, how):
     """Kill a run as often, each time some tiles further on; then let it end. Returns how often it was mid-run."""
-    script, file, folder = tmp_path / "run.py", tmp_path / "points.npy", tmp_path / "killed"
+    script, folder = tmp_path / "run.py", tmp_path / "killed"
     script.write_text(RUN)
-    np.save(file, points)
+    command = [sys.executable, str(script), str(folder), str(tile)]
+    for name, each in zip(("points.npy", "others.npy"), sets, strict=False):
+        np.save(tmp_path / name, each)
+        command.append(str(tmp_path / name))
     rng = np.random.default_rng(0)
     mid_run = 0
     for _ in range(kills):
         before = len(list(folder.rglob("c/*/*")))
-        process = subprocess.Popen([sys.executable, str(script), str(file), str(folder)], stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         wanted = before + int(rng.integers(1, 6))
         while len(list(folder.rglob("c/*/*"))) < wanted and process.poll() is None:
             time.sleep(0.002)
@@ -123,7 +127,7 @@ def killed_runs(tmp_path, points, kills, how):
         process.send_signal(how)
         process.wait()
     assert not (folder / "finished.json").exists()
-    subprocess.run([sys.executable, str(script), str(file), str(folder)], check=True)
+    subprocess.run(command, check=True)
     return mid_run
 
 
@@ -137,7 +141,7 @@ def killed_runs(tmp_path, points, kills, how):
     ],
 )
 def test_kills_leave_no_trace(points, tmp_path, kills, how):
-    assert killed_runs(tmp_path, points, kills, how) == kills
+    assert killed_runs(tmp_path, [points], 16, kills, how) == kills
     filled(tmp_path / "undisturbed", points, tile=16)
     assert same_folders(tmp_path / "killed", tmp_path / "undisturbed")
 
