@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidFile, InvalidKernel, MissingPackage
+from hilbertsd.gram_jobs import pairs_filled
 from hilbertsd.gram_store import GramStore
 from hilbertsd.kernel_operators import Kernel
-from hilbertsd.progress import progress
+from hilbertsd.progress import PairRate, progress
 from hilbertsd.tiles import Tile, single_threaded_blas, slices
 
 try:
@@ -54,10 +55,10 @@ def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Clien
         # As tasks, which can be done again where their worker dies.
         sent = [None if each is None else client.submit(_itself, each, pure=False) for each in (points, others)]
     tasks = [client.submit(_fill_tile, place, kernel, *sent, tile, pure=False) for tile in store.plan.tiles]
+    rate = PairRate()
     with progress("tiles", len(tasks)) as bar:
         for done, task in enumerate(as_completed(tasks), 1):
-            task.result()
-            bar.update(done, "on the cluster")
+            bar.update(done, f"{rate.note(task.result())} on the cluster".lstrip())
     store.finish()
 
 
@@ -127,9 +128,9 @@ def _opened(folder: str, plan_hash: str) -> GramStore:
     return store
 
 
-def _fill_tile(place: tuple[str, str], kernel: Kernel, points: Any, others: Any, tile: Tile) -> bool:
+def _fill_tile(place: tuple[str, str], kernel: Kernel, points: Any, others: Any, tile: Tile) -> int:
     with single_threaded_blas:
-        return _opened(*place).fill_tile(kernel, points, *tile, others)
+        return pairs_filled(_opened(*place), kernel, points, others, *tile)
 
 
 def _read_group(place: tuple[str, str], rows: slice, columns: slice) -> _Group:

@@ -38,8 +38,13 @@ def fill(store: GramStore, kernel: Kernel, points: Any, others: Any = None) -> N
         A value is not finite.
     """
     store.check_points(points, others)
-    on_all_cores(partial(store.fill_tile, kernel, points, others=others), store.plan.tiles)
+    on_all_cores(partial(pairs_filled, store, kernel, points, others), store.plan.tiles)
     store.finish()
+
+
+def pairs_filled(store: GramStore, kernel: Kernel, points: Any, others: Any, rows: slice, columns: slice) -> int:
+    """Do as :meth:`GramStore.fill_tile`, and return how many pairs of points that computed."""
+    return store.plan.pairs(rows, columns) if store.fill_tile(kernel, points, rows, columns, others) else 0
 
 
 def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any, others: Any = None) -> float:

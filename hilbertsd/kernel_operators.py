@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_array, check_jax_has_64_bits, to_library
 from hilbertsd.errors import InvalidKernel
-from hilbertsd.tiles import on_all_cores, slices, symmetric_product, upper_tiles
+from hilbertsd.tiles import count_pairs, on_all_cores, slices, symmetric_product, upper_tiles
 
 ASYMMETRY_IN_EPSILON = 1000
 LARGEST_ASYMMETRY = 1e-3
@@ -91,11 +91,12 @@ class StoredKernel:
         n = len(points)
         matrix = np.empty((n, n), dtype)
 
-        def compute(rows: slice, columns: slice) -> None:
+        def compute(rows: slice, columns: slice) -> int:
             tile = kernel_tile(kernel, points, rows, columns, dtype)
             matrix[rows, columns] = tile
             if rows != columns:
                 matrix[columns, rows] = tile.T
+            return count_pairs(rows, columns, symmetric=True)
 
         on_all_cores(compute, upper_tiles(n, COMPUTED_TILE))
         return cls(matrix)

@@ -66,6 +66,24 @@ def progress(description: str, total: int | None = None) -> Iterator[Task]:
         task.stop()
 
 
+class PairRate:
+    """Pairs of points per second, of those that a run computed itself, from when it began to."""
+
+    def __init__(self) -> None:
+        self._since, self._pairs = time.monotonic(), 0
+
+    def note(self, pairs: int) -> str:
+        """Count the pairs of one more tile, 0 of one that was there already, and say how many they are per second.
+
+        Nothing until something was computed: the time that tiles took to read before that does not count.
+        """
+        now = time.monotonic()
+        if self._pairs == 0 and pairs == 0:
+            self._since = now
+        self._pairs += pairs
+        return f"{self._pairs / (now - self._since):.2g} pairs/s" if self._pairs and now > self._since else ""
+
+
 def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
     """Go through items, with a bar that counts them."""
     with progress(description, len(items)) as bar:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hilbertsd.progress import progress
+from hilbertsd.progress import PairRate, progress
 
 Tile = tuple[slice, slice]
 """Rows and columns."""
@@ -109,17 +109,18 @@ def _product(
             raise
 
 
-def on_all_cores(work: Callable[[slice, slice], object], tiles: list[Tile]) -> None:
+def on_all_cores(work: Callable[[slice, slice], int], tiles: list[Tile]) -> None:
     """Do some work for every tile, one thread a core, with a progress bar; the first error, or Ctrl-C, ends it.
 
     Matrix products within the work take one core each, so that their values do not depend on the number of cores.
+    The work returns how many pairs of points it computed, of which the bar notes the number per second.
     """
+    rate = PairRate()
     with progress("tiles", len(tiles)) as bar, single_threaded_blas, ThreadPoolExecutor(available_cores()) as pool:
         try:
             tasks = [pool.submit(work, *tile) for tile in tiles]
             for done, task in enumerate(as_completed(tasks), 1):
-                task.result()
-                bar.update(done)
+                bar.update(done, rate.note(task.result()))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # what is in flight is finished, the rest is not begun
             raise

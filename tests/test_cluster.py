@@ -12,6 +12,7 @@ from test_gram_store import KERNEL, files_of, filled, same_folders
 from hilbertsd import distill
 from hilbertsd.gram_jobs import fill
 from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.progress import PairRate, Task
 
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
@@ -119,7 +120,7 @@ def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):
     np.testing.assert_array_equal(path.train_predictions(), undisturbed.train_predictions())
 
 
-def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_path):
+def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_path, monkeypatch):
     from hilbertsd.cluster import ClusterKernel, fill_on_cluster
     from hilbertsd.errors import InvalidInput, InvalidKernel
 
@@ -132,7 +133,11 @@ def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_p
         fill_on_cluster(store, KERNEL, points, client)
     fill_on_cluster(store, KERNEL, points, client, others)
     store.tile_file(*plan.tiles[7]).unlink()
+    notes = []
+    monkeypatch.setattr(Task, "update", lambda _, __, note="": notes.append(note))
+    monkeypatch.setattr(PairRate, "note", lambda _, pairs: f"{pairs} pairs/s" if pairs else "")
     fill_on_cluster(store, KERNEL, points, client, others)
+    assert sorted({note for note in notes if note}) == ["1024 pairs/s on the cluster", "on the cluster"]
     assert same_folders(tmp_path / "here", tmp_path / "cluster")
     with pytest.raises(InvalidKernel, match=r"cross kernel matrix of shape \(230, 70\)"):
         ClusterKernel(store, client)

@@ -16,6 +16,7 @@ from hilbertsd.gram_jobs import check_fits, fill, seconds_per_tile
 from hilbertsd.gram_plan import GramPlan
 from hilbertsd.gram_store import GramStore
 from hilbertsd.kernel_operators import ComputedKernel, StoredKernel, kernel_tile
+from hilbertsd.progress import PairRate, Task
 
 CONFIG = {"kernel": "rbf", "gamma": 0.1}
 
@@ -170,6 +171,31 @@ def test_cores_do_not_change_a_bit(points, others, tmp_path, monkeypatch):
     monkeypatch.setattr(tiles, "available_cores", lambda: 5)
     cross(tmp_path / "five", points, others, tile=32)
     assert same_folders(tmp_path / "all", tmp_path / "five")
+
+
+@pytest.fixture
+def notes(monkeypatch):
+    """What progress bars were told beside the counts."""
+    told = []
+    monkeypatch.setattr(Task, "update", lambda _, __, note="": told.append(note))
+    return told
+
+
+def test_bars_note_pairs_per_second_of_what_is_computed(points, others, tmp_path, notes, monkeypatch):
+    counted = []
+    monkeypatch.setattr(PairRate, "note", lambda _, pairs: counted.append(pairs) or f"{sum(counted)} pairs/s")
+    store = cross(tmp_path / "cross", points, others, tile=64)
+    assert notes[-1] == f"{sum(counted)} pairs/s" == "16100 pairs/s"
+    counted.clear()
+    store.tile_file(*store.plan.tiles[-1]).unlink()
+    fill(store, KERNEL, points, others)
+    assert (len(counted), sum(counted)) == (8, 38 * 6)
+    counted.clear()
+    filled(tmp_path / "gram", points, tile=64)
+    assert sum(counted) == 230 * 231 // 2
+    counted.clear()
+    StoredKernel.of(KERNEL, points)
+    assert counted == [230 * 231 // 2]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hilbertsd import progress as module
-from hilbertsd.progress import progress, tracked, working
+from hilbertsd.progress import PairRate, progress, tracked, working
 
 
 @pytest.fixture
@@ -27,6 +27,21 @@ def test_a_long_task_shows_its_count_and_its_note(terminal, monkeypatch):
     assert "tiles" in shown
     assert "3/7" in shown
     assert "of 2048²" in shown
+
+
+def test_the_rate_is_of_what_was_computed_from_when_it_began(monkeypatch):
+    clock = iter([0.0, 100.0, 110.0, 111.0, 120.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    rate = PairRate()
+    assert rate.note(0) == ""  # read and found intact, in 100 seconds
+    assert rate.note(120_000) == "1.2e+04 pairs/s"
+    assert rate.note(0) == "1.1e+04 pairs/s"
+    assert rate.note(80) == "6e+03 pairs/s"
+
+
+def test_no_rate_before_the_clock_moves(monkeypatch):
+    monkeypatch.setattr(module.time, "monotonic", lambda: 5.0)
+    assert PairRate().note(7) == ""
 
 
 def test_a_short_task_shows_nothing(terminal):
