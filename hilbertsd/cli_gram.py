@@ -1,5 +1,6 @@
 """`hilbertsd gram`: kernel matrices beyond memory, tile by tile, on this machine or a cluster."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,12 @@ from hilbertsd.errors import InvalidFile, InvalidInput
 gram_app = typer.Typer(help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified.")
 
 PointsArgument = Annotated[Path, typer.Argument(help="NumPy .npy file with one row per sample, used as they are.")]
+OthersOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Another .npy file: the store is for the kernel between POINTS, its rows, and these, its columns."
+    ),
+]
 StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store.")]
 KernelOption = Annotated[str, typer.Option(help="A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")]
 GammaOption = Annotated[float | None, typer.Option(help="Kernel width. [default: 1/number of features]")]
@@ -26,6 +33,7 @@ def plan(
     gamma: GammaOption = None,
     tile: TileOption = 2048,
     dtype: DtypeOption = "float32",
+    others: OthersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a store would take, in bytes, tiles and time, and refuse what cannot fit; nothing is written."""
@@ -35,12 +43,13 @@ def plan(
     from hilbertsd.tiles import available_cores
 
     computed, values = NamedKernel(kernel, gamma), _points(points)
-    planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)
+    columns = None if others is None else _points(others)
+    planned = GramPlan.of(values, _config(kernel, gamma), columns, tile=tile, dtype=dtype)
     check_fits(planned, store)
     cores = available_cores()
-    seconds = seconds_per_tile(planned, computed, values) * planned.n_tiles / cores
+    seconds = seconds_per_tile(planned, computed, values, columns) * planned.n_tiles / cores
     record = {**_described(planned), "cores": cores, "estimated_seconds": seconds}
-    show(as_json, record, [], [record])
+    show(as_json, record, [], [_row(record)])
 
 
 @gram_app.command("run")
@@ -51,6 +60,7 @@ def run(
     gamma: GammaOption = None,
     tile: TileOption = 2048,
     dtype: DtypeOption = "float32",
+    others: OthersOption = None,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Address of a Dask scheduler whose workers see the folder. [default: this machine]"),
@@ -63,19 +73,20 @@ def run(
     from hilbertsd.kernels import NamedKernel
 
     computed, values = NamedKernel(kernel, gamma), _points(points)
-    planned = GramPlan.of(values, _config(kernel, gamma), tile=tile, dtype=dtype)
+    columns = None if others is None else _points(others)
+    planned = GramPlan.of(values, _config(kernel, gamma), columns, tile=tile, dtype=dtype)
     check_fits(planned, store)
     if scheduler is None:
         opened = GramStore.create(store, planned)
-        fill(opened, computed, values)
+        fill(opened, computed, values, columns)
     else:
         from hilbertsd.cluster import fill_on_cluster
 
         with _connected(scheduler) as client:
             opened = GramStore.create(store, planned)
-            fill_on_cluster(opened, computed, values, client)
+            fill_on_cluster(opened, computed, values, client, columns)
     record = _state(opened)
-    show(as_json, record, [], [record])
+    show(as_json, record, [], [_row(record)])
 
 
 @gram_app.command("status")
@@ -84,7 +95,7 @@ def status(store: StoreArgument, as_json: JsonOption = False) -> None:
     from hilbertsd.gram_store import GramStore
 
     record = _state(GramStore.open(store))
-    show(as_json, record, [], [record])
+    show(as_json, record, [], [_row(record)])
 
 
 @gram_app.command("verify")
@@ -95,11 +106,11 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
     opened = GramStore.open(store)
     damaged = list(opened.damaged())
     record = {**_state(opened), "damaged": damaged}
-    n_tiles = f"{opened.plan.n_tiles:,}"
+    n_tiles, shape = f"{opened.plan.n_tiles:,}", _times(opened.shape)
     summary = (
-        f"{len(damaged):,} damaged, of {n_tiles} tiles and their record"
+        f"{len(damaged):,} damaged, of {n_tiles} tiles of the {shape} matrix and their record"
         if damaged
-        else f"all {n_tiles} tiles are intact"
+        else f"all {n_tiles} tiles of the {shape} matrix are intact"
     )
     show(as_json, record, [], *damaged, summary)
     if damaged:
@@ -137,6 +148,7 @@ def _config(kernel: str, gamma: float | None) -> dict[str, Any]:
 def _described(planned: Any) -> dict[str, Any]:
     return {
         "samples": planned.n_samples,
+        "shape": list(planned.shape),
         "dtype": planned.dtype,
         "tile": planned.tile,
         "tiles": planned.n_tiles,
@@ -146,3 +158,12 @@ def _described(planned: Any) -> dict[str, Any]:
 
 def _state(store: Any) -> dict[str, Any]:
     return {**store.plan.config, **_described(store.plan), "missing": len(store.missing()), "complete": store.complete}
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    """Record as a line of a table, in which the shape says how many samples there are."""
+    return {**{name: record[name] for name in record if name != "samples"}, "shape": _times(record["shape"])}
+
+
+def _times(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))

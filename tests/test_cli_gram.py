@@ -36,13 +36,32 @@ def test_from_plan_to_path(hilbertsd, points, tmp_path):
     status = json.loads(hilbertsd("gram", "status", "store", "--json")[1])
     assert (status["missing"], status["complete"], status["kernel"], status["gamma"]) == (0, True, "rbf", 0.1)
     code, out, _ = hilbertsd("gram", "verify", "store")
-    assert (code, out) == (0, "all 6 tiles are intact\n")
+    assert (code, out) == (0, "all 6 tiles of the 300 × 300 matrix are intact\n")
 
     X = np.load(points)
     targets = np.sin(X[:, 0])
     found = distill(GramStore.open(tmp_path / "store"), targets, tolerance=0.05, rtol=1e-8)
     exact = distill(rbf_kernel(X, gamma=0.1), targets, tolerance=0.05)
     np.testing.assert_allclose(found.multipliers, exact.multipliers, rtol=1e-7)
+
+
+def test_a_cross_kernel_matrix(hilbertsd, points, tmp_path, rng):
+    others = rng.normal(size=(50, 4))
+    np.save(tmp_path / "others.npy", others)
+    options = (points, "store", "--others", "others.npy", "--gamma", 0.1, "--tile", 128, "--dtype", "float64")
+    planned = json.loads(hilbertsd("gram", "plan", *options, "--json")[1])
+    assert (planned["samples"], planned["shape"], planned["tiles"]) == (300, [300, 50], 3)
+    assert planned["gigabytes"] == pytest.approx(3 * (128 * 50 * 8 + 4) / 1e9)
+    assert hilbertsd("gram", "run", *options)[0] == 0
+    store = GramStore.open(tmp_path / "store")
+    np.testing.assert_allclose(store.to_array(), rbf_kernel(np.load(points), others, gamma=0.1), rtol=1e-13)
+    status = hilbertsd("gram", "status", "store")[1]
+    assert "300 × 50" in status
+    assert hilbertsd("gram", "verify", "store")[1] == "all 3 tiles of the 300 × 50 matrix are intact\n"
+    assert json.loads(hilbertsd("gram", "verify", "store", "--json")[1])["shape"] == [300, 50]
+    assert "with other n_others and other_inputs" in one_line(
+        *hilbertsd("gram", "run", points, "store", "--gamma", 0.1, "--tile", 128, "--dtype", "float64")
+    )
 
 
 def test_damage_is_found_and_mended(hilbertsd, points, tmp_path):
@@ -55,7 +74,7 @@ def test_damage_is_found_and_mended(hilbertsd, points, tmp_path):
     code, out, _ = hilbertsd("gram", "verify", "store")
     assert code == 1
     assert "is damaged" in out
-    assert "1 damaged, of 6 tiles and their record" in out
+    assert "1 damaged, of 6 tiles of the 300 × 300 matrix and their record" in out
     assert len(json.loads(hilbertsd("gram", "verify", "store", "--json")[1])["damaged"]) == 1
     assert hilbertsd("gram", "run", *options)[0] == 0
     assert hilbertsd("gram", "verify", "store")[0] == 0
@@ -72,10 +91,11 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
     with distributed.LocalCluster(**options) as cluster:
         address = cluster.scheduler_address
-        done = in_a_process("gram", "run", points, tmp_path / "there", "--scheduler", address, "--json")
+        options = ("--others", points, "--scheduler", address, "--json")
+        done = in_a_process("gram", "run", points, tmp_path / "there", *options)
     assert done.returncode == 0
     assert json.loads(done.stdout)["complete"]
-    hilbertsd("gram", "run", points, "here")
+    hilbertsd("gram", "run", points, "here", "--others", points)
     assert same_folders(tmp_path / "here", tmp_path / "there")
 
 
@@ -97,6 +117,10 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
         (("gram", "run", "complex.npy", "store"), "points have dtype complex128"),
         (("gram", "plan", "empty.npy", "store"), "points have shape (0, 4)"),
         (("gram", "run", "objects.npy", "store"), "is no .npy file"),
+        (("gram", "plan", "points.npy", "store", "--others", "nothing.npy"), "nothing.npy does not exist"),
+        (("gram", "run", "points.npy", "store", "--others", "line.npy"), "give one (n, n_features) array"),
+        (("gram", "run", "points.npy", "store", "--others", "empty.npy"), "others have shape (0, 4)"),
+        (("gram", "run", "points.npy", "store", "--others", "narrow.npy"), "and others (5, 3); give both of one shape"),
         (("gram", "status", "nothing"), "is no store"),
         (("gram", "verify", "nothing"), "is no store"),
     ],
@@ -106,6 +130,7 @@ def test_bad_input_is_one_line(hilbertsd, points, tmp_path, words, message):
     np.save(tmp_path / "line.npy", np.arange(5.0))
     np.save(tmp_path / "words.npy", np.array([["these", "words"]]))
     np.save(tmp_path / "complex.npy", np.ones((5, 4)) * 1j)
+    np.save(tmp_path / "narrow.npy", np.ones((5, 3)))
     np.save(tmp_path / "empty.npy", np.ones((0, 4)))
     np.save(tmp_path / "objects.npy", np.array([[None, 1]]), allow_pickle=True)
     assert message in one_line(*hilbertsd(*words))
