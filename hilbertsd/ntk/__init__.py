@@ -1,0 +1,1 @@
+"""Neural tangent kernels: architectures, their kernel matrices, and finite networks at initialisation (extra `ntk`)."""
