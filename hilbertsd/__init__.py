@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hilbertsd import bounds, errors, filters, greens
+    from hilbertsd import bounds, errors, filters, greens, ntk
     from hilbertsd.bounds_report import BoundsReport, check_bounds
     from hilbertsd.cross_validation import leave_one_out
     from hilbertsd.distillation import distill, distill_spectrum, largest_tolerance
@@ -45,7 +45,7 @@ _MODULE_OF = {
     "stop_early": "hilbertsd.early_stopping",
     "training_error": "hilbertsd.multiplier",
 }
-_SUBMODULES = ("bounds", "errors", "filters", "greens")
+_SUBMODULES = ("bounds", "errors", "filters", "greens", "ntk")
 
 __all__ = [
     "BoundsReport",
@@ -69,6 +69,7 @@ __all__ = [
     "largest_tolerance",
     "leading_basis_weights",
     "leave_one_out",
+    "ntk",
     "solve_multiplier",
     "stop_early",
     "training_error",

@@ -106,6 +106,10 @@ class Architecture:
         for side in image_shape[:-1]:
             _check_side(self.layers, side, self.name)
 
+    def __reduce__(self) -> Any:
+        """To other processes goes what makes it."""
+        return _rebuilt, (self.config,)
+
     @cached_property
     def _stax(self) -> Any:
         return _stax(self.layers, self.parameterization)
@@ -124,9 +128,9 @@ def architecture(name: str, **options: Any) -> Architecture:
         - myrtle-depth (5, 7 or 10) with `width`;
         - vgg-depth (11, 13, 16 or 19) with `width` of the first stage, and `stages`, each of which halves the sides;
         - resnet-depth (6N + 2) and wrn-depth-widening (6N + 4), both with `width` of the first convolution.
-    options : those of the family; and of all: `outputs` (10), `parameterization` ("ntk" or "standard"), `weight_std` (√2,
-        which keeps the size of signals in ReLU networks; 1 in the last layer) and `bias_std` (0: no biases). Widths
-        matter to finite networks and to the standard parameterization.
+    options : those of the family; and of all: `outputs` (10), `parameterization` ("ntk" or "standard"), `weight_std`
+        (√2, which keeps the size of signals in ReLU networks; 1 in the last layer) and `bias_std` (0: no biases).
+        Widths matter to finite networks and to the standard parameterization.
 
     Raises
     ------
@@ -156,6 +160,10 @@ def architecture(name: str, **options: Any) -> Architecture:
     weight_std, bias_std = float(resolved["weight_std"]), float(resolved["bias_std"])
     layers = (*family.build(_Hidden(weight_std, bias_std), **own), Dense(resolved["outputs"], 1.0, bias_std))
     return Architecture(match[1], resolved, layers, resolved["parameterization"])
+
+
+def _rebuilt(config: dict[str, Any]) -> Architecture:
+    return architecture(**config)
 
 
 @dataclass(frozen=True)

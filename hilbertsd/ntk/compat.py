@@ -60,20 +60,32 @@ def neural_tangents() -> ModuleType:
 
 
 @contextmanager
+def sixty_four_bits(enabled: bool) -> Iterator[None]:
+    """JAX with 64-bit numbers on or off within, in this thread, whatever they are outside."""
+    import jax
+    import jax.experimental
+
+    # JAX before 0.8 has it among the experimental ones.
+    switch: Any = getattr(jax if hasattr(jax, "enable_x64") else jax.experimental, "enable_x64")  # noqa: B009
+    with switch(enabled):
+        yield
+
+
+@contextmanager
 def _names_of_older_jax() -> Iterator[None]:
     """What neural-tangents looks for in JAX and today's JAX has elsewhere, there while it is imported."""
-    import jax
+    import jax.core
     import jax.extend.core
     import jax.extend.linear_util  # not loaded by jax itself
     from jax.interpreters import ad
 
     util, experimental = ModuleType("jax.util"), ModuleType("neural_tangents.experimental")
     util.__dict__.update(safe_map=_safe_map, safe_zip=_safe_zip)
-    places: list[tuple[dict[str, Any], str, Any]] = [
-        (vars(jax.core), name, getattr(jax.extend.core, name))
+    places: list[tuple[Any, str, Any]] = [
+        (jax.core.__dict__, name, getattr(jax.extend.core, name))
         for name in ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var")
     ]
-    places.append((vars(ad), "zeros_like_p", jax.extend.core.Primitive("zeros_like")))
+    places.append((ad.__dict__, "zeros_like_p", jax.extend.core.Primitive("zeros_like")))
     places += [(sys.modules, module.__name__, module) for module in (util, experimental)]
     before = [(place, name, place.get(name)) for place, name, _ in places]
     for place, name, value in places:

@@ -1,8 +1,8 @@
 """Covariances of infinitely wide networks, offset by offset.
 
 Between two images the covariance of a layer's outputs is an array K(p, q) over positions p of one and q of the other.
-A convolution moves p and q in step, and ReLU acts on every entry alone: entries of different offset δ = p − q never meet
-before a pooling layer. So arrays are kept as K[δ, p], with q = p − δ modulo the side, which wastes nothing, and
+A convolution moves p and q in step, and ReLU acts on every entry alone: entries of different offset δ = p − q never
+meet before a pooling layer. So arrays are kept as K[δ, p], with q = p − δ modulo the side, which wastes nothing, and
 
 - layers run from one pooling to the next for one block of offsets at a time, in a processor's cache, where whole arrays
   would go to memory and back at every layer; of an average over all positions a block leaves one number a pair;
@@ -80,16 +80,20 @@ class PairDeviations:
     Attributes
     ----------
     first, second : one array per ReLU, (rows, columns, images...) or (images...), as they broadcast to pairs.
+    paired_with_themselves : whether both sets are the same and one image meets only itself.
     """
 
     first: Sequence[Any]
     second: Sequence[Any]
+    paired_with_themselves: bool = False
 
     def of(self, covariance: Covariance, number: int) -> tuple[Any, Any, Any]:
         """See :class:`Deviations`."""
-        second = self.second[number]
-        at_q = second if covariance.offsets is None else _at_other(second, covariance)
-        return self.first[number], at_q, None
+        first, second = self.first[number], self.second[number]
+        if covariance.offsets is None:
+            return first, second, self.paired_with_themselves or None
+        same = _at_zero(covariance) if self.paired_with_themselves else None
+        return first, _at_other(second, covariance), same
 
 
 @dataclass(frozen=True)
@@ -108,11 +112,9 @@ class OwnDeviations:
         if covariance.offsets is None:
             deviation = self.found[number] = jnp.sqrt(covariance.nngp)
             return deviation, deviation, True
-        at_zero = [np.asarray(offsets) == 0 for offsets in covariance.offsets]
-        zero = tuple(int(np.flatnonzero(each)[0]) for each in at_zero)
+        zero = tuple(int(np.flatnonzero(np.asarray(offsets) == 0)[0]) for offsets in covariance.offsets)
         deviation = self.found[number] = jnp.sqrt(covariance.nngp[zero])
-        same = at_zero[0][:, None] & at_zero[1][None, :]
-        return deviation, _at_other(deviation, covariance), same.reshape(same.shape + (1,) * (covariance.nngp.ndim - 2))
+        return deviation, _at_other(deviation, covariance), _at_zero(covariance)
 
 
 def deviations(layers: Sequence[Layer], images: Any) -> list[Any]:
@@ -178,7 +180,8 @@ def covariances(
         ) -> Covariance:
             if current is None:
                 return Covariance(_product(first, second, here), start, here, work.sides, work.channels)
-            return Covariance(*jax.tree.map(lambda a: work.cut(a, index), current), here, work.sides, work.channels)
+            nngp, tangent = jax.tree.map(lambda a: work.cut(a, index), current)
+            return Covariance(nngp, tangent, here, work.sides, work.channels)
 
         result, after, number = work.all(covariance)
         if last is None:
@@ -189,7 +192,7 @@ def covariances(
             current = jax.tree.map(lambda a, places=places, work=work: _joined(work.laid_out(a), places), result)
             continue
         inputs = after.channels * (math.prod(after.sides) if isinstance(last, Flatten) else 1)
-        end, _ = run.through(rest, Covariance(*result, None, (), inputs), number)
+        end, _ = run.through(rest, Covariance(result[0], result[1], None, (), inputs), number)
         return end.nngp, end.ntk
 
 
@@ -295,6 +298,13 @@ def _at_other(values: Any, c: Covariance) -> Any:
     """(rows, columns, images...) values at q, for every offset and p."""
     by_rows = values[_others(c, 0)]  # offsets in rows, rows, columns, images...
     return jnp.moveaxis(by_rows[:, :, _others(c, 1)], 2, 1)
+
+
+def _at_zero(c: Covariance) -> Any:
+    """Whether p = q, for every offset; broadcasts to the covariance."""
+    assert c.offsets is not None
+    same = (c.offsets[0] == 0)[:, None] & (c.offsets[1] == 0)[None, :]
+    return same.reshape(same.shape + (1,) * (c.nngp.ndim - 2))
 
 
 def _product(first: Any, second: Any, offsets: Parts) -> Any:
