@@ -198,11 +198,11 @@ def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64
     ----------
     labels : (n_samples,) whole numbers; the classes are those that occur.
     n : how many to draw.
-    seed : of the draw. With the same seed a larger n draws the same samples and more.
+    seed : of the draw. With the same seed a larger n draws the same samples first, and then more.
 
     Returns
     -------
-    (n,) positions, ascending.
+    (n,) positions, in an order of which every beginning is as balanced.
 
     Raises
     ------
@@ -215,20 +215,16 @@ def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64
     if n > len(labels):
         raise InvalidInput(f"n is {n} and there are {len(labels)} samples; give a smaller n")
     rng = np.random.default_rng(seed)
-    share, left_over = divmod(n, len(classes))
     order = rng.permutation(len(classes))
-    quotas = np.full(len(classes), share)
-    quotas[order[counts[order] > share][:left_over]] += 1
-    if quotas.sum() < n or np.any(counts < quotas):
-        scarcest = int(np.argmin(counts))
+    shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in classes]
+    least = int(counts.min())
+    drawn = [shuffled[each][place] for place in range(least + 1) for each in order if place < counts[each]]
+    if n > len(drawn):
         raise InvalidInput(
-            f"{n} samples of {len(classes)} classes are {n / len(classes):g} of each, and class {classes[scarcest]} "
-            f"has {counts[scarcest]}; {len(classes) * counts[scarcest]} are the most that surely balance"
+            f"{n} samples of {len(classes)} classes are {n / len(classes):g} of each, and class "
+            f"{classes[np.argmin(counts)]} has {least}; give at most {len(drawn)}"
         )
-    drawn = [
-        rng.permutation(np.flatnonzero(labels == label))[:quota] for label, quota in zip(classes, quotas, strict=True)
-    ]
-    return np.sort(np.concatenate(drawn)).astype(np.int64)
+    return np.array(drawn[:n], dtype=np.int64)
 
 
 def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:

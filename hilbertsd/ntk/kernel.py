@@ -9,7 +9,6 @@ from functools import cache, partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,10 +27,10 @@ from hilbertsd.ntk.recursion import (
 )
 from hilbertsd.tiles import Tile, all_tiles, available_cores, count_pairs, on_all_cores, slices, upper_tiles
 
-IMAGES_AT_ONCE = 32
-"""Whose deviations, and values on the diagonal, are computed together."""
+IMAGES_AT_ONCE = 64
+"""Whose values on the diagonal are computed together."""
 
-NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**16, 2**26
+NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**18, 2**26
 """Of one array of a block, on a processor and on an accelerator."""
 
 SMALLEST_TILE, LARGEST_TILE = 4, 1024
@@ -88,17 +87,21 @@ class NeuralKernel:
 
         Raises InvalidInput for inputs that are no such images, or do not fit the architecture.
         """
-        first, second = self._prepared(X), self._prepared(Y)
-        values = np.empty((first.n_images, second.n_images), self.dtype)
-        for rows, columns in all_tiles(values.shape, self._side(first)):
+        X, Y = self._checked(X), self._checked(Y)
+        side = self._side(X)
+        first, second = self._prepared(X, side), self._prepared(Y, side)
+        values = np.empty((len(X), len(Y)), self.dtype)
+        for rows, columns in all_tiles(values.shape, side):
             values[rows, columns] = self._between(first, second, rows, columns)
         return values
 
     def symmetric(self, X: Any) -> NDArray[Any]:
         """(n, n) values between images and themselves: half of them computed, the diagonal in float64."""
-        prepared = self._prepared(X)
-        values = np.empty((prepared.n_images,) * 2, self.dtype)
-        for rows, columns in upper_tiles(prepared.n_images, self._side(prepared)):
+        X = self._checked(X)
+        side = self._side(X)
+        prepared = self._prepared(X, side)
+        values = np.empty((len(X), len(X)), self.dtype)
+        for rows, columns in upper_tiles(len(X), side):
             _mirror(values, rows, columns, self._between(prepared, prepared, rows, columns))
         np.fill_diagonal(values, self.diagonal(X))
         return values
@@ -106,14 +109,18 @@ class NeuralKernel:
     def diagonal(self, X: Any) -> NDArray[np.float64]:
         """(n,) values between every image and itself, in float64."""
         run = partial(_own_covariance, *self._compiled_for)
-        return np.concatenate(list(_by_parts(run, self._checked(X))))
+        images = self._checked(X)
+        found = np.concatenate(list(_by_parts(run, images, min(IMAGES_AT_ONCE, len(images)), "float64")))
+        return found[: len(images)]
 
     def matrix(self, X: Any, X2: Any = None) -> NDArray[Any]:
         """Do as :meth:`symmetric`, or with X2 as a call, on all cores and devices and with a progress bar."""
-        first = self._prepared(X)
-        second = first if X2 is None else self._prepared(X2)
-        values = np.empty((first.n_images, second.n_images), self.dtype)
-        side = self._side(first)
+        X = self._checked(X)
+        Y = X if X2 is None else self._checked(X2)
+        side = self._side(X)
+        first = self._prepared(X, side)
+        second = first if X2 is None else self._prepared(Y, side)
+        values = np.empty((len(X), len(Y)), self.dtype)
         group = _group(values.shape, side)
         jobs = upper_tiles(len(values), group) if X2 is None else all_tiles(values.shape, group)
 
@@ -147,28 +154,22 @@ class NeuralKernel:
             raise InvalidInput("images have values that are not finite; check them for missing values")
         return images if images.ndim == 4 else images[:, None, None, :]
 
-    def _prepared(self, X: Any) -> "_Prepared":
-        images = self._checked(X)
-        found = list(_by_parts(partial(_deviations, self.architecture.layers), images))
-        joined = [np.concatenate(parts, axis=-1).astype(self.dtype) for parts in zip(*found, strict=True)]
-        return _Prepared(_images_last(images, self.dtype), joined)
-
-    def _side(self, prepared: "_Prepared") -> int:
+    def _side(self, images: NDArray[Any]) -> int:
         """Images a side of a compiled tile."""
-        if self.tile is not None:
-            return min(self.tile, prepared.n_images)
         on_processor = jax.default_backend() == "cpu"
-        per_pair = _numbers_per_pair(self.architecture.layers, prepared.images.shape[:2], whole=not on_processor)
+        per_pair = _numbers_per_pair(self.architecture.layers, images.shape[1:3], whole=not on_processor)
         fitting = math.isqrt((NUMBERS_IN_CACHE if on_processor else NUMBERS_ON_DEVICE) // per_pair)
-        return min(max(SMALLEST_TILE, min(LARGEST_TILE, fitting)), prepared.n_images)
+        return min(max(SMALLEST_TILE, min(LARGEST_TILE, fitting)) if self.tile is None else self.tile, len(images))
+
+    def _prepared(self, images: NDArray[Any], side: int) -> "_Prepared":
+        run = partial(_with_deviations, self.architecture.layers)
+        return _Prepared(side, list(_by_parts(run, images, side, self.dtype)))
 
     def _between(self, first: "_Prepared", second: "_Prepared", rows: slice, columns: slice) -> NDArray[Any]:
-        """Values of a tile, whose last images are repeated up to the compiled shape where there are fewer."""
-        n_rows, n_columns = (min(self._side(first), each.n_images) for each in (first, second))
-        at_rows, at_columns = first.part(rows, n_rows, -1), second.part(columns, n_columns, -2)
+        """Values of a tile."""
         with sixty_four_bits(True), _device() as device:
-            arguments = jax.device_put((at_rows, at_columns, np.ones((), self.dtype)), device)
-            values = np.asarray(_pair_covariance(*self._compiled_for, *arguments))
+            arguments = (first.tile(rows), second.tile(columns), np.ones((), self.dtype))
+            values = np.asarray(_pair_covariance(*self._compiled_for, *jax.device_put(arguments, device)))
         return values[: rows.stop - rows.start, : columns.stop - columns.start]
 
 
@@ -207,28 +208,22 @@ def gram(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """Images last, with the standard deviations of what reaches every ReLU."""
+    """Tiles of images, images last, with the standard deviations of what reaches every ReLU."""
 
-    images: NDArray[Any]
-    deviations: list[NDArray[Any]]
+    side: int
+    tiles: list[tuple[Any, list[Any]]]
 
-    @property
-    def n_images(self) -> int:
-        return self.images.shape[-1]
-
-    def part(self, images: slice, size: int, new_axis: int) -> tuple[Any, list[Any]]:
-        """Some images, repeated up to a size, with an axis for those they are paired with."""
-        index = np.minimum(np.arange(images.start, images.start + size), images.stop - 1)
-        return (
-            np.expand_dims(self.images[..., index], new_axis),
-            [np.expand_dims(each[..., index], new_axis) for each in self.deviations],
-        )
+    def tile(self, images: slice) -> tuple[Any, list[Any]]:
+        """The one that begins with these images; its last ones are repeated where there are fewer."""
+        return self.tiles[images.start // self.side]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _pair_covariance(
     layers: tuple[Layer, ...], ntk: bool, standard: bool, block: Any, first: Any, second: Any, one: Any
 ) -> Any:
+    first = jax.tree.map(lambda a: a[..., :, None], first)
+    second = jax.tree.map(lambda a: a[..., None, :], second)
     known = PairDeviations(first[1], second[1])
     both = covariances(layers, first[0], second[0], known, ntk=ntk, standard=standard, block=block, one=one)
     return both[1] if ntk else both[0]
@@ -243,22 +238,17 @@ def _own_covariance(layers: tuple[Layer, ...], ntk: bool, standard: bool, block:
 
 
 @partial(jax.jit, static_argnums=0)
-def _deviations(layers: tuple[Layer, ...], images: Any, _one: Any) -> list[Any]:
-    return deviations(layers, images)
+def _with_deviations(layers: tuple[Layer, ...], images: Any, _one: Any) -> tuple[Any, list[Any]]:
+    return images, deviations(layers, images)
 
 
-def _by_parts(run: Any, images: NDArray[Any]) -> Iterator[Any]:
-    """Results for a few images at a time, in float64, images last; the last part is filled up to the compiled shape."""
-    size = min(IMAGES_AT_ONCE, len(images))
+def _by_parts(run: Any, images: NDArray[Any], size: int, dtype: str) -> Iterator[Any]:
+    """Results for parts of the images, computed in float64; the last part's last image is repeated up to the size."""
     for part in slices(len(images), size):
         index = np.minimum(np.arange(part.start, part.start + size), part.stop - 1)
         with sixty_four_bits(True):
-            result = run(jnp.asarray(_images_last(images[index], "float64")), jnp.ones((), jnp.float64))
-            yield jax.tree.map(lambda a, part=part: np.asarray(a)[..., : part.stop - part.start], result)
-
-
-def _images_last(images: NDArray[Any], dtype: str) -> NDArray[Any]:
-    return np.ascontiguousarray(np.moveaxis(images, 0, -1), dtype=dtype)
+            images_last = np.ascontiguousarray(np.moveaxis(images[index], 0, -1), dtype="float64")
+            yield jax.tree.map(lambda a: np.asarray(a, dtype), run(images_last, np.ones(())))
 
 
 def _numbers_per_pair(layers: Sequence[Layer], sides: Sequence[int], *, whole: bool) -> int:

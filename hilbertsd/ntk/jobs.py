@@ -1,0 +1,84 @@
+"""Kernel matrices of a network on a data set, in stores that can be killed, resumed and verified."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hilbertsd.data.splits import ImageSplit
+from hilbertsd.gram_jobs import check_fits, fill, seconds_per_tile
+from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.ntk.kernel import NeuralKernel
+from hilbertsd.tiles import available_cores
+
+DEFAULT_TILE = 256
+"""Images a side of a tile in a store: a minute's work, with pooled kernels of small images, if a run is killed."""
+
+
+@dataclass(frozen=True, eq=False)
+class GramJob:
+    """Train-train and test-train kernel matrices of one network on one data set.
+
+    Attributes
+    ----------
+    kernel : of the network.
+    images : of the data set.
+    tile : images a side of a tile in the stores.
+    """
+
+    kernel: NeuralKernel
+    images: ImageSplit
+    tile: int = DEFAULT_TILE
+
+    @property
+    def plans(self) -> dict[str, GramPlan]:
+        """What the stores will hold, by their folders' names; values are stored in the dtype they are computed in."""
+        config = {**self.kernel.config, "dataset": self.images.name}
+        how = {"tile": self.tile, "dtype": self.kernel.dtype}
+        return {
+            "train-train": GramPlan.of(self.images.train, config, **how),
+            "test-train": GramPlan.of(self.images.test, config, self.images.train, **how),
+        }
+
+    def estimated_seconds(self) -> float:
+        """Time that both matrices take on this machine, from one tile of the first."""
+        plans = self.plans
+        plan = plans["train-train"]
+        seconds = seconds_per_tile(plan, self.kernel, self.images.train)
+        pairs = sum(each.n_pairs for each in plans.values())
+        return seconds * pairs / (plan.chunks[0] * plan.chunks[1]) / available_cores()
+
+    def run(self, folder: str | Path, client: Any = None) -> tuple[GramStore, GramStore]:
+        """Compute what is missing of both matrices, in two stores within a folder.
+
+        Parameters
+        ----------
+        folder : made where there is none.
+        client : of a Dask cluster whose workers see the folder; None for this machine.
+
+        Returns
+        -------
+        Train-train and test-train stores, complete.
+
+        Raises
+        ------
+        InvalidFile
+            A store in the folder is for another network or other images, or cannot be written.
+        InvalidInput
+            The disk or the memory is too small, or the images do not fit the network.
+        """
+        self.kernel.architecture.check(self.images.train.shape[1:])
+        plans = self.plans
+        for name, plan in plans.items():
+            check_fits(plan, Path(folder) / name)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        stores = {name: GramStore.create(Path(folder) / name, plan) for name, plan in plans.items()}
+        for name, store in stores.items():
+            points = self.images.train if name == "train-train" else self.images.test
+            others = None if name == "train-train" else self.images.train
+            if client is None:
+                fill(store, self.kernel, points, others)
+            else:
+                from hilbertsd.cluster import fill_on_cluster
+
+                fill_on_cluster(store, self.kernel, points, client, others)
+        return stores["train-train"], stores["test-train"]
