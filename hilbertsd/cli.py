@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hilbertsd import __version__
 from hilbertsd.cli_gram import gram_app
+from hilbertsd.cli_ntk import add_studies, ntk_app
 from hilbertsd.cli_output import JsonOption, as_flags, show, written
 from hilbertsd.errors import HilbertsdError
 from hilbertsd.progress import working
@@ -24,6 +25,8 @@ app = typer.Typer(add_completion=False, help="Self-distillation as kernel regres
 run_app = typer.Typer(help="Run a study: print its table, write its figures and result.json.")
 app.add_typer(run_app, name="run")
 app.add_typer(gram_app, name="gram")
+app.add_typer(ntk_app, name="ntk")
+add_studies(run_app)
 
 TableArgument = Annotated[Path, typer.Argument(help="CSV or other delimited text, Parquet or NPZ, with named columns.")]
 TargetOption = Annotated[str, typer.Option(help="Column (NPZ: array) to predict; all others are features.")]

@@ -23,6 +23,10 @@ KernelOption = Annotated[str, typer.Option(help="A scikit-learn pairwise kernel:
 GammaOption = Annotated[float | None, typer.Option(help="Kernel width. [default: 1/number of features]")]
 TileOption = Annotated[int, typer.Option(min=1, help="Rows and columns of a tile.")]
 DtypeOption = Annotated[str, typer.Option(help="In which values are stored: float32 or float64.")]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler whose workers see the folder. [default: this machine]"),
+]
 
 
 @gram_app.command("plan")
@@ -61,10 +65,7 @@ def run(
     tile: TileOption = 2048,
     dtype: DtypeOption = "float32",
     others: OthersOption = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(help="Address of a Dask scheduler whose workers see the folder. [default: this machine]"),
-    ] = None,
+    scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute what is missing or damaged in a store, and begin it if need be; may be killed and run again."""
@@ -82,7 +83,7 @@ def run(
     else:
         from hilbertsd.cluster import fill_on_cluster
 
-        with _connected(scheduler) as client:
+        with connected(scheduler) as client:
             opened = GramStore.create(store, planned)
             fill_on_cluster(opened, computed, values, client, columns)
     record = _state(opened)
@@ -132,7 +133,8 @@ def _points(path: Path) -> Any:
     return points
 
 
-def _connected(scheduler: str) -> Any:
+def connected(scheduler: str) -> Any:
+    """Client of a running scheduler; raises InvalidInput where none answers."""
     from hilbertsd.cluster import Client
 
     try:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib import metadata
 from types import ModuleType
 from typing import Any
 
@@ -40,21 +39,19 @@ def neural_tangents() -> ModuleType:
     except ImportError as error:
         raise MissingPackage(f"neural tangent kernels need JAX and neural-tangents; {INSTALL}") from error
     try:
-        found = metadata.version("neural-tangents")
-    except metadata.PackageNotFoundError as error:
-        raise MissingPackage(f"neural tangent kernels need neural-tangents {VERSION}; {INSTALL}") from error
-    if found != VERSION:
-        raise MissingPackage(f"neural-tangents is {found}, and {VERSION} is the version that was tested; {INSTALL}")
-    try:
         with _names_of_older_jax():
             module = importlib.import_module("neural_tangents")
+        if module.__version__ != VERSION:
+            raise ImportError(f"neural-tangents is {module.__version__}")
         _replace_convolution(module)
     except (ImportError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "neural_tangents":
+            raise MissingPackage(f"neural tangent kernels need neural-tangents {VERSION}; {INSTALL}") from error
         for name in [name for name in sys.modules if name.split(".")[0] == "neural_tangents"]:
             del sys.modules[name]
         raise MissingPackage(
-            f"neural-tangents {VERSION} does not work with JAX {jax.__version__} ({error}); "
-            "it was tested with JAX 0.6.2 to 0.12; pip install 'jax>=0.6.2,<0.13'"
+            f"neural-tangents does not work here ({error}), with JAX {jax.__version__}; neural-tangents {VERSION} was "
+            f"tested with JAX 0.6.2 to 0.12: {INSTALL}"
         ) from error
     return module
 

@@ -87,7 +87,7 @@ class NeuralKernel:
 
         Raises InvalidInput for inputs that are no such images, or do not fit the architecture.
         """
-        X, Y = self._checked(X), self._checked(Y)
+        X, Y = self._checked_pair(X, Y)
         side = self._side(X)
         first, second = self._prepared(X, side), self._prepared(Y, side)
         values = np.empty((len(X), len(Y)), self.dtype)
@@ -115,8 +115,7 @@ class NeuralKernel:
 
     def matrix(self, X: Any, X2: Any = None) -> NDArray[Any]:
         """Do as :meth:`symmetric`, or with X2 as a call, on all cores and devices and with a progress bar."""
-        X = self._checked(X)
-        Y = X if X2 is None else self._checked(X2)
+        X, Y = self._checked_pair(X, X if X2 is None else X2)
         side = self._side(X)
         first = self._prepared(X, side)
         second = first if X2 is None else self._prepared(Y, side)
@@ -153,6 +152,15 @@ class NeuralKernel:
         if not np.all(np.isfinite(images)):
             raise InvalidInput("images have values that are not finite; check them for missing values")
         return images if images.ndim == 4 else images[:, None, None, :]
+
+    def _checked_pair(self, X: Any, Y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+        first = self._checked(X)
+        second = first if Y is X else self._checked(Y)
+        if first.shape[1:] != second.shape[1:]:
+            raise InvalidInput(
+                f"images of shape {first.shape[1:]} and others of {second.shape[1:]}; give both the same shape"
+            )
+        return first, second
 
     def _side(self, images: NDArray[Any]) -> int:
         """Images a side of a compiled tile."""

@@ -7,5 +7,6 @@ STUDIES = {
     "filters": "Spectral filters side by side: distillation, ridge, iterated Tikhonov, gradient flow, truncation.",
     "green-functions": "Green's functions found for given operators, against every closed form.",
     "spectrum": "TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps.",
+    "ntk-cifar": "Neural tangent kernels of wide networks on CIFAR: accuracy by round, kernels × images × ε.",
 }
 """Name on the command line and what it shows; `hilbertsd list` prints it."""

@@ -1,0 +1,192 @@
+"""Kernel matrices of infinitely wide networks against neural-tangents called directly, for every architecture."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from test_architectures import SMALL
+
+jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
+
+from hilbertsd import check_bounds, distill  # noqa: E402
+from hilbertsd.errors import InvalidInput  # noqa: E402
+from hilbertsd.ntk import NeuralKernel, architecture, gram, recursion  # noqa: E402
+from hilbertsd.ntk import kernel as kernel_module  # noqa: E402
+from hilbertsd.ntk.compat import sixty_four_bits  # noqa: E402
+from hilbertsd.ntk.layers import AveragePool, Convolution, Dense, Flatten, GlobalAveragePool, Relu  # noqa: E402
+
+PRECISION = {"float32": 1e-6, "float64": 1e-12}
+"""Largest difference, over the largest value."""
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Eleven of 8 × 8: no multiple of any tile."""
+    return np.random.default_rng(3).normal(size=(11, 8, 8, 3))
+
+
+def direct(network, X, Y, kernel):
+    with sixty_four_bits(True):
+        return np.asarray(network.kernel_fn(X, Y, kernel))
+
+
+def difference(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
+@pytest.mark.parametrize(("name", "options"), SMALL.items())
+def test_equal_to_neural_tangents_called_directly(images, name, options, parameterization):
+    """Ragged tiles, both kernels, both precisions, with biases; square and cross."""
+    network = architecture(name, parameterization=parameterization, bias_std=0.3, **options)
+    first, second = images[:7], images[7:]
+    for kernel in ("ntk", "nngp") if parameterization == "ntk" else ("ntk",):
+        expected = direct(network, images, second, kernel)
+        apart = expected[:7]
+        for dtype, precision in PRECISION.items():
+            cross = gram(network, first, second, kernel=kernel, dtype=dtype, tile=3)
+            assert cross.dtype == dtype
+            assert cross.shape == (7, 4)
+            assert difference(cross, apart) < precision
+            square = gram(network, images, kernel=kernel, dtype=dtype, tile=4)
+            assert np.array_equal(square, square.T)
+            assert difference(square[:7, 7:], apart) < precision
+            # neural-tangents finds the angle between an image and itself from its cosine, to half the digits.
+            assert difference(square[7:, 7:], expected[7:]) < 1e-6
+
+
+@pytest.mark.parametrize("tile", [None, 1, 5, 11, 64])
+def test_tiles_of_any_size_give_the_same_matrix(images, tile):
+    expected = gram("wrn-10-1", images, tile=3)
+    assert difference(gram("wrn-10-1", images, tile=tile), expected) < 1e-14
+    assert difference(NeuralKernel(architecture("wrn-10-1"), tile=tile).symmetric(images), expected) < 1e-14
+    assert (
+        difference(NeuralKernel(architecture("wrn-10-1"), tile=tile)(images[:2], images)[:, 2:], expected[:2, 2:])
+        < 1e-14
+    )
+
+
+@pytest.mark.parametrize("block", [(1, 1), (2, 1), (3, 4), None])
+@pytest.mark.parametrize("sides", [(8, 8), (4, 12)])
+def test_blocks_of_offsets_do_not_matter(block, sides):
+    """Pooling on the way to one position and to several, and images that are not square."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, *sides, 2, 3))
+    scale = 2**0.5
+    for end in ((GlobalAveragePool(),), (Flatten(), Dense(4, scale), Relu())):
+        layers = (Convolution(3, scale), Relu(), AveragePool(), Convolution(3, scale, 0.1), Relu(), *end, Dense(1, 1.0))
+        with sixty_four_bits(True):
+            known = recursion.PairDeviations(
+                [each[..., :, None] for each in recursion.deviations(layers, first)],
+                [each[..., None, :] for each in recursion.deviations(layers, second)],
+            )
+            found = recursion.covariances(
+                layers, first[..., :, None], second[..., None, :], known, ntk=True, block=block, one=np.float64(1)
+            )
+        network = architecture("convolutional-1")
+        object.__setattr__(network, "layers", layers)
+        X, Y = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
+        for kernel, values in zip(("nngp", "ntk"), found, strict=True):
+            assert difference(np.asarray(values), direct(network, X, Y, kernel)) < 1e-13
+
+
+def test_only_offsets_that_count_are_computed():
+    wrn, flat, pooled = architecture("wrn-10-1"), architecture("convolutional-2"), architecture("myrtle-5")
+    assert recursion.offsets_needed(wrn.layers, 32) == tuple(range(0, 32, 4))
+    assert recursion.offsets_needed(flat.layers, 32) == (0,)
+    assert recursion.offsets_needed(pooled.layers, 32) == tuple(range(32))
+
+
+def test_the_diagonal_is_in_float64_and_exact_for_images_with_black_parts(images):
+    """Positions where nothing arrives have no angle; their covariance is zero."""
+    dark = images.copy()
+    dark[:, :5] = 0.0
+    network = architecture("convolutional-2", pooling=True)
+    exact = gram(network, dark)
+    assert np.all(np.isfinite(exact))
+    assert difference(exact[:5, 5:], direct(network, dark[:5], dark[5:], "ntk")) < 1e-12
+    single = gram(network, dark, dtype="float32")
+    np.testing.assert_array_equal(np.diag(single), np.diag(exact).astype(np.float32))
+    copies = NeuralKernel(network, dtype="float32")(dark, dark)
+    assert np.abs(np.diag(copies) / np.diag(exact) - 1).max() < 1e-3
+
+
+def test_float64_does_not_depend_on_jax_settings(images):
+    expected = gram("convolutional-1", images)
+    before = jax.config.read("jax_enable_x64")
+    try:
+        jax.config.update("jax_enable_x64", not before)
+        np.testing.assert_array_equal(gram("convolutional-1", images), expected)
+        np.testing.assert_array_equal(
+            gram("convolutional-1", jax.numpy.asarray(images), dtype="float32").dtype, "float32"
+        )
+        assert jax.config.read("jax_enable_x64") is not before
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def test_compiled_once_per_tile_shape(images):
+    network = architecture("convolutional-1-3", bias_std=0.7)
+    before = kernel_module._pair_covariance._cache_size()
+    for n in (4, 7, 8, 11):
+        gram(network, images[:n], tile=4)
+    gram(network, images[:5], images[5:], tile=4)
+    assert kernel_module._pair_covariance._cache_size() == before + 1
+
+
+def test_vectors_are_images_of_one_position(images):
+    flat = images.reshape(len(images), -1)
+    assert difference(gram("fully-connected-3", flat), gram("fully-connected-3", images)) < 1e-14
+
+
+@pytest.mark.parametrize(("name", "options"), SMALL.items())
+@pytest.mark.parametrize("dtype", list(PRECISION))
+def test_a_path_on_every_matrix_ends_with_its_bounds_holding(images, rng, name, options, dtype):
+    path = distill(gram(architecture(name, **options), images, dtype=dtype), rng.normal(size=(11, 3)), tolerance=0.3)
+    report = check_bounds(path)
+    assert path.collapse_round is not None
+    assert report.holds, report
+
+
+def test_several_devices_share_the_tiles_and_agree():
+    code = (
+        "import numpy as np, jax\n"
+        "from hilbertsd.ntk import gram\n"
+        "from hilbertsd.ntk import kernel as k\n"
+        "used = set()\n"
+        "put = jax.device_put\n"
+        "jax.device_put = lambda values, device: (used.add(device), put(values, device))[1]\n"
+        "X = np.random.default_rng(0).normal(size=(23, 4, 4, 2))\n"
+        "K = gram('convolutional-1-2', X, tile=3)\n"
+        "print(len(jax.local_devices()), len(used), repr(K.sum()))\n"
+    )
+    said = {}
+    for n in (1, 4):
+        environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={n}"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+        said[n] = done.stdout.split()
+    assert said[1][:2] == ["1", "1"]
+    assert said[4][:2] == ["4", "4"]
+    assert said[1][2:] == said[4][2:]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda X: gram("myrtle-5", X, kernel="rbf"), "kernel is 'rbf'; give one of ntk, nngp"),
+        (lambda X: gram("myrtle-5", X, dtype="float16"), "dtype is 'float16'; give one of float32, float64"),
+        (lambda X: gram("myrtle-5", X, tile=0), "tile is 0"),
+        (lambda X: gram("myrtle-5", X[0]), r"images have shape \(8, 8, 3\); give \(n, rows, columns, channels\)"),
+        (lambda X: gram("myrtle-5", X[:0]), r"images have shape \(0, 8, 8, 3\)"),
+        (lambda X: gram("myrtle-5", X, X[:, :6, :6]), "myrtle-5 divides a side of 3 positions by 2"),
+        (lambda X: gram("myrtle-5", X, X[:, :4, :4]), r"images of shape \(8, 8, 3\) and others of \(4, 4, 3\)"),
+        (lambda X: gram("myrtle-5", np.where(X > 2, np.nan, X)), "images have values that are not finite"),
+        (lambda X: gram("myrtle-5", X.astype(str)), "images has dtype|images have dtype"),
+        (lambda X: gram("myrtle-5", X * 1j), "images is complex"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(images, ask, message):
+    with pytest.raises(InvalidInput, match=message):
+        ask(images)
