@@ -27,6 +27,10 @@ PoolingOption = Annotated[bool, typer.Option("--pooling", help="Of convolutional
 TileOption = Annotated[int, typer.Option(min=1, help="Images a side of a tile in the stores.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the images drawn.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch CIFAR, checksummed, where it is not there.")]
+KernelsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the kernels, from which a killed run goes on. [default: kernels in that of --out]"),
+]
 PresetOption = Annotated[
     str | None,
     typer.Option(help="smoke (seconds), cpu (an hour on CIFAR) or gpu. [default: cpu with data, smoke without]"),
@@ -100,6 +104,7 @@ def run(
 def add_studies(run_app: typer.Typer) -> None:
     """Add the studies on neural tangent kernels to `hilbertsd run`."""
     run_app.command("ntk-cifar")(run_ntk_cifar)
+    run_app.command("ntk-ensembles")(run_ntk_ensembles)
 
 
 def run_ntk_cifar(
@@ -108,9 +113,7 @@ def run_ntk_cifar(
     seed: SeedOption = 0,
     data: DataOption = None,
     out: Annotated[Path, typer.Option(help="Folder for figures, result.json and kernels.")] = Path("ntk-cifar"),
-    kernels: Annotated[
-        Path | None, typer.Option(help="Folder of the kernels' stores. [default: kernels in the folder of --out]")
-    ] = None,
+    kernels: KernelsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Distil with neural tangent kernels of wide networks: accuracy by round, kernels × images × ε."""
@@ -130,6 +133,38 @@ def run_ntk_cifar(
         f"{result.data}, accuracies in % against the original labels",
         result.rows(),
         *(f"{claim['verdict']}: {claim['claim']} ({claim['numbers']})" for claim in record["claims"]),
+    )
+
+
+def run_ntk_ensembles(
+    preset: PresetOption = None,
+    dataset: DatasetOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first network and of the images drawn.")] = 0,
+    data: DataOption = None,
+    out: Annotated[Path, typer.Option(help="Folder for the figure, result.json and kernels.")] = Path("ntk-ensembles"),
+    kernels: KernelsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Use networks of several seeds in five ways, by their tangent kernels: ensembles, averages, distillation."""
+    from hilbertsd.studies import ntk_ensembles as study
+
+    folder = output_folder(out)
+    preset, dataset = chosen(preset, dataset, data)
+    result = study.run(study.Config(preset, dataset, seed), kernels or folder / "kernels", data)
+    flags = as_flags(preset=preset, dataset=dataset, seed=seed)
+    record, files = written(study, result, f"hilbertsd run ntk-ensembles{flags}", folder)
+    names = ("use", "published", "test_accuracy", "standard_deviation_over_models", "train_accuracy", "multiple")
+    show(
+        as_json,
+        record,
+        files,
+        f"{record['data']}, {record['n_train']:,} training and {record['n_test']:,} test images, "
+        f"{record['networks']} networks {result.network.name}; accuracies in %",
+        [{name: "" if row[name] is None else row[name] for name in names if name in row} for row in record["uses"]],
+        *(
+            f"{claim['verdict']}: {claim['claim']}, {claim['difference']:+.2f} ± {claim['standard_error']:.2f}"
+            for claim in record["claims"]
+        ),
     )
 
 

@@ -35,6 +35,10 @@ HEADINGS = {
     "minus_tuned_ridge_standard_error": "± s.e. ",
     "eigenvalues_above_c": "d > c",
     "relative_error": "relative error",
+    "test_accuracy": "test",
+    "standard_deviation_over_models": "± s.d. over models",
+    "train_accuracy": "training",
+    "multiple": "λ",
 }
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 

@@ -12,7 +12,7 @@ from hilbertsd import __version__
 from hilbertsd.errors import InvalidFile
 from hilbertsd.files import written_whole
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "jax")
+PACKAGES = ("numpy", "scipy", "scikit-learn", "matplotlib", "jax", "jaxlib", "neural-tangents")
 
 
 def provenance(command: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,8 +107,9 @@ def said_by(code):
 COMPLAINT = """
 import hilbertsd
 from hilbertsd.errors import MissingPackage
-for ask in (lambda: hilbertsd.ntk.neural_tangents(), lambda: hilbertsd.ntk.architecture("myrtle-5"), lambda: hilbertsd.ntk.gram):
+for name in ("neural_tangents", "architecture", "gram"):
     try:
+        ask = getattr(hilbertsd.ntk, name)
         ask()
     except MissingPackage as error:
         print(error)

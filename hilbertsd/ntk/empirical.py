@@ -7,7 +7,6 @@ A block's product is in the precision of the network, the sum over blocks in flo
 
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from hilbertsd.checks import as_real_array, check_positive
 from hilbertsd.errors import InvalidInput
 from hilbertsd.ntk.architectures import Architecture
+from hilbertsd.ntk.compat import sixty_four_bits
 from hilbertsd.progress import Task, progress
 from hilbertsd.records import physical_memory
 
@@ -25,7 +25,7 @@ FORMS = ("single-logit", "full-output")
 DTYPES = ("float32", "float64")
 MATMUL_PRECISIONS = ("highest", "high", "default")
 
-SHARE_OF_MEMORY = 0.25
+SHARE_OF_MEMORY = 0.5
 """Of the machine's or accelerator's memory, what a block of gradients may take where no budget is given."""
 
 DEFAULT_MEMORY = 2e9
@@ -59,7 +59,7 @@ def empirical_grams(
     dtype : "float32" or "float64" of network, gradients and result, whatever JAX's 64-bit setting. The entries in
         float32 are within some 1e-6 of the largest.
     matmul_precision : of an accelerator's products in float32: "highest", or "high" or "default", which may be TF32.
-    memory : bytes that a block of gradients may take, (n + m) × P_block × 4 in float32; a quarter of the machine's,
+    memory : bytes that a block of gradients may take, (n + m) × P_block × 4 in float32; half of the machine's,
         or of the accelerator's, where None. The last digits depend on it.
 
     Returns
@@ -105,7 +105,7 @@ def initial_parameters(architecture: Architecture, seed: int, image_shape: Seque
     """Parameters of a seed, float32, the same ones whatever JAX's 64-bit setting; see :func:`empirical_grams`."""
     import jax
 
-    with _in_64_bits(False):
+    with sixty_four_bits(False):
         return architecture.init(jax.random.key(_checked_seed(seed), impl="threefry2x32"), image_shape)
 
 
@@ -117,7 +117,7 @@ def _grams(
     for position, seed in enumerate(seeds):
         # JAX's settings are back before anything is yielded, or the caller's code would run with these.
         with (
-            _in_64_bits(gradients.images.dtype == np.float64),
+            sixty_four_bits(gradients.images.dtype == np.float64),
             jax.default_matmul_precision(matmul_precision),
             progress(f"tangent kernel, network {position + 1} of {len(seeds)}", gradients.examples_in_all(seed)) as bar,
         ):
@@ -297,14 +297,3 @@ def _memory_available() -> float:
     else:
         total = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return DEFAULT_MEMORY if total is None else SHARE_OF_MEMORY * total
-
-
-def _in_64_bits(on: bool) -> AbstractContextManager[Any]:
-    """JAX with 64-bit numbers on or off inside a with statement, in this thread alone."""
-    import jax
-
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(on)
-    import jax.experimental  # where JAX below 0.8 has it
-
-    return vars(jax.experimental)["enable_x64"](on)

@@ -8,5 +8,6 @@ STUDIES = {
     "green-functions": "Green's functions found for given operators, against every closed form.",
     "spectrum": "TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps.",
     "ntk-cifar": "Neural tangent kernels of wide networks on CIFAR: accuracy by round, kernels × images × ε.",
+    "ntk-ensembles": "Ensembles, averages and distillation of finite networks' tangent kernels (Allen-Zhu & Li).",
 }
 """Name on the command line and what it shows; `hilbertsd list` prints it."""

@@ -1,0 +1,251 @@
+"""Ensembles and distillation of tangent kernels: five uses of networks that differ by seed (Allen-Zhu & Li 2020)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hilbertsd.data.images import balanced, check_choice
+from hilbertsd.data.splits import ImageSplit, image_split
+from hilbertsd.ntk.architectures import Architecture, architecture
+from hilbertsd.ntk.ensembles import USES, Accuracies, ensemble_accuracies
+from hilbertsd.ntk.kernel_files import stored_grams
+
+MULTIPLES = np.geomspace(1e-4, 10, 11)
+"""λ tried, in units of a kernel's mean eigenvalue."""
+
+FITTED_SHARE = 0.8
+"""Of the training images; the others choose λ, and with it all are fitted."""
+
+STANDARD_ERRORS = 2
+"""A difference of accuracies counts from so many standard errors on."""
+
+PUBLISHED: dict[str, dict[str, float]] = {
+    "cifar10": dict(zip(USES, (66.68, 70.54, 72.86, 66.01, 61.92), strict=True)),
+    "cifar100": dict(zip(USES, (31.90, 38.32, 41.47, 31.38, 27.64), strict=True)),
+}
+"""Test accuracy in per cent of ten WRN-10-4-NTK models (Allen-Zhu & Li, arXiv:2012.09816)."""
+
+PROTOCOL = (
+    "published: 50,000 training images, kernel models trained by SGD",
+    "here: a balanced subset of them, ridge regression in closed form on centred one-hot labels, λ chosen on a fifth "
+    "of the training images and shared by teacher and student",
+    "here: the kernel of one logit for all classes, in the NTK parameterisation, without normalisation layers or "
+    "augmentation",
+)
+
+CLAIMS = (
+    ("the ensemble beats single models", "ensemble", "single", True),
+    ("training the average beats the ensemble", "train the average", "ensemble", True),
+    ("knowledge distillation of the ensemble does not beat single models", "knowledge distillation", "single", False),
+    ("self-distillation does not beat single models", "self-distillation", "single", False),
+)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Network, and numbers of networks and of images."""
+
+    network: str
+    width: int
+    networks: int
+    train: int
+    test: int
+
+
+PRESETS = {
+    "smoke": Preset("wrn-10-1", 4, 3, 200, 300),
+    "cpu": Preset("wrn-10-4", 16, 10, 2_000, 1_000),
+    "gpu": Preset("wrn-10-4", 16, 10, 10_000, 10_000),
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration.
+
+    Attributes
+    ----------
+    preset : one of `PRESETS`.
+    dataset : "digits", "cifar10" or "cifar100".
+    seed : of the first network, the others count on from it, and of the draws of images.
+    """
+
+    preset: str = "smoke"
+    dataset: str = "digits"
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Accuracies over the grid, and where on it every use stands.
+
+    Attributes
+    ----------
+    validation : of the fits to four fifths of the training images, on the others.
+    test : of the fits to all of them, on the test images.
+    chosen : by use, position of the λ with the highest mean validation accuracy, the smallest of equals.
+    """
+
+    config: Config
+    images: ImageSplit
+    network: Architecture
+    validation: Accuracies
+    test: Accuracies
+    chosen: dict[str, int]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per use: accuracies in per cent at its λ, with the standard deviation over models."""
+        published = PUBLISHED.get(self.config.dataset)
+        rows = []
+        for use, r in self.chosen.items():
+            test = 100 * self.test.test[use][r]
+            row: dict[str, Any] = {
+                "use": use,
+                "test_accuracy": float(test.mean()),
+                "standard_deviation_over_models": float(test.std(ddof=1)) if len(test) > 1 else None,
+                "train_accuracy": float(100 * self.test.train[use][r].mean()),
+                "validation_accuracy": float(100 * self.validation.test[use][r].mean()),
+                "multiple": float(self.test.multiples[r]),
+            }
+            rows.append(row if published is None else {**row, "published": published[use]})
+        return rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """Numbers of the study, ready for JSON; accuracies of the curves are shares, λ by model."""
+        return {
+            "data": self.images.name,
+            "n_train": len(self.images.train),
+            "n_test": len(self.images.test),
+            "network": self.network.config,
+            "networks": self.test.test["single"].shape[1],
+            "uses": self.rows(),
+            "claims": claims(self),
+            "protocol": list(PROTOCOL),
+            "multiples": self.test.multiples.tolist(),
+            "curves": {
+                use: {
+                    "test": self.test.test[use].tolist(),
+                    "train": self.test.train[use].tolist(),
+                    "validation": self.validation.test[use].tolist(),
+                }
+                for use in USES
+            },
+        }
+
+
+def load(config: Config, data: str | Path | None = None) -> ImageSplit:
+    """Images of a preset; parameters and errors as :func:`hilbertsd.data.splits.image_split`."""
+    check_choice(config.preset, "preset", tuple(PRESETS))
+    preset = PRESETS[config.preset]
+    return image_split(config.dataset, preset.train, preset.test, seed=config.seed, folder=data)
+
+
+def run(config: Config, kernels: Path, data: str | Path | None = None) -> Result:
+    """Compute every network's kernel, choose λ for every use on held-out training images, and test.
+
+    Parameters
+    ----------
+    config : of the study.
+    kernels : folder in which kernels are kept as they are done, and found again.
+    data : folder of CIFAR's files; None for what HILBERTSD_DATA names.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown preset or data set; see also :func:`hilbertsd.data.splits.image_split`.
+    InvalidFile
+        The data is missing or damaged; see also :func:`hilbertsd.ntk.kernel_files.stored_grams`.
+    """
+    return on_images(config, load(config, data), kernels)
+
+
+def on_images(config: Config, images: ImageSplit, kernels: Path) -> Result:
+    """Do as :func:`run` on images already at hand."""
+    preset = PRESETS[config.preset]
+    # One output, because the kernel of one logit sees no other.
+    network = architecture(preset.network, width=preset.width, outputs=1)
+    seeds = range(config.seed, config.seed + preset.networks)
+    grams = stored_grams(kernels, network, images.train, images.test, seeds)
+    train, cross = [pair[0] for pair in grams], [pair[1] for pair in grams]
+    fitted = balanced(images.train_labels, int(FITTED_SHARE * len(images.train)), config.seed)
+    held_out = np.setdiff1d(np.arange(len(images.train)), fitted)
+    validation = ensemble_accuracies(
+        [K[np.ix_(fitted, fitted)] for K in train],
+        [K[np.ix_(held_out, fitted)] for K in train],
+        images.targets[fitted],
+        images.train_labels[held_out],
+        MULTIPLES,
+    )
+    test = ensemble_accuracies(train, cross, images.targets, images.test_labels, MULTIPLES)
+    chosen = {use: int(np.argmax(validation.test[use].mean(axis=1))) for use in USES}
+    return Result(config, images, network, validation, test, chosen)
+
+
+def claims(result: Result) -> list[dict[str, Any]]:
+    """Paper's claims on CIFAR, with a verdict and the numbers behind it.
+
+    The difference of two uses is taken image by image, over the models' mean, and its standard error is over images. A
+    difference within two of them settles nothing; a use that does no better than another, however, has not beaten it.
+    """
+    is_cifar = result.config.dataset in PUBLISHED
+    stated = []
+    for claim, first, second, beats in CLAIMS:
+        right = [result.test.test_correct[use][result.chosen[use]].mean(axis=0) for use in (first, second)]
+        each = 100 * (right[0] - right[1])
+        difference, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
+        stated.append(
+            {
+                "claim": f"{claim} (Allen-Zhu & Li)",
+                "verdict": _verdict(difference, error, beats) if is_cifar else "not testable here",
+                "difference": difference,
+                "standard_error": error,
+            }
+        )
+    return stated
+
+
+def plot(result: Result, folder: Path) -> list[Path]:
+    """Write test and training accuracy against λ as one figure, PNG and SVG."""
+    from hilbertsd.plotting import save_figure, style
+
+    with style():
+        return save_figure(_figure(result), folder, "ntk-ensembles")
+
+
+def _verdict(difference: float, error: float, beats: bool) -> str:
+    if difference > STANDARD_ERRORS * error:
+        return "reproduced" if beats else "not reproduced"
+    if difference <= 0 and not beats:
+        return "reproduced"
+    if beats and difference < -STANDARD_ERRORS * error:
+        return "not reproduced"
+    return "not testable here"
+
+
+def _figure(result: Result) -> Any:
+    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+
+    figure = new_figure(9.5, 3.8)
+    test, train = figure.subplots(1, 2)
+    looks = zip(USES, round_colours(len(USES)), (*LINE_STYLES, (0, (1, 1, 4, 1))), "os^Dv", strict=True)
+    multiples = result.test.multiples
+    for use, colour, line, marker in looks:
+        for axes, accuracies in ((test, result.test.test[use]), (train, result.test.train[use])):
+            mean = 100 * accuracies.mean(axis=1)
+            look: Any = {"linestyle": line, "color": colour, "marker": marker}
+            axes.semilogx(multiples, mean, markersize=4, linewidth=1.2, label=use, **look)
+            if accuracies.shape[1] > 1:
+                spread = 100 * accuracies.std(axis=1, ddof=1)
+                axes.fill_between(multiples, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+        r = result.chosen[use]
+        at = (multiples[r], 100 * result.test.test[use][r].mean())
+        test.plot(*at, marker=marker, markersize=10, markerfacecolor="none", markeredgecolor=colour)
+    n, m = len(result.images.train), len(result.images.test)
+    test.set(ylabel="test accuracy, %", title=f"(a) {result.images.name}, {m:,} test images")
+    train.set(ylabel="training accuracy, %", title=f"(b) {n:,} training images, {result.network.name}")
+    for axes in (test, train):
+        axes.set_xlabel("λ, in mean eigenvalues of the kernel")
+    train.legend(loc="lower left")
+    return figure
