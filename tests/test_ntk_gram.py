@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -27,34 +28,58 @@ def images():
     return np.random.default_rng(3).normal(size=(11, 8, 8, 3))
 
 
-def direct(network, X, Y, kernel):
+@cache
+def _direct(network, X, Y):
+    X, Y = (np.frombuffer(each[0]).reshape(each[1]) for each in (X, Y))
     with sixty_four_bits(True):
-        return np.asarray(network.kernel_fn(X, Y, kernel))
+        both = jax.jit(lambda X, Y: network.kernel_fn(X, Y, ("nngp", "ntk")))(X, Y)
+        return {"nngp": np.asarray(both.nngp), "ntk": np.asarray(both.ntk)}
+
+
+def direct(network, X, Y, kernel):
+    return _direct(network, (X.tobytes(), X.shape), (Y.tobytes(), Y.shape))[kernel]
 
 
 def difference(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
-@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
-@pytest.mark.parametrize(("name", "options"), SMALL.items())
-def test_equal_to_neural_tangents_called_directly(images, name, options, parameterization):
-    """Ragged tiles, both kernels, both precisions, with biases; square and cross."""
-    network = architecture(name, parameterization=parameterization, bias_std=0.3, **options)
+def agrees(images, name, options, kernel, dtype):
+    """Ragged tiles, square and cross, with biases."""
+    network = architecture(name, bias_std=0.3, **options)
     first, second = images[:7], images[7:]
-    for kernel in ("ntk", "nngp") if parameterization == "ntk" else ("ntk",):
-        expected = direct(network, images, second, kernel)
-        apart = expected[:7]
-        for dtype, precision in PRECISION.items():
-            cross = gram(network, first, second, kernel=kernel, dtype=dtype, tile=3)
-            assert cross.dtype == dtype
-            assert cross.shape == (7, 4)
-            assert difference(cross, apart) < precision
-            square = gram(network, images, kernel=kernel, dtype=dtype, tile=4)
-            assert np.array_equal(square, square.T)
-            assert difference(square[:7, 7:], apart) < precision
-            # neural-tangents finds the angle between an image and itself from its cosine, to half the digits.
-            assert difference(square[7:, 7:], expected[7:]) < 1e-6
+    expected = direct(network, images, second, kernel)
+    cross = gram(network, first, second, kernel=kernel, dtype=dtype, tile=4)
+    assert cross.dtype == dtype
+    assert cross.shape == (7, 4)
+    assert difference(cross, expected[:7]) < PRECISION[dtype]
+    square = gram(network, images, kernel=kernel, dtype=dtype, tile=4)
+    assert np.array_equal(square, square.T)
+    assert difference(square[:7, 7:], expected[:7]) < PRECISION[dtype]
+    # neural-tangents finds the angle between an image and itself from its cosine, to half the digits.
+    assert difference(square[7:, 7:], expected[7:]) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", list(PRECISION))
+@pytest.mark.parametrize(("name", "options"), SMALL.items())
+def test_equal_to_neural_tangents_called_directly(images, name, options, dtype):
+    agrees(images, name, options, "ntk", dtype)
+
+
+@pytest.mark.parametrize("name", ["fully-connected-2-7", "convolutional-2-5", "wrn-10-2"])
+def test_covariances_at_initialisation_are_equal_too(images, name):
+    agrees(images, name, SMALL[name], "nngp", "float64")
+
+
+@pytest.mark.parametrize("name", ["fully-connected-2", "convolutional-2", "wrn-10-2"])
+def test_widths_weigh_in_the_standard_parameterization(images, name):
+    network = architecture(name, parameterization="standard", bias_std=0.3, width=6)
+    found = gram(network, images[:5], images[5:], tile=3)
+    assert difference(found, direct(network, images[:5], images[5:], "ntk")) < 1e-12
+    wider = gram(
+        architecture(name, parameterization="standard", bias_std=0.3, width=20), images[:5], images[5:], tile=3
+    )
+    assert difference(wider, found) > 0.1
 
 
 @pytest.mark.parametrize("tile", [None, 1, 5, 11, 64])
@@ -78,6 +103,7 @@ def test_blocks_of_offsets_do_not_matter(block, sides):
     for end in ((GlobalAveragePool(),), (Flatten(), Dense(4, scale), Relu())):
         layers = (Convolution(3, scale), Relu(), AveragePool(), Convolution(3, scale, 0.1), Relu(), *end, Dense(1, 1.0))
         with sixty_four_bits(True):
+            first, second = jax.numpy.asarray(first), jax.numpy.asarray(second)
             known = recursion.PairDeviations(
                 [each[..., :, None] for each in recursion.deviations(layers, first)],
                 [each[..., None, :] for each in recursion.deviations(layers, second)],

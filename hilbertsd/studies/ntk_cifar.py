@@ -56,7 +56,7 @@ PRESETS: dict[str, tuple[tuple[Network, ...], int]] = {
             Network("fully-connected-5", (500, 1000, 2000, 5000)),
             Network("convolutional-5", (500, 1000, 2000, 5000)),
             Network("wrn-10-4", (500, 1000, 2000, 5000), size=16),
-            Network("myrtle-5", (500, 1000, 2000), size=16),
+            Network("myrtle-5", (500, 1000), size=16),
         ),
         1000,
     ),

@@ -1,0 +1,193 @@
+"""Neural tangent kernel matrices: pairs per second against `neural_tangents.batch`, and what a store costs.
+
+For every network, in one run on one device and in one precision:
+
+- pairs_per_second of `hilbertsd.ntk.gram` over those of stock neural-tangents' `batch` at the fastest of some batch
+  sizes, both for a symmetric matrix, whose pairs are counted once; the same with this project's replacement of
+  neural-tangents' convolution of covariances (`neural_tangents_with_slices`);
+- store_overhead: filling a store, and going over the finished store again, beside the matrix in memory;
+- memory of the compiled tiles per pair, as XLA reports it: what cannot stay in a cache is moved at every layer.
+
+Both matrices are compared. `batch` wants the number of images to be a multiple of the batch size.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from hilbertsd.gram_jobs import fill
+from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.ntk import NeuralKernel, architecture, compat
+from hilbertsd.ntk import kernel as kernel_module
+from hilbertsd.records import provenance, write_json
+
+NETWORKS = {
+    "fully-connected-5": {"side": 32, "images": 4096, "stock_images": 4096, "batches": (256, 512, 1024)},
+    "convolutional-5": {"side": 32, "images": 512, "stock_images": 256, "batches": (16, 32, 64)},
+    "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8, 16)},
+    "myrtle-5": {"side": 16, "images": 128, "stock_images": 32, "batches": (4, 8, 16)},
+}
+"""Images, of which stock neural-tangents gets fewer where it is slow, and batch sizes tried for it."""
+
+PUBLISHED_MILLISECONDS = {"pooled": 2.70, "unpooled": 0.0047}
+"""Per entry on a V100, of a convolutional kernel with and without pooling."""
+
+
+def timed(action: Callable[[], Any], repeats: int) -> tuple[float, Any]:
+    """Fastest wall time in seconds, and the last result."""
+    best, result = np.inf, None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = action()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def pairs(n: int) -> float:
+    """Pairs of n images, each once."""
+    return n * (n + 1) / 2
+
+
+def stock(network: Any, images: np.ndarray, batches: tuple[int, ...], dtype: str, repeats: int) -> dict[str, Any]:
+    """Pairs per second of `neural_tangents.batch`, as it is now, at its fastest batch size; and its matrix."""
+    module, best = compat.neural_tangents(), {"pairs_per_second": 0.0}
+    with compat.sixty_four_bits(dtype == "float64"):
+        X = jnp.asarray(images, dtype)
+        for batch in batches:
+            function = module.batch(partial(network.kernel_fn, get="ntk"), batch_size=batch)
+            np.asarray(function(X[:batch], None))  # compile
+            seconds, matrix = timed(lambda function=function: np.asarray(function(X, None)), repeats)
+            rate = pairs(len(X)) / seconds
+            if rate > best["pairs_per_second"]:
+                compiled: Any = jax.jit(partial(network.kernel_fn, get="ntk")).lower(X[:batch], X[:batch]).compile()
+                memory = compiled.memory_analysis().temp_size_in_bytes / batch**2
+                cost = (compiled.cost_analysis() or {}).get("bytes accessed", float("nan")) / batch**2
+                best = {
+                    "pairs_per_second": rate,
+                    "batch": batch,
+                    "temporary_bytes_per_pair": memory,
+                    "bytes_accessed_per_pair": cost,
+                    "matrix": matrix,
+                }
+    return best
+
+
+def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, Any]:
+    """Pairs per second of the matrix in memory, and the memory of its tiles."""
+    kernel.matrix(images[: 2 * kernel._side(images)])  # compile
+    seconds, matrix = timed(lambda: kernel.matrix(images), repeats)
+    side = kernel._side(images)
+    prepared = kernel._prepared(images[:side], side)
+    with compat.sixty_four_bits(True):
+        arguments = (prepared.tiles[0], prepared.tiles[0], np.ones((), kernel.dtype))
+        compiled: Any = kernel_module._pair_covariance.lower(*kernel._compiled_for, *arguments).compile()
+    return {
+        "pairs_per_second": pairs(len(images)) / seconds,
+        "seconds": seconds,
+        "tile": side,
+        "temporary_bytes_per_pair": compiled.memory_analysis().temp_size_in_bytes / side**2,
+        "matrix": matrix,
+    }
+
+
+def store_overhead(kernel: NeuralKernel, images: np.ndarray, seconds: float, repeats: int) -> dict[str, float]:
+    """Shares of the time in memory that a store adds, and that going over a finished one takes."""
+
+    def filled(folder: Path) -> GramStore:
+        plan = GramPlan.of(images, kernel.config, tile=min(256, len(images) // 4), dtype=kernel.dtype)
+        store = GramStore.create(folder, plan)
+        fill(store, kernel, images)
+        return store
+
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = iter(range(repeats))
+        to_store, store = timed(lambda: filled(Path(folder) / str(next(numbers))), repeats)
+        again, _ = timed(lambda: fill(store, kernel, images), repeats)
+    return {"store": to_store / seconds - 1, "resume": again / seconds}
+
+
+def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """All figures of one network."""
+    settings: Any = NETWORKS[name]
+    rng = np.random.default_rng(arguments.seed)
+    images = rng.normal(size=(settings["images"], settings["side"], settings["side"], 3))
+    few = images[: settings["stock_images"]]
+    network = architecture(name)
+    kernel = NeuralKernel(network, "ntk", arguments.dtype)
+    linear = sys.modules["neural_tangents._src.stax.linear"]
+    slices = linear._conv_kernel_full_spatial_shared
+    results = {"hilbertsd": ours(kernel, images, arguments.repeats)}
+    with mock.patch.object(linear, "_conv_kernel_full_spatial_shared", arguments.original):
+        results["neural_tangents"] = stock(network, few, settings["batches"], arguments.dtype, arguments.repeats)
+    assert linear._conv_kernel_full_spatial_shared is slices
+    fresh = architecture(name)  # compiled anew
+    results["neural_tangents_with_slices"] = stock(fresh, few, settings["batches"], arguments.dtype, arguments.repeats)
+    results["hilbertsd"] |= ours(kernel, images, arguments.repeats)  # once more, beside what came last
+    matrices = {who: each.pop("matrix")[: len(few), : len(few)] for who, each in results.items()}
+    apart = ~np.eye(len(few), dtype=bool)
+    difference = np.abs(matrices["hilbertsd"] - matrices["neural_tangents"])[apart].max() / matrices["hilbertsd"].max()
+    rates = {who: each["pairs_per_second"] for who, each in results.items()}
+    overhead = store_overhead(kernel, images, results["hilbertsd"].pop("seconds"), arguments.repeats)
+    milliseconds = {who: 1e3 / rate for who, rate in rates.items()}
+    return {
+        "network": name,
+        "image": f"{settings['side']} × {settings['side']}",
+        "images": len(images),
+        "neural_tangents_images": len(few),
+        "ratio": rates["hilbertsd"] / rates["neural_tangents"],
+        "ratio_with_slices": rates["hilbertsd"] / rates["neural_tangents_with_slices"],
+        "largest_difference_off_the_diagonal": float(difference),
+        "milliseconds_per_entry": milliseconds,
+        "store_overhead": overhead,
+        **results,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--out", type=Path, help="file for the JSON object")
+    arguments = parser.parse_args()
+    with mock.patch.object(compat, "_replace_convolution"):
+        compat.neural_tangents()
+    linear = sys.modules["neural_tangents._src.stax.linear"]
+    arguments.original = linear.__dict__["_conv_kernel_full_spatial_shared"]
+    compat._replace_convolution(sys.modules["neural_tangents"])
+    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "original")}
+    flags = f"--networks {' '.join(arguments.networks)} --dtype {arguments.dtype} --repeats {arguments.repeats}"
+    record = {
+        **provenance(f"python benchmarks/ntk_gram.py {flags} --json", config),
+        "device": jax.devices()[0].device_kind,
+        "published_milliseconds_per_entry_v100": PUBLISHED_MILLISECONDS,
+        "networks": [],
+    }
+    for name in arguments.networks:
+        record["networks"].append(measure(name, arguments))
+        if not arguments.json:
+            latest = record["networks"][-1]
+            rate = latest["hilbertsd"]["pairs_per_second"]
+            print(f"{name}: {rate:,.0f} pairs/s, {latest['ratio']:.1f} × batch, store {latest['store_overhead']}")
+    if arguments.json:
+        print(json.dumps(record, ensure_ascii=False))
+    if arguments.out:
+        write_json(arguments.out, record)
+
+
+if __name__ == "__main__":
+    main()
