@@ -85,9 +85,9 @@ def stock(network: Any, images: np.ndarray, batches: tuple[int, ...], dtype: str
 
 def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, Any]:
     """Pairs per second of the matrix in memory, and the memory of its tiles."""
-    kernel.matrix(images[: 2 * kernel._side(images)])  # compile
+    side, _ = kernel._sides(images, images)
+    kernel.matrix(images[: 2 * side])  # compile
     seconds, matrix = timed(lambda: kernel.matrix(images), repeats)
-    side = kernel._side(images)
     prepared = kernel._prepared(images[:side], side)
     with compat.sixty_four_bits(True):
         arguments = (prepared.tiles[0], prepared.tiles[0], np.ones((), kernel.dtype))

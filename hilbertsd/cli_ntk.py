@@ -40,7 +40,7 @@ PresetOption = Annotated[
 def chosen(preset: str | None, dataset: str | None, data: Path | None) -> tuple[str, str]:
     """Preset and data set: what is given, and for the rest what the presence of data suggests."""
     with_data = data is not None or bool(os.environ.get("HILBERTSD_DATA"))
-    preset = preset or ("cpu" if with_data else "smoke")
+    preset = preset or ("cpu" if with_data and dataset != "digits" else "smoke")
     return preset, dataset or ("digits" if preset == "smoke" else "cifar10")
 
 
@@ -61,13 +61,9 @@ def plan(
     as_json: JsonOption = False,
 ) -> None:
     """Say what the kernel matrices would take, in bytes, tiles and time, and refuse what cannot fit; writes nothing."""
-    from hilbertsd.gram_jobs import check_fits
-
     job = _job(architecture, dataset, n_train, n_test, size, kernel, pooling, dtype, tile, seed, data, False)
-    rows = []
-    for name, planned in job.plans.items():
-        check_fits(planned, folder / name)
-        rows.append({"store": name, **_described(planned)})
+    job.check_fits(folder)
+    rows = [{"store": name, **_described(planned)} for name, planned in job.plans.items()]
     seconds = job.estimated_seconds()
     show(as_json, {"stores": rows, "estimated_seconds": seconds}, [], rows, f"about {seconds:,.0f} s on this machine")
 

@@ -58,16 +58,21 @@ def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any, others: Any = 
         return time.perf_counter() - start
 
 
-def check_fits(plan: GramPlan, folder: str | os.PathLike[str]) -> None:
+def bytes_missing(plan: GramPlan, folder: str | os.PathLike[str]) -> int:
+    """Size of the tiles that are not there yet."""
+    tiles = (Path(folder) / "kernel" / "c").rglob("*")
+    return plan.bytes_stored - sum(file.stat().st_size for file in tiles if file.is_file())
+
+
+def check_fits(plan: GramPlan, folder: str | os.PathLike[str], besides: int = 0) -> None:
     """Raise InvalidInput where the disk of a folder, or the memory of this machine, is too small for a store.
 
-    Tiles that are there already are counted as room.
+    Tiles that are there already are counted as room; `besides` are bytes that something else will take of it.
     """
     folder = Path(folder).absolute()
-    there = sum(file.stat().st_size for file in (folder / "kernel" / "c").rglob("*") if file.is_file())
     parent = next(each for each in (folder, *folder.parents) if each.exists())
-    free = shutil.disk_usage(parent).free
-    if plan.bytes_stored - there > free:
+    free = shutil.disk_usage(parent).free - besides
+    if bytes_missing(plan, folder) > free:
         n, m = plan.shape
         what = f"{n:,} samples" if plan.symmetric else f"{n:,} × {m:,} samples"
         raise InvalidInput(

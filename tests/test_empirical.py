@@ -3,15 +3,18 @@
 import subprocess
 import sys
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hilbertsd.errors import InvalidInput
-from hilbertsd.ntk.architectures import architecture
-from hilbertsd.ntk.compat import neural_tangents
-from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
+jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
+
+import jax.numpy as jnp  # noqa: E402
+
+from hilbertsd.errors import InvalidInput  # noqa: E402
+from hilbertsd.ntk import empirical  # noqa: E402
+from hilbertsd.ntk.architectures import architecture  # noqa: E402
+from hilbertsd.ntk.compat import neural_tangents, sixty_four_bits  # noqa: E402
+from hilbertsd.ntk.empirical import empirical_grams, initial_parameters  # noqa: E402
 
 WRN = {"name": "wrn-10-1", "width": 2, "outputs": 3, "bias_std": 0.1}
 DENSE = {"name": "fully-connected-2-7", "outputs": 3, "bias_std": 0.1}
@@ -28,7 +31,7 @@ def grams(network, images, others=None, **options):
 
 def jacobian(network, images, seed):
     """(n, outputs, P) whole, in float64."""
-    with jax.enable_x64(True):
+    with sixty_four_bits(True):
         parameters = jax.tree_util.tree_map(
             lambda leaf: jnp.asarray(leaf, jnp.float64), initial_parameters(network, seed, images.shape[1:])
         )
@@ -43,7 +46,7 @@ def jacobian(network, images, seed):
 def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, images):
     network = architecture(**options)
     J = jacobian(network, images, 3)
-    with jax.enable_x64(x64):
+    with sixty_four_bits(x64):
         for form, rows in (("single-logit", J[:, 0]), ("full-output", J.reshape(-1, J.shape[2]))):
             n = 6 * len(rows) // 9
             memory = rows.nbytes / blocks + 1
@@ -55,6 +58,18 @@ def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, ima
             assert single.dtype == np.float32
             np.testing.assert_allclose(single, train, rtol=0, atol=2e-6 * scale)
         assert jax.config.read("jax_enable_x64") is x64
+
+
+def test_an_accelerator_takes_several_examples_at_once_and_chunks_of_rows(images, monkeypatch):
+    """What it does there, done here: the same values."""
+    network = architecture(**DENSE)
+    here = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
+    monkeypatch.setattr(empirical, "_kind_of_device", lambda: "accelerator")
+    monkeypatch.setattr(empirical, "ROWS_AT_ONCE", 4)
+    monkeypatch.setitem(empirical.EXAMPLES_AT_ONCE, "accelerator", 4)
+    there = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-13 * np.abs(one).max())
 
 
 def test_it_is_the_kernel_of_neural_tangents(images):
@@ -76,7 +91,7 @@ def test_matrices_are_symmetric_semidefinite_and_repeat_to_the_bit(images):
     assert np.array_equal(first, first.T)
     assert np.linalg.eigvalsh(first.astype(float))[0] > -1e-6 * np.trace(first)
     assert np.abs(first - second).max() > 0.05 * np.abs(first).max()
-    with jax.enable_x64(True):
+    with sixty_four_bits(True):
         assert np.array_equal(first, grams(network, images, seeds=[4])[0])
 
 

@@ -16,6 +16,7 @@ from hilbertsd.errors import InvalidInput  # noqa: E402
 from hilbertsd.ntk import NeuralKernel, architecture, gram, recursion  # noqa: E402
 from hilbertsd.ntk import kernel as kernel_module  # noqa: E402
 from hilbertsd.ntk.compat import sixty_four_bits  # noqa: E402
+from hilbertsd.ntk.covariance import PairDeviations  # noqa: E402
 from hilbertsd.ntk.layers import AveragePool, Convolution, Dense, Flatten, GlobalAveragePool, Relu  # noqa: E402
 
 PRECISION = {"float32": 1e-6, "float64": 1e-12}
@@ -104,7 +105,7 @@ def test_blocks_of_offsets_do_not_matter(block, sides):
         layers = (Convolution(3, scale), Relu(), AveragePool(), Convolution(3, scale, 0.1), Relu(), *end, Dense(1, 1.0))
         with sixty_four_bits(True):
             first, second = jax.numpy.asarray(first), jax.numpy.asarray(second)
-            known = recursion.PairDeviations(
+            known = PairDeviations(
                 [each[..., :, None] for each in recursion.deviations(layers, first)],
                 [each[..., None, :] for each in recursion.deviations(layers, second)],
             )
@@ -160,6 +161,36 @@ def test_compiled_once_per_tile_shape(images):
         gram(network, images[:n], tile=4)
     gram(network, images[:5], images[5:], tile=4)
     assert kernel_module._pair_covariance._cache_size() == before + 1
+
+
+def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch):
+    """What is done there, done here: the same values."""
+    expected = gram("myrtle-5", images, dtype="float32")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(kernel_module, "NUMBERS_ON_DEVICE", 2**14)
+    kernel_module._free_devices.cache_clear()
+    try:
+        kernel = NeuralKernel(architecture("myrtle-5"), dtype="float32")
+        assert kernel._compiled_for[-1] is None
+        assert kernel._sides(images, images) == (4, 4)
+        assert kernel_module._free_devices().qsize() == 2 * len(jax.local_devices())
+        assert difference(kernel.matrix(images), expected) < 1e-6
+    finally:
+        kernel_module._free_devices.cache_clear()
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 40), (40, 1), (3, 17), (70, 9)])
+def test_few_images_beside_many_take_oblong_tiles(rng, n, m):
+    X, Y = rng.normal(size=(n, 4, 4, 1)), rng.normal(size=(m, 4, 4, 1))
+    kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
+    found = kernel.matrix(X, Y)
+    assert difference(found, kernel(Y, X).T) < 1e-14
+    whole = kernel.symmetric(np.concatenate([X, Y]))
+    assert difference(found, whole[:n, n:]) < 1e-14
+    down, across = kernel._sides(X, Y)
+    assert down * across <= kernel._pairs_at_once(X)
+    assert down < 2 * n
+    assert across < 2 * m
 
 
 def test_vectors_are_images_of_one_position(images):

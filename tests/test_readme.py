@@ -30,7 +30,7 @@ def run_command(words, monkeypatch, capsys):
 
 def test_python_blocks_run_and_print_what_they_say(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
-    assert len(blocks("python")) == 5
+    assert len(blocks("python")) == 6
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), {})
         printed = capsys.readouterr().out
@@ -45,7 +45,7 @@ def test_commands_run(monkeypatch, tmp_path, capsys):
     pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)
     np.save("points.npy", rng.normal(size=(100, 3)))
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("hilbertsd ")]
-    assert len(commands) >= 11
+    assert len(commands) >= 13
     for command in commands:
         run_command(shlex.split(command, comments=True), monkeypatch, capsys)
 

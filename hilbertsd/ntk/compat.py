@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +22,9 @@ INSTALL = f"pip install 'jax>=0.6.2,<0.13' frozendict && pip install --no-deps n
 """Without dependencies, of which tensorflow is one."""
 
 
-@cache
+_import_lock = Lock()
+
+
 def neural_tangents() -> ModuleType:
     """neural-tangents as a module that works with the JAX installed.
 
@@ -34,6 +37,12 @@ def neural_tangents() -> ModuleType:
         neural-tangents or JAX is not installed, or JAX is one that neural-tangents cannot be made to work with; the
         message names the versions.
     """
+    with _import_lock:  # what stands in for older names of JAX is the whole process's
+        return _adapted()
+
+
+@cache
+def _adapted() -> ModuleType:
     try:
         import jax
     except ImportError as error:
@@ -44,7 +53,7 @@ def neural_tangents() -> ModuleType:
         if module.__version__ != VERSION:
             raise ImportError(f"neural-tangents is {module.__version__}")
         _replace_convolution(module)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # nobody knows what a later JAX will make of it
         if isinstance(error, ModuleNotFoundError) and error.name == "neural_tangents":
             raise MissingPackage(f"neural tangent kernels need neural-tangents {VERSION}; {INSTALL}") from error
         for name in [name for name in sys.modules if name.split(".")[0] == "neural_tangents"]:

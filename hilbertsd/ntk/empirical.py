@@ -16,20 +16,24 @@ from numpy.typing import NDArray
 
 from hilbertsd.checks import as_real_array, check_positive
 from hilbertsd.errors import InvalidInput
+from hilbertsd.kernel_operators import DTYPES
 from hilbertsd.ntk.architectures import Architecture
 from hilbertsd.ntk.compat import sixty_four_bits
 from hilbertsd.progress import Task, progress
 from hilbertsd.records import physical_memory
+from hilbertsd.tiles import slices
 
 FORMS = ("single-logit", "full-output")
-DTYPES = ("float32", "float64")
 MATMUL_PRECISIONS = ("highest", "high", "default")
 
-SHARE_OF_MEMORY = 0.5
-"""Of the machine's or accelerator's memory, what a block of gradients may take where no budget is given."""
+SHARE_OF_MEMORY = {"cpu": 0.5, "accelerator": 0.2}
+"""What a block of gradients may take where no budget is given; an accelerator's products take copies of its rows."""
 
 DEFAULT_MEMORY = 2e9
 """Bytes for a block of gradients where the system does not say how much memory there is."""
+
+ROWS_AT_ONCE = 2048
+"""Of a block, multiplied with the others on an accelerator."""
 
 EXAMPLES_AT_ONCE = {"cpu": 1, "accelerator": 128}
 """Examples in one call; on a CPU more gain nothing, and inside a loop of XLA's convolutions are ten times as slow."""
@@ -59,8 +63,8 @@ def empirical_grams(
     dtype : "float32" or "float64" of network, gradients and result, whatever JAX's 64-bit setting. The entries in
         float32 are within some 1e-6 of the largest.
     matmul_precision : of an accelerator's products in float32: "highest", or "high" or "default", which may be TF32.
-    memory : bytes that a block of gradients may take, (n + m) × P_block × 4 in float32; half of the machine's,
-        or of the accelerator's, where None. The last digits depend on it.
+    memory : bytes that a block of gradients may take, (n + m) × P_block × 4 in float32; None for half of the
+        machine's, or a fifth of the accelerator's. The last digits depend on it.
 
     Returns
     -------
@@ -119,7 +123,7 @@ def _grams(
         with (
             sixty_four_bits(gradients.images.dtype == np.float64),
             jax.default_matmul_precision(matmul_precision),
-            progress(f"tangent kernel, network {position + 1} of {len(seeds)}", gradients.examples_in_all(seed)) as bar,
+            progress(f"tangent kernel, network {position + 1} of {len(seeds)}", gradients.examples_in_all) as bar,
         ):
             result = _sum_over_blocks(gradients, seed, n, bar)
         yield result
@@ -144,8 +148,11 @@ def _products(block: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
         values = np.asarray(block)  # a view; NumPy halves the work of A Aᵀ, which XLA does not
         first = values[:n]
         return first @ first.T, values[n:] @ first.T
-    between = np.tril(np.asarray(jnp.matmul(block[:n], block[:n].T)))
-    return between + np.tril(between, -1).T, np.asarray(jnp.matmul(block[n:], block[:n].T))
+    first = block[:n]  # a copy, and so are the rows below; nothing is transposed
+    parts = [jnp.einsum("ip,jp->ij", block[rows], first) for rows in slices(len(block), ROWS_AT_ONCE)]
+    products = np.concatenate([np.asarray(part) for part in parts])
+    between = np.tril(products[:n])
+    return between + np.tril(between, -1).T, products[n:]
 
 
 @dataclass(frozen=True)
@@ -169,8 +176,14 @@ class _Gradients:
     def rows(self) -> int:
         return len(self.images) * (1 if self._single else self._architecture.options["outputs"])
 
-    def examples_in_all(self, seed: int) -> int:
-        leaves, _ = self._parameters(seed)
+    @property
+    def examples_in_all(self) -> int:
+        """Examples times blocks."""
+        import jax
+
+        shape = self.images.shape[1:]
+        parameters = jax.eval_shape(lambda key: self._architecture.init(key, shape), jax.random.key(0))
+        leaves = jax.tree_util.tree_leaves(parameters)
         return len(self.images) * len(_split([leaf.size for leaf in leaves], self._width))
 
     def blocks(self, seed: int, bar: Task) -> Iterator[Any]:
@@ -181,12 +194,12 @@ class _Gradients:
         leaves, structure = self._parameters(seed)
         leaves, images = [jnp.asarray(leaf, self.images.dtype) for leaf in leaves], jnp.asarray(self.images)
         n, done = len(images), 0
-        for slices in _split([leaf.size for leaf in leaves], self._width):
-            fill = self._filled.get(slices)
+        for parts in _split([leaf.size for leaf in leaves], self._width):
+            fill = self._filled.get(parts)
             if fill is None:
-                fill = jax.jit(self._fill(slices, structure), donate_argnums=0)
-                self._filled[slices] = fill
-            block = jnp.zeros((self.rows, sum(each.stop - each.start for each in slices)), self.images.dtype)
+                fill = jax.jit(self._fill(parts, structure), donate_argnums=0)
+                self._filled[parts] = fill
+            block = jnp.zeros((self.rows, sum(each.stop - each.start for each in parts)), self.images.dtype)
             for start in range(0, n, self._at_once):
                 # The last call goes back to where it is whole, so that all have one shape and compile once.
                 block = fill(block, leaves, images, min(start, n - self._at_once))
@@ -296,4 +309,4 @@ def _memory_available() -> float:
         total = physical_memory()
     else:
         total = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    return DEFAULT_MEMORY if total is None else SHARE_OF_MEMORY * total
+    return DEFAULT_MEMORY if total is None else SHARE_OF_MEMORY[_kind_of_device()] * total

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from hilbertsd.data.splits import ImageSplit
-from hilbertsd.gram_jobs import check_fits, fill, seconds_per_tile
+from hilbertsd.gram_jobs import bytes_missing, check_fits, fill, seconds_per_tile
 from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.ntk.kernel import NeuralKernel
-from hilbertsd.tiles import available_cores
+from hilbertsd.ntk.kernel import NeuralKernel, tiles_in_flight
 
 DEFAULT_TILE = 256
 """Images a side of a tile in a store: a minute's work, with pooled kernels of small images, if a run is killed."""
@@ -45,7 +44,14 @@ class GramJob:
         plan = plans["train-train"]
         seconds = seconds_per_tile(plan, self.kernel, self.images.train)
         pairs = sum(each.n_pairs for each in plans.values())
-        return seconds * pairs / (plan.chunks[0] * plan.chunks[1]) / available_cores()
+        return seconds * pairs / (plan.chunks[0] * plan.chunks[1]) / tiles_in_flight()
+
+    def check_fits(self, folder: str | Path) -> None:
+        """Raise InvalidInput where disk or memory are too small for both stores."""
+        besides = 0
+        for name, plan in self.plans.items():
+            check_fits(plan, Path(folder) / name, besides)
+            besides += bytes_missing(plan, Path(folder) / name)
 
     def run(self, folder: str | Path, client: Any = None) -> tuple[GramStore, GramStore]:
         """Compute what is missing of both matrices, in two stores within a folder.
@@ -67,9 +73,8 @@ class GramJob:
             The disk or the memory is too small, or the images do not fit the network.
         """
         self.kernel.architecture.check(self.images.train.shape[1:])
+        self.check_fits(folder)
         plans = self.plans
-        for name, plan in plans.items():
-            check_fits(plan, Path(folder) / name)
         Path(folder).mkdir(parents=True, exist_ok=True)
         stores = {name: GramStore.create(Path(folder) / name, plan) for name, plan in plans.items()}
         for name, store in stores.items():

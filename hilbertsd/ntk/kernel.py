@@ -18,14 +18,10 @@ from hilbertsd.kernel_operators import DTYPES
 from hilbertsd.ntk.architectures import KERNELS, Architecture
 from hilbertsd.ntk.architectures import architecture as architecture_by_name
 from hilbertsd.ntk.compat import sixty_four_bits
+from hilbertsd.ntk.covariance import PairDeviations
 from hilbertsd.ntk.layers import AveragePool, Layer, segments
-from hilbertsd.ntk.recursion import (
-    PairDeviations,
-    covariances,
-    deviations,
-    offsets_needed,
-)
-from hilbertsd.tiles import Tile, all_tiles, available_cores, count_pairs, on_all_cores, slices, upper_tiles
+from hilbertsd.ntk.recursion import covariances, deviations, offsets_needed
+from hilbertsd.tiles import all_tiles, available_cores, count_pairs, on_all_cores, slices, upper_tiles
 
 IMAGES_AT_ONCE = 64
 """Whose values on the diagonal are computed together."""
@@ -58,6 +54,8 @@ class NeuralKernel:
         :meth:`symmetric` computes its diagonal in float64.
     tile : images a side of what is compiled and computed at once; None for what suits the network and the device.
 
+    Products on an accelerator are in full float32, never TF32: only fully connected networks have any.
+
     Raises
     ------
     InvalidInput
@@ -88,17 +86,18 @@ class NeuralKernel:
         Raises InvalidInput for inputs that are no such images, or do not fit the architecture.
         """
         X, Y = self._checked_pair(X, Y)
-        side = self._side(X)
-        first, second = self._prepared(X, side), self._prepared(Y, side)
+        down, across = self._sides(X, Y)
+        first, second = self._prepared(X, down), self._prepared(Y, across)
         values = np.empty((len(X), len(Y)), self.dtype)
-        for rows, columns in all_tiles(values.shape, side):
-            values[rows, columns] = self._between(first, second, rows, columns)
+        for rows in slices(len(X), down):
+            for columns in slices(len(Y), across):
+                values[rows, columns] = self._between(first, second, rows, columns)
         return values
 
     def symmetric(self, X: Any) -> NDArray[Any]:
         """(n, n) values between images and themselves: half of them computed, the diagonal in float64."""
         X = self._checked(X)
-        side = self._side(X)
+        side, _ = self._sides(X, X)
         prepared = self._prepared(X, side)
         values = np.empty((len(X), len(X)), self.dtype)
         for rows, columns in upper_tiles(len(X), side):
@@ -108,31 +107,30 @@ class NeuralKernel:
 
     def diagonal(self, X: Any) -> NDArray[np.float64]:
         """(n,) values between every image and itself, in float64."""
-        run = partial(_own_covariance, *self._compiled_for)
         images = self._checked(X)
-        found = np.concatenate(list(_by_parts(run, images, min(IMAGES_AT_ONCE, len(images)), "float64")))
-        return found[: len(images)]
+        run = partial(_own_covariance, *self._compiled_for)
+        size = min(IMAGES_AT_ONCE, self._pairs_at_once(images), _power_of_two(len(images)))
+        return np.concatenate(list(_by_parts(run, images, size, "float64")))[: len(images)]
 
     def matrix(self, X: Any, X2: Any = None) -> NDArray[Any]:
         """Do as :meth:`symmetric`, or with X2 as a call, on all cores and devices and with a progress bar."""
         X, Y = self._checked_pair(X, X if X2 is None else X2)
-        side = self._side(X)
-        first = self._prepared(X, side)
-        second = first if X2 is None else self._prepared(Y, side)
+        down, across = self._sides(X, Y)
+        first = self._prepared(X, down)
+        second = first if X2 is None else self._prepared(Y, across)
         values = np.empty((len(X), len(Y)), self.dtype)
-        group = _group(values.shape, side)
-        jobs = upper_tiles(len(values), group) if X2 is None else all_tiles(values.shape, group)
 
         def compute(rows: slice, columns: slice) -> int:
-            for tile in _tiles_within(rows, columns, side, X2 is None):
-                part = self._between(first, second, *tile)
-                if X2 is None:
-                    _mirror(values, *tile, part)
-                else:
-                    values[tile] = part
+            for i in _slices_within(rows, down):
+                for j in _slices_within(columns, across):
+                    if X2 is not None:
+                        values[i, j] = self._between(first, second, i, j)
+                    elif i.start <= j.start:
+                        _mirror(values, i, j, self._between(first, second, i, j))
             return count_pairs(rows, columns, symmetric=X2 is None)
 
-        on_all_cores(compute, jobs)
+        group = _group(values.shape, max(down, across))
+        on_all_cores(compute, upper_tiles(len(X), group) if X2 is None else all_tiles(values.shape, group))
         if X2 is None:
             np.fill_diagonal(values, self.diagonal(X))
         return values
@@ -162,12 +160,17 @@ class NeuralKernel:
             )
         return first, second
 
-    def _side(self, images: NDArray[Any]) -> int:
-        """Images a side of a compiled tile."""
+    def _sides(self, X: NDArray[Any], Y: NDArray[Any]) -> tuple[int, int]:
+        """Images down and across a compiled tile: powers of two or the tile asked for, so that few are compiled."""
+        fitting = self.tile or min(LARGEST_TILE, max(SMALLEST_TILE, math.isqrt(self._pairs_at_once(X))))
+        down = min(fitting, _power_of_two(len(X)))
+        return down, down if Y is X else min(fitting**2 // down, _power_of_two(len(Y)))
+
+    def _pairs_at_once(self, images: NDArray[Any]) -> int:
+        """Pairs of images whose arrays fit the cache, or the memory of an accelerator."""
         on_processor = jax.default_backend() == "cpu"
         per_pair = _numbers_per_pair(self.architecture.layers, images.shape[1:3], whole=not on_processor)
-        fitting = math.isqrt((NUMBERS_IN_CACHE if on_processor else NUMBERS_ON_DEVICE) // per_pair)
-        return min(max(SMALLEST_TILE, min(LARGEST_TILE, fitting)) if self.tile is None else self.tile, len(images))
+        return max(1, (NUMBERS_IN_CACHE if on_processor else NUMBERS_ON_DEVICE) // per_pair)
 
     def _prepared(self, images: NDArray[Any], side: int) -> "_Prepared":
         run = partial(_with_deviations, self.architecture.layers)
@@ -254,9 +257,11 @@ def _by_parts(run: Any, images: NDArray[Any], size: int, dtype: str) -> Iterator
     """Results for parts of the images, computed in float64; the last part's last image is repeated up to the size."""
     for part in slices(len(images), size):
         index = np.minimum(np.arange(part.start, part.start + size), part.stop - 1)
-        with sixty_four_bits(True):
-            images_last = np.ascontiguousarray(np.moveaxis(images[index], 0, -1), dtype="float64")
-            yield jax.tree.map(lambda a: np.asarray(a, dtype), run(images_last, np.ones(())))
+        images_last = np.ascontiguousarray(np.moveaxis(images[index], 0, -1), dtype="float64")
+        with sixty_four_bits(True), _device() as device:
+            arguments = jax.device_put((images_last, np.ones(())), device)
+            result = jax.tree.map(lambda a: np.asarray(a, dtype), run(*arguments))
+        yield result
 
 
 def _numbers_per_pair(layers: Sequence[Layer], sides: Sequence[int], *, whole: bool) -> int:
@@ -275,15 +280,13 @@ def _group(shape: tuple[int, ...], side: int) -> int:
     return max(1, math.isqrt(math.prod(shape) // jobs) // side) * side
 
 
-def _tiles_within(rows: slice, columns: slice, side: int, symmetric: bool) -> list[Tile]:
-    """Tiles of a job; of a job on the diagonal of a symmetric matrix those on and above it."""
-    down, across = slices(rows.stop - rows.start, side), slices(columns.stop - columns.start, side)
-    moved = [
-        (slice(i.start + rows.start, i.stop + rows.start), slice(j.start + columns.start, j.stop + columns.start))
-        for i in down
-        for j in across
-    ]
-    return [tile for tile in moved if not symmetric or tile[0].start <= tile[1].start]
+def _slices_within(part: slice, side: int) -> list[slice]:
+    return [slice(each.start + part.start, each.stop + part.start) for each in slices(part.stop - part.start, side)]
+
+
+def _power_of_two(n: int) -> int:
+    """Smallest that is not below n."""
+    return 1 << (n - 1).bit_length()
 
 
 def _mirror(values: NDArray[Any], rows: slice, columns: slice, part: NDArray[Any]) -> None:
@@ -292,6 +295,12 @@ def _mirror(values: NDArray[Any], rows: slice, columns: slice, part: NDArray[Any
         part = np.triu(part) + np.triu(part, 1).T
     values[rows, columns] = part
     values[columns, rows] = part.T
+
+
+def tiles_in_flight() -> int:
+    """Tiles that this process computes at a time."""
+    cores = available_cores()
+    return cores if jax.default_backend() == "cpu" else min(cores, TILES_PER_DEVICE * jax.local_device_count())
 
 
 @contextmanager

@@ -1,0 +1,92 @@
+"""Figures of the study on neural tangent kernels: accuracies, multipliers and weights."""
+
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+
+from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
+from hilbertsd.studies.ntk_cifar import Fits, Result, shown_name, standard_error
+
+
+def _largest(result: Result) -> list[Fits]:
+    """Of every network the fits on most images."""
+    return [fits for fits in result.fits if fits.n_train == fits.network.n_train[-1]]
+
+
+def rounds_figure(result: Result) -> Any:
+    """Accuracies and multipliers by round, a column for every network at its most training images."""
+    shown = _largest(result)
+    figure = new_figure(2.9 * len(shown) + 0.6, 5.0)
+    panels = figure.subplots(2, len(shown), squeeze=False)
+    colours = round_colours(len(result.config.tolerances))
+    for column, fits in enumerate(shown):
+        accuracy, multipliers = panels[:, column]
+        for chain, colour, line in zip(fits.chains, colours, cycle(LINE_STYLES), strict=False):
+            rounds = np.arange(len(chain.test_accuracy))
+            error = [100 * standard_error(each, fits.n_test) for each in chain.test_accuracy]
+            accuracy.errorbar(
+                rounds,
+                100 * chain.test_accuracy,
+                yerr=error,
+                color=colour,
+                linestyle=line,
+                marker="o",
+                markersize=2.5,
+                elinewidth=0.6,
+                label=f"ε = {chain.tolerance:g}",
+            )
+            accuracy.plot(rounds, 100 * chain.train_accuracy, color=colour, linestyle=line, linewidth=0.8)
+            multipliers.semilogy(
+                rounds,
+                chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(),
+                color=colour,
+                linestyle=line,
+                marker="o",
+                markersize=2.5,
+            )
+        accuracy.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8)
+        accuracy.set(title=f"{shown_name(fits.network)}\n{fits.n_train:,} training images")
+        multipliers.set(xlabel="round t")
+    panels[0, 0].set(ylabel="accuracy, % (thin: train; grey: tuned ridge)")
+    panels[1, 0].set(ylabel="multiplier $c_t$ over mean eigenvalue")
+    panels[0, 0].legend(fontsize=7)
+    figure.suptitle(f"{result.data}: accuracy against the original labels, by round until collapse", fontsize=10)
+    return figure
+
+
+def summary_figure(result: Result) -> Any:
+    """Accuracies by number of training images, and basis weights, at the middle tolerance."""
+    shown = _largest(result)
+    figure = new_figure(2.9 * len(shown) + 0.6, 5.0)
+    panels = figure.subplots(2, len(shown), squeeze=False)
+    for column, last in enumerate(shown):
+        by_images, weights = panels[:, column]
+        same = [fits for fits in result.fits if fits.network == last.network]
+        images = [fits.n_train for fits in same]
+        middle = len(result.config.tolerances) // 2
+        curves = (
+            ("round 0", "o-", [fits.chains[middle].test_accuracy[0] for fits in same]),
+            ("best round", "s--", [fits.chains[middle].test_accuracy.max() for fits in same]),
+            ("best early stop", "^:", [fits.chains[middle].stopped_accuracy.max() for fits in same]),
+            ("tuned ridge", "x-.", [fits.tuned_ridge for fits in same]),
+        )
+        for (label, look, values), colour in zip(curves, round_colours(len(curves)), strict=True):
+            by_images.semilogx(images, 100 * np.array(values), look, color=colour, markersize=4, label=label)
+        by_images.set(title=shown_name(last.network), xlabel="training images")
+        by_images.set_xticks(images, [f"{n:,}" for n in images])
+        by_images.minorticks_off()
+        chain = last.chains[middle]
+        ranks = np.arange(1, len(chain.path.eigenvalues) + 1)
+        rounds = shown_rounds(chain.path.n_rounds, 6)
+        for t, colour in zip(rounds, round_colours(len(rounds)), strict=True):
+            label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
+            weights.semilogx(ranks, chain.path.basis_weights[t, ::-1], color=colour, label=label)
+        weights.set(xlabel="eigenvector k, largest first", ylim=(0, 1.05))
+        weights.legend(fontsize=7)
+    fraction = result.config.tolerances[len(result.config.tolerances) // 2]
+    panels[0, 0].set(ylabel=f"test accuracy, % (ε = {fraction:g})")
+    panels[1, 0].set(ylabel=f"basis weight $B_t[k]$ (ε = {fraction:g})")
+    panels[0, 0].legend(fontsize=7)
+    figure.suptitle(result.data, fontsize=10)
+    return figure
