@@ -48,10 +48,14 @@ def rounds_figure(result: Result) -> Any:
         accuracy.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8)
         accuracy.set(title=f"{shown_name(fits.network)}\n{fits.n_train:,} training images")
         multipliers.set(xlabel="round t")
-    panels[0, 0].set(ylabel="accuracy, % (thin: train; grey: tuned ridge)")
-    panels[1, 0].set(ylabel="multiplier $c_t$ over mean eigenvalue")
+    panels[0, 0].set(ylabel="accuracy, %")
+    panels[1, 0].set(ylabel="$c_t$, in mean eigenvalues")
     panels[0, 0].legend(fontsize=7)
-    figure.suptitle(f"{result.data}: accuracy against the original labels, by round until collapse", fontsize=10)
+    figure.suptitle(
+        f"{result.data}: accuracy against the original labels on test (thick, ± s.e.) and training images (thin), "
+        "and of tuned ridge (grey); multipliers until collapse",
+        fontsize=10,
+    )
     return figure
 
 
@@ -66,13 +70,15 @@ def summary_figure(result: Result) -> Any:
         images = [fits.n_train for fits in same]
         middle = len(result.config.tolerances) // 2
         curves = (
-            ("round 0", "o-", [fits.chains[middle].test_accuracy[0] for fits in same]),
+            ("round 0, ± s.e.", "o-", [fits.chains[middle].test_accuracy[0] for fits in same]),
             ("best round", "s--", [fits.chains[middle].test_accuracy.max() for fits in same]),
             ("best early stop", "^:", [fits.chains[middle].stopped_accuracy.max() for fits in same]),
             ("tuned ridge", "x-.", [fits.tuned_ridge for fits in same]),
         )
         for (label, look, values), colour in zip(curves, round_colours(len(curves)), strict=True):
             by_images.semilogx(images, 100 * np.array(values), look, color=colour, markersize=4, label=label)
+        first = [100 * standard_error(each, last.n_test) for each in curves[0][2]]
+        by_images.errorbar(images, 100 * np.array(curves[0][2]), yerr=first, fmt="none", ecolor="0.6", elinewidth=0.8)
         by_images.set(title=shown_name(last.network), xlabel="training images")
         by_images.set_xticks(images, [f"{n:,}" for n in images])
         by_images.minorticks_off()
@@ -82,8 +88,8 @@ def summary_figure(result: Result) -> Any:
         for t, colour in zip(rounds, round_colours(len(rounds)), strict=True):
             label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
             weights.semilogx(ranks, chain.path.basis_weights[t, ::-1], color=colour, label=label)
-        weights.set(xlabel="eigenvector k, largest first", ylim=(0, 1.05))
-        weights.legend(fontsize=7)
+        weights.set(xlabel="eigenvector k, largest first", ylim=(0, 1.25))
+        weights.legend(fontsize=7, loc="upper center", ncols=2)
     fraction = result.config.tolerances[len(result.config.tolerances) // 2]
     panels[0, 0].set(ylabel=f"test accuracy, % (ε = {fraction:g})")
     panels[1, 0].set(ylabel=f"basis weight $B_t[k]$ (ε = {fraction:g})")
