@@ -30,11 +30,12 @@ from hilbertsd.gram_jobs import fill
 from hilbertsd.gram_store import GramPlan, GramStore
 from hilbertsd.ntk import NeuralKernel, architecture, compat
 from hilbertsd.ntk import kernel as kernel_module
+from hilbertsd.ntk.jobs import default_tile
 from hilbertsd.records import provenance, write_json
 
 NETWORKS = {
-    "fully-connected-5": {"side": 32, "images": 4096, "stock_images": 4096, "batches": (256, 512, 1024)},
-    "convolutional-5": {"side": 32, "images": 512, "stock_images": 256, "batches": (16, 32, 64)},
+    "fully-connected-5": {"side": 32, "images": 8192, "stock_images": 4096, "batches": (256, 512, 1024)},
+    "convolutional-5": {"side": 32, "images": 1024, "stock_images": 256, "batches": (16, 32, 64)},
     "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8, 16)},
     "myrtle-5": {"side": 16, "images": 128, "stock_images": 32, "batches": (4, 8, 16)},
 }
@@ -105,7 +106,7 @@ def store_overhead(kernel: NeuralKernel, images: np.ndarray, seconds: float, rep
     """Shares of the time in memory that a store adds, and that going over a finished one takes."""
 
     def filled(folder: Path) -> GramStore:
-        plan = GramPlan.of(images, kernel.config, tile=min(256, len(images) // 4), dtype=kernel.dtype)
+        plan = GramPlan.of(images, kernel.config, tile=min(default_tile(kernel), len(images) // 2), dtype=kernel.dtype)
         store = GramStore.create(folder, plan)
         fill(store, kernel, images)
         return store

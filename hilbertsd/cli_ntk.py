@@ -24,7 +24,10 @@ TestOption = Annotated[int, typer.Option(min=1, help="Test images.")]
 SizeOption = Annotated[int | None, typer.Option(min=1, help="Shrink images to this height and width.")]
 KernelOption = Annotated[str, typer.Option(help="ntk, or nngp: the covariance of the outputs at initialisation.")]
 PoolingOption = Annotated[bool, typer.Option("--pooling", help="Of convolutional networks: end in a global average.")]
-TileOption = Annotated[int, typer.Option(min=1, help="Images a side of a tile in the stores.")]
+TileOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Images a side of a tile in the stores. [default: 256 pooled, 1,024 otherwise]"),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the images drawn.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch CIFAR, checksummed, where it is not there.")]
 KernelsOption = Annotated[
@@ -55,7 +58,7 @@ def plan(
     kernel: KernelOption = "ntk",
     pooling: PoolingOption = False,
     dtype: DtypeOption = "float32",
-    tile: TileOption = 256,
+    tile: TileOption = None,
     seed: SeedOption = 0,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -79,7 +82,7 @@ def run(
     kernel: KernelOption = "ntk",
     pooling: PoolingOption = False,
     dtype: DtypeOption = "float32",
-    tile: TileOption = 256,
+    tile: TileOption = None,
     seed: SeedOption = 0,
     data: DataOption = None,
     download: DownloadOption = False,
@@ -173,7 +176,7 @@ def _job(
     kernel: str,
     pooling: bool,
     dtype: str,
-    tile: int,
+    tile: int | None,
     seed: int,
     data: Path | None,
     download: bool,

@@ -1,6 +1,7 @@
 """Kernel matrices of a network on a data set, in stores that can be killed, resumed and verified."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ from hilbertsd.data.splits import ImageSplit
 from hilbertsd.gram_jobs import bytes_missing, check_fits, fill, seconds_per_tile
 from hilbertsd.gram_store import GramPlan, GramStore
 from hilbertsd.ntk.kernel import NeuralKernel, tiles_in_flight
+from hilbertsd.ntk.layers import AveragePool, GlobalAveragePool
 
-DEFAULT_TILE = 256
-"""Images a side of a tile in a store: a minute's work, with pooled kernels of small images, if a run is killed."""
+TILE = {"pooled": 256, "unpooled": 1024}
+"""Images a side of a tile in a store: with kernels of pooled networks the work of a minute, which a kill may cost."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +23,18 @@ class GramJob:
     ----------
     kernel : of the network.
     images : of the data set.
-    tile : images a side of a tile in the stores.
+    tile : images a side of a tile in the stores; None for what suits the network.
     """
 
     kernel: NeuralKernel
     images: ImageSplit
-    tile: int = DEFAULT_TILE
+    tile: int | None = None
 
-    @property
+    @cached_property
     def plans(self) -> dict[str, GramPlan]:
         """What the stores will hold, by their folders' names; values are stored in the dtype they are computed in."""
         config = {**self.kernel.config, "dataset": self.images.name}
-        how = {"tile": self.tile, "dtype": self.kernel.dtype}
+        how: Any = {"tile": self.tile or default_tile(self.kernel), "dtype": self.kernel.dtype}
         return {
             "train-train": GramPlan.of(self.images.train, config, **how),
             "test-train": GramPlan.of(self.images.test, config, self.images.train, **how),
@@ -87,3 +89,9 @@ class GramJob:
 
                 fill_on_cluster(store, self.kernel, points, client, others)
         return stores["train-train"], stores["test-train"]
+
+
+def default_tile(kernel: NeuralKernel) -> int:
+    """Images a side of a store's tile: fewer where every pair of positions counts."""
+    pooled = any(isinstance(layer, GlobalAveragePool | AveragePool) for layer in kernel.architecture.layers)
+    return TILE["pooled" if pooled else "unpooled"]
