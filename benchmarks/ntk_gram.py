@@ -36,8 +36,8 @@ from hilbertsd.records import provenance, write_json
 NETWORKS = {
     "fully-connected-5": {"side": 32, "images": 8192, "stock_images": 4096, "batches": (256, 512, 1024)},
     "convolutional-5": {"side": 32, "images": 1024, "stock_images": 256, "batches": (16, 32, 64)},
-    "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8, 16)},
-    "myrtle-5": {"side": 16, "images": 128, "stock_images": 32, "batches": (4, 8, 16)},
+    "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
+    "myrtle-5": {"side": 16, "images": 128, "stock_images": 32, "batches": (4, 8)},
 }
 """Images, of which stock neural-tangents gets fewer where it is slow, and batch sizes tried for it."""
 
