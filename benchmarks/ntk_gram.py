@@ -129,7 +129,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     linear = sys.modules["neural_tangents._src.stax.linear"]
     slices = linear._conv_kernel_full_spatial_shared
     results = {"hilbertsd": ours(kernel, images, arguments.repeats)}
-    with mock.patch.object(linear, "_conv_kernel_full_spatial_shared", arguments.original):
+    with mock.patch.object(linear, "_conv_kernel_full_spatial_shared", slices.__wrapped__):
         results["neural_tangents"] = stock(network, few, settings["batches"], arguments.dtype, arguments.repeats)
     assert linear._conv_kernel_full_spatial_shared is slices
     fresh = architecture(name)  # compiled anew
@@ -165,12 +165,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     parser.add_argument("--out", type=Path, help="file for the JSON object")
     arguments = parser.parse_args()
-    with mock.patch.object(compat, "_replace_convolution"):
-        compat.neural_tangents()
-    linear = sys.modules["neural_tangents._src.stax.linear"]
-    arguments.original = linear.__dict__["_conv_kernel_full_spatial_shared"]
-    compat._replace_convolution(sys.modules["neural_tangents"])
-    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "original")}
+    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out")}
     flags = f"--networks {' '.join(arguments.networks)} --dtype {arguments.dtype} --repeats {arguments.repeats}"
     record = {
         **provenance(f"python benchmarks/ntk_gram.py {flags} --json", config),

@@ -19,6 +19,12 @@ from hilbertsd.ntk.compat import sixty_four_bits  # noqa: E402
 from hilbertsd.ntk.covariance import PairDeviations  # noqa: E402
 from hilbertsd.ntk.layers import AveragePool, Convolution, Dense, Flatten, GlobalAveragePool, Relu  # noqa: E402
 
+EVERY = [
+    pytest.param(name, options, marks=pytest.mark.slow if name in ("myrtle-7", "myrtle-10", "resnet-8") else ())
+    for name, options in SMALL.items()
+]
+"""Architectures; those that differ from another only in their number of layers take minutes to compile."""
+
 PRECISION = {"float32": 1e-6, "float64": 1e-12}
 """Largest difference, over the largest value."""
 
@@ -62,7 +68,7 @@ def agrees(images, name, options, kernel, dtype):
 
 
 @pytest.mark.parametrize("dtype", list(PRECISION))
-@pytest.mark.parametrize(("name", "options"), SMALL.items())
+@pytest.mark.parametrize(("name", "options"), EVERY)
 def test_equal_to_neural_tangents_called_directly(images, name, options, dtype):
     agrees(images, name, options, "ntk", dtype)
 
@@ -94,8 +100,7 @@ def test_tiles_of_any_size_give_the_same_matrix(images, tile):
     )
 
 
-@pytest.mark.parametrize("block", [(1, 1), (2, 1), (3, 4), None])
-@pytest.mark.parametrize("sides", [(8, 8), (4, 12)])
+@pytest.mark.parametrize(("block", "sides"), [((1, 1), (4, 8)), ((2, 3), (4, 12)), (None, (4, 12))])
 def test_blocks_of_offsets_do_not_matter(block, sides):
     """Pooling on the way to one position and to several, and images that are not square."""
     rng = np.random.default_rng(0)
@@ -105,13 +110,17 @@ def test_blocks_of_offsets_do_not_matter(block, sides):
         layers = (Convolution(3, scale), Relu(), AveragePool(), Convolution(3, scale, 0.1), Relu(), *end, Dense(1, 1.0))
         with sixty_four_bits(True):
             first, second = jax.numpy.asarray(first), jax.numpy.asarray(second)
-            known = PairDeviations(
-                [each[..., :, None] for each in recursion.deviations(layers, first)],
-                [each[..., None, :] for each in recursion.deviations(layers, second)],
-            )
-            found = recursion.covariances(
-                layers, first[..., :, None], second[..., None, :], known, ntk=True, block=block, one=np.float64(1)
-            )
+
+            @jax.jit
+            def both(first, second, one, layers=layers):
+                known = PairDeviations(
+                    [each[..., :, None] for each in recursion.deviations(layers, first)],
+                    [each[..., None, :] for each in recursion.deviations(layers, second)],
+                )
+                pairs = (first[..., :, None], second[..., None, :])
+                return recursion.covariances(layers, *pairs, known, ntk=True, block=block, one=one)
+
+            found = both(first, second, np.float64(1))
         network = architecture("convolutional-1")
         object.__setattr__(network, "layers", layers)
         X, Y = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
@@ -198,10 +207,10 @@ def test_vectors_are_images_of_one_position(images):
     assert difference(gram("fully-connected-3", flat), gram("fully-connected-3", images)) < 1e-14
 
 
-@pytest.mark.parametrize(("name", "options"), SMALL.items())
-@pytest.mark.parametrize("dtype", list(PRECISION))
-def test_a_path_on_every_matrix_ends_with_its_bounds_holding(images, rng, name, options, dtype):
-    path = distill(gram(architecture(name, **options), images, dtype=dtype), rng.normal(size=(11, 3)), tolerance=0.3)
+@pytest.mark.parametrize(("name", "options"), EVERY)
+def test_a_path_on_every_matrix_ends_with_its_bounds_holding(images, rng, name, options):
+    network = architecture(name, bias_std=0.3, **options)  # compiled for the comparison above
+    path = distill(gram(network, images, dtype="float32", tile=4), rng.normal(size=(11, 3)), tolerance=0.3)
     report = check_bounds(path)
     assert path.collapse_round is not None
     assert report.holds, report
