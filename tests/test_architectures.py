@@ -86,8 +86,8 @@ def test_published_networks_have_their_layers():
     ]  # fmt: skip
     for name, depth, shortcuts in (("resnet-20", 20, 2), ("wrn-28-10", 28, 3), ("wrn-10-4", 10, 3)):
         layers = architecture(name).layers
-        # The depth of a wide network counts its shortcuts, that of a ResNet does not.
-        assert len(weighted(layers)) == depth + (0 if name.startswith("wrn") else shortcuts)
+        # The depth of a wide network counts its shortcuts and not the last layer, that of a ResNet the other way round.
+        assert len(weighted(layers)) == depth + (1 if name.startswith("wrn") else shortcuts)
         assert sum(bool(layer.shortcut) for layer in layers if isinstance(layer, Residual)) == shortcuts
     wide = [layer.channels for layer in weighted(architecture("wrn-28-10").layers) if isinstance(layer, Convolution)]
     assert sorted(set(wide)) == [16, 160, 320, 640]
