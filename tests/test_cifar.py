@@ -290,10 +290,10 @@ def test_pooch_is_loaded_only_to_download(binary, monkeypatch):
 
 def test_real_data_has_its_known_counts():
     if not os.environ.get("HILBERTSD_DATA"):
-        pytest.skip("HILBERTSD_DATA names no folder with CIFAR-10")
+        pytest.skip(reason="HILBERTSD_DATA names no folder with CIFAR-10")
     train, test = load_cifar("cifar10", "train"), load_cifar("cifar10", "test")
     if len(train.labels) != 50_000:
-        pytest.skip(f"HILBERTSD_DATA holds a subset of {len(train.labels)} training images")
+        pytest.skip(reason=f"HILBERTSD_DATA holds a subset of {len(train.labels)} training images")
     assert np.bincount(train.labels).tolist() == [5000] * 10
     assert np.bincount(test.labels).tolist() == [1000] * 10
     assert train.images.shape == (50_000, 32, 32, 3)

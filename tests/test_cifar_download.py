@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import shutil
 import tarfile
 from dataclasses import replace
@@ -94,7 +93,7 @@ def test_without_a_connection_the_remedy_is_to_fetch_by_hand(tmp_path, monkeypat
 
 def test_archives_write_nowhere_else(tmp_path, site):
     def add_harm(archive):
-        for name in ("../escaped", "/tmp/hilbertsd-escaped", "cifar-10-batches-bin/extra"):
+        for name in ("../escaped", str(tmp_path / "absolute"), "cifar-10-batches-bin/extra"):
             member = tarfile.TarInfo(name)
             member.size = 4
             archive.addfile(member, io.BytesIO(b"harm"))
@@ -103,14 +102,16 @@ def test_archives_write_nowhere_else(tmp_path, site):
     folder = tmp_path / "folder"
     load_cifar("cifar10", "test", folder=folder, download=True)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-    assert not os.path.exists("/tmp/hilbertsd-escaped")
     assert not (folder / "cifar-10-batches-bin" / "extra").exists()
 
 
-def test_archives_that_lack_a_file_leave_nothing(tmp_path, site):
+def test_archives_that_lack_a_file_leave_nothing(tmp_path, tmp_path_factory, site):
+    outside = tmp_path_factory.mktemp("outside") / "file"
+    outside.write_bytes(b"not yours")
+
     def link(archive):
         member = tarfile.TarInfo("cifar-10-batches-bin/test_batch.bin")
-        member.type, member.linkname = tarfile.SYMTYPE, "/etc/hostname"
+        member.type, member.linkname = tarfile.SYMTYPE, str(outside)
         archive.addfile(member)
 
     for change in (lambda _archive: None, link):
