@@ -28,8 +28,8 @@ _import_lock = Lock()
 def neural_tangents() -> ModuleType:
     """neural-tangents as a module that works with the JAX installed.
 
-    Its `batch`, `predict` and empirical implementations 2 and 3 are as fragile as upstream left them; `stax`,
-    `linearize`, `monte_carlo_kernel_fn` and `empirical_ntk_fn` with implementation 1 are tested here.
+    Its `batch`, `predict` and empirical implementations 2 and 3 are as fragile as upstream left them; `stax` and
+    `empirical_ntk_fn` with implementation 1 are what the tests hold this project's own values against.
 
     Raises
     ------
