@@ -5,7 +5,8 @@ For every network, in one run on one device and in one precision:
 - pairs_per_second of `hilbertsd.ntk.gram` over those of stock neural-tangents' `batch` at the fastest of some batch
   sizes, both for a symmetric matrix, whose pairs are counted once; the same with this project's replacement of
   neural-tangents' convolution of covariances (`neural_tangents_with_slices`);
-- store_overhead: filling a store, and going over the finished store again, beside the matrix in memory;
+- store_overhead: filling a store, going over the finished store again, and writing as many bytes to files and nothing
+  else, each beside the time that the matrix takes in memory;
 - memory of the compiled tiles per pair, as XLA reports it: what cannot stay in a cache is moved at every layer.
 
 Both matrices are compared. `batch` wants the number of images to be a multiple of the batch size.
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -34,7 +36,7 @@ from hilbertsd.ntk.jobs import default_tile
 from hilbertsd.records import provenance, write_json
 
 NETWORKS = {
-    "fully-connected-5": {"side": 32, "images": 8192, "stock_images": 4096, "batches": (256, 512, 1024)},
+    "fully-connected-5": {"side": 32, "images": 16384, "stock_images": 4096, "batches": (256, 512, 1024)},
     "convolutional-5": {"side": 32, "images": 1024, "stock_images": 256, "batches": (16, 32, 64)},
     "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
     "myrtle-5": {"side": 16, "images": 128, "stock_images": 32, "batches": (4, 8)},
@@ -86,7 +88,7 @@ def stock(network: Any, images: np.ndarray, batches: tuple[int, ...], dtype: str
 
 def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, Any]:
     """Pairs per second of the matrix in memory, and the memory of its tiles."""
-    side, _ = kernel._sides(images, images)
+    side, _ = kernel._sides(images.shape[1:], len(images), len(images))
     kernel.matrix(images[: 2 * side])  # compile
     seconds, matrix = timed(lambda: kernel.matrix(images), repeats)
     prepared = kernel._prepared(images[:side], side)
@@ -103,19 +105,32 @@ def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, An
 
 
 def store_overhead(kernel: NeuralKernel, images: np.ndarray, seconds: float, repeats: int) -> dict[str, float]:
-    """Shares of the time in memory that a store adds, and that going over a finished one takes."""
+    """Shares of the time in memory that a store adds, that going over a finished one takes, and bare files."""
+    tile = default_tile(kernel, len(images))
 
     def filled(folder: Path) -> GramStore:
-        plan = GramPlan.of(images, kernel.config, tile=min(default_tile(kernel), len(images) // 2), dtype=kernel.dtype)
+        plan = GramPlan.of(images, kernel.config, tile=tile, dtype=kernel.dtype)
         store = GramStore.create(folder, plan)
         fill(store, kernel, images)
         return store
 
+    def files_written(folder: Path, plan: GramPlan) -> None:
+        folder.mkdir()
+        values = np.ones(plan.chunks, plan.dtype)
+        for number in range(plan.n_tiles):
+            (folder / str(number)).write_bytes(values.data)
+
     with tempfile.TemporaryDirectory() as folder:
-        numbers = iter(range(repeats))
-        to_store, store = timed(lambda: filled(Path(folder) / str(next(numbers))), repeats)
+        folders = (Path(folder) / str(number) for number in count())
+        to_store, store = timed(lambda: filled(next(folders)), repeats)
         again, _ = timed(lambda: fill(store, kernel, images), repeats)
-    return {"store": to_store / seconds - 1, "resume": again / seconds}
+        bare, _ = timed(lambda: files_written(next(folders), store.plan), repeats)
+    return {
+        "tile": tile,
+        "store": to_store / seconds - 1,
+        "resume": again / seconds,
+        "bare_files": bare / seconds,
+    }
 
 
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -175,14 +190,14 @@ def main() -> None:
     }
     for name in arguments.networks:
         record["networks"].append(measure(name, arguments))
+        if arguments.out:
+            write_json(arguments.out, record)  # of what there is so far
         if not arguments.json:
             latest = record["networks"][-1]
             rate = latest["hilbertsd"]["pairs_per_second"]
             print(f"{name}: {rate:,.0f} pairs/s, {latest['ratio']:.1f} × batch, store {latest['store_overhead']}")
     if arguments.json:
         print(json.dumps(record, ensure_ascii=False))
-    if arguments.out:
-        write_json(arguments.out, record)
 
 
 if __name__ == "__main__":

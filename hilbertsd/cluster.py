@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hilbertsd.errors import InvalidFile, InvalidKernel, MissingPackage
 from hilbertsd.gram_jobs import pairs_filled
 from hilbertsd.gram_store import GramStore
-from hilbertsd.kernel_operators import Kernel
+from hilbertsd.kernel_operators import Kernel, KernelTiles
 from hilbertsd.progress import PairRate, progress
 from hilbertsd.tiles import Tile, single_threaded_blas, slices
 
@@ -54,7 +54,8 @@ def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Clien
     with _large_messages():
         # As tasks, which can be done again where their worker dies.
         sent = [None if each is None else client.submit(_itself, each, pure=False) for each in (points, others)]
-    tasks = [client.submit(_fill_tile, place, kernel, *sent, tile, pure=False) for tile in store.plan.tiles]
+    matrix = client.submit(KernelTiles, kernel, *sent, pure=False)
+    tasks = [client.submit(_fill_tile, place, matrix, tile, pure=False) for tile in store.plan.tiles]
     rate = PairRate()
     with progress("tiles", len(tasks)) as bar:
         for done, task in enumerate(as_completed(tasks), 1):
@@ -128,9 +129,9 @@ def _opened(folder: str, plan_hash: str) -> GramStore:
     return store
 
 
-def _fill_tile(place: tuple[str, str], kernel: Kernel, points: Any, others: Any, tile: Tile) -> int:
+def _fill_tile(place: tuple[str, str], matrix: KernelTiles, tile: Tile) -> int:
     with single_threaded_blas:
-        return pairs_filled(_opened(*place), kernel, points, others, *tile)
+        return pairs_filled(_opened(*place), matrix, *tile)
 
 
 def _read_group(place: tuple[str, str], rows: slice, columns: slice) -> _Group:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.kernel_operators import Kernel
+from hilbertsd.kernel_operators import Kernel, KernelTiles
 from hilbertsd.records import physical_memory
 from hilbertsd.tiles import available_cores, on_all_cores, single_threaded_blas
 
@@ -38,23 +38,24 @@ def fill(store: GramStore, kernel: Kernel, points: Any, others: Any = None) -> N
         A value is not finite.
     """
     store.check_points(points, others)
-    on_all_cores(partial(pairs_filled, store, kernel, points, others), store.plan.tiles)
+    on_all_cores(partial(pairs_filled, store, KernelTiles(kernel, points, others)), store.plan.tiles)
     store.finish()
 
 
-def pairs_filled(store: GramStore, kernel: Kernel, points: Any, others: Any, rows: slice, columns: slice) -> int:
+def pairs_filled(store: GramStore, matrix: KernelTiles, rows: slice, columns: slice) -> int:
     """Do as :meth:`GramStore.fill_tile`, and return how many pairs of points that computed."""
-    return store.plan.pairs(rows, columns) if store.fill_tile(kernel, points, rows, columns, others) else 0
+    return store.plan.pairs(rows, columns) if store.fill_tile(matrix, rows, columns) else 0
 
 
 def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any, others: Any = None) -> float:
     """Time that one whole tile takes on one core, measured between the first and the last points, or others."""
-    n_rows, n_columns = plan.chunks
-    at_rows, at_columns = points[:n_rows], (points if others is None else others)[-n_columns:]
+    (n_rows, n_columns), n_across = plan.chunks, plan.shape[1]
+    matrix = KernelTiles(kernel, points, points if others is None else others)  # whole even where it is on the diagonal
+    tile = slice(0, n_rows), slice(n_across - n_columns, n_across)
     with single_threaded_blas:
-        kernel(at_rows, at_columns)  # once for what is done once
+        matrix.compute(*tile)  # once for what is done once
         start = time.perf_counter()
-        kernel(at_rows, at_columns)
+        matrix.compute(*tile)
         return time.perf_counter() - start
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Self
@@ -13,15 +14,15 @@ import numpy as np
 from hilbertsd.checks import check_whole
 from hilbertsd.errors import InvalidInput
 from hilbertsd.kernel_operators import DTYPES
-from hilbertsd.progress import tracked
-from hilbertsd.tiles import Tile, all_tiles, count_pairs, slices, upper_tiles
+from hilbertsd.progress import progress
+from hilbertsd.tiles import Tile, all_tiles, available_cores, count_pairs, slices, upper_tiles
 
-SYMMETRIC_FORMAT, CROSS_FORMAT = STORE_FORMATS = ("hilbertsd.GramStore/1", "hilbertsd.GramStore/2")
-"""Versions that know symmetric stores alone say so of the others, and do not take them for damaged."""
+STORE_FORMAT = "hilbertsd.GramStore/3"
+"""Formats 1 and 2 had one hash over all points, which took one core."""
 
 DEFAULT_TILE = 2048
-HASHED_AT_ONCE = 2**26
-"""Bytes of points."""
+HASHED_AT_ONCE = 2**24
+"""Bytes of points whose hash is taken by itself."""
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,6 @@ class GramPlan:
         return self.n_tiles * (math.prod(self.chunks) * np.dtype(self.dtype).itemsize + 4)
 
     @property
-    def format(self) -> str:
-        """Of the store."""
-        return SYMMETRIC_FORMAT if self.symmetric else CROSS_FORMAT
-
-    @property
     def record(self) -> dict[str, Any]:
         """What a store says of its plan: the fields that are not None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
@@ -158,14 +154,19 @@ class GramPlan:
 
 
 def digest(points: Any) -> str:
-    """Hash of an array's values, type and shape, read part by part."""
+    """Hash of an array's values, type and shape: of the hashes of its parts, which are read on all cores."""
     first = np.asarray(points[:1])
-    hashed = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
-    for part in tracked(
-        slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes))), "parts of the points hashed"
-    ):
-        hashed.update(np.ascontiguousarray(points[part]).data)
-    return hashed.hexdigest()
+    parts = slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes)))
+
+    def hashed(part: slice) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(points[part]).data).digest()
+
+    whole = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
+    with progress("parts of the points hashed", len(parts)) as bar, ThreadPoolExecutor(available_cores()) as pool:
+        for done, each in enumerate(pool.map(hashed, parts)):
+            bar.update(done)
+            whole.update(each)
+    return whole.hexdigest()
 
 
 def _check_numbers(points: Any, name: str) -> None:

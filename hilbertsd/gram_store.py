@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec
 
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.gram_plan import STORE_FORMATS, GramPlan, digest
-from hilbertsd.kernel_operators import Kernel, kernel_tile
+from hilbertsd.gram_plan import STORE_FORMAT, GramPlan, digest
+from hilbertsd.kernel_operators import KernelTiles
 from hilbertsd.progress import tracked
 from hilbertsd.records import physical_memory, write_json
 from hilbertsd.tiles import Tile, rectangular_product, symmetric_product
@@ -70,7 +70,7 @@ class GramStore:
         # Begun beside its place, so that a store that was killed while being created is not taken for one.
         begun = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         try:
-            attributes = {"format": plan.format, "plan": plan.record, "plan_sha256": plan.hash}
+            attributes = {"format": STORE_FORMAT, "plan": plan.record, "plan_sha256": plan.hash}
             group = zarr.create_group(begun, attributes=attributes)
             group.create_array(
                 "kernel",
@@ -102,18 +102,17 @@ class GramStore:
         try:
             group = zarr.open_group(folder, mode="r+", zarr_format=3)
             attributes: Any = dict(group.attrs)
-            if attributes.get("format") not in STORE_FORMATS:
+            if attributes.get("format") != STORE_FORMAT:
                 raise InvalidFile(
-                    f"{folder} has format {attributes.get('format')!r} and this version reads "
-                    f"{' and '.join(map(repr, STORE_FORMATS))}"
+                    f"{folder} has format {attributes.get('format')!r} and this version reads {STORE_FORMAT!r}; begin "
+                    "the store anew in another folder"
                 )
             kernel: Any = group["kernel"]
             plan = GramPlan(**attributes["plan"])
             missing_are_nan = bool(np.isnan(kernel.fill_value))
             layout = (kernel.shape, kernel.chunks, str(kernel.dtype), tuple(kernel.compressors), missing_are_nan)
             expected = (plan.shape, plan.chunks, plan.dtype, (Crc32cCodec(),), True)
-            said = (attributes["format"], attributes["plan_sha256"])
-            if said != (plan.format, plan.hash) or layout != expected:
+            if attributes["plan_sha256"] != plan.hash or layout != expected:
                 raise InvalidFile(f"{folder} is damaged: a zarr.json is not what was written; begin the store anew")
         except InvalidFile:
             raise
@@ -210,17 +209,17 @@ class GramStore:
         except OSError as error:
             raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be written: {error.strerror}") from error
 
-    def fill_tile(self, kernel: Kernel, points: Any, rows: slice, columns: slice, others: Any = None) -> bool:
+    def fill_tile(self, matrix: KernelTiles, rows: slice, columns: slice) -> bool:
         """Compute a tile and store it, unless it is there and intact; returns whether it was computed.
 
-        Points and others are taken for those of the plan: see :meth:`check_points`. Raises InvalidKernel where a value
-        is no finite number.
+        The matrix is taken for that of the plan: see :meth:`check_points`. Raises InvalidKernel where a value is no
+        finite number.
         """
         if self.tile_file(rows, columns).exists():
             with suppress(InvalidFile):
                 self.read(rows, columns)
                 return False
-        self.write(rows, columns, kernel_tile(kernel, points, rows, columns, self.plan.dtype, others))
+        self.write(rows, columns, matrix.compute(rows, columns, self.plan.dtype))
         return True
 
     def tile_file(self, rows: slice, columns: slice) -> Path:

@@ -9,8 +9,8 @@ diagonal: half the reading, converting or computing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import array_api_compat as array_api
@@ -28,8 +28,9 @@ LARGEST_ASYMMETRY = 1e-3
 Kernel = Callable[[Any, Any], Any]
 """k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric.
 
-Where it has a method `symmetric(X)`, from (n, ...) points to their (n, n) kernel matrix, that is what computes tiles on
-the diagonal: half of the values, by a kernel that knows how, and those of a point with itself more precisely.
+Where it has a method `tiles(points, others)`, with others None for the points themselves, that gives a function of a
+slice of rows and one of columns to their values, which is used instead: what a kernel prepares of points then serves
+all tiles, and it knows where a tile is symmetric, and which values are of a point with itself.
 """
 
 DTYPES = ("float32", "float64")
@@ -88,11 +89,11 @@ class StoredKernel:
         """
         if dtype not in DTYPES:
             raise InvalidKernel(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
-        n = len(points)
+        n, tiles = len(points), KernelTiles(kernel, points)
         matrix = np.empty((n, n), dtype)
 
         def compute(rows: slice, columns: slice) -> int:
-            tile = kernel_tile(kernel, points, rows, columns, dtype)
+            tile = tiles.compute(rows, columns, dtype)
             matrix[rows, columns] = tile
             if rows != columns:
                 matrix[columns, rows] = tile.T
@@ -153,36 +154,66 @@ class ComputedKernel:
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
         """Product with a block, (n, b) to (n, b)."""
-        return symmetric_product(partial(kernel_tile, self.kernel, self.points), COMPUTED_TILE, block)
+        return symmetric_product(self._tiles.compute, COMPUTED_TILE, block)
+
+    @cached_property
+    def _tiles(self) -> "KernelTiles":
+        return KernelTiles(self.kernel, self.points)
 
 
-def kernel_tile(
-    kernel: Kernel, points: Any, rows: slice, columns: slice, dtype: str = "float64", others: Any = None
-) -> NDArray[Any]:
-    """Tile of a kernel matrix of points, symmetric on the diagonal, or of a cross kernel matrix k(points, others).
+@dataclass(frozen=True, eq=False)
+class KernelTiles:
+    """Kernel matrix of points, or cross kernel matrix k(points, others), of which tiles are computed when asked for.
 
-    Raises InvalidKernel where values are no real numbers of the right shape, or not finite in the dtype.
+    In another process it begins anew: what the kernel prepared of the points stays behind.
+
+    Attributes
+    ----------
+    kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric; called from several threads.
+    points : (n, ...).
+    others : (m, ...), the columns of a cross kernel matrix, or None.
     """
-    on_diagonal = others is None and rows == columns  # of a cross kernel matrix no tile is
-    if on_diagonal and callable(symmetric := getattr(kernel, "symmetric", None)):
-        given = np.asarray(symmetric(points[rows]))
-    else:
-        given = np.asarray(kernel(points[rows], (points if others is None else others)[columns]))
-    due = (rows.stop - rows.start, columns.stop - columns.start)
-    if given.shape != due or given.dtype.kind not in "fiub":
-        raise InvalidKernel(
-            f"the kernel gives {given.dtype} of shape {given.shape} between {due[0]} and {due[1]} points; let it give "
-            f"real numbers of shape {due}"
-        )
-    wide = given.astype(np.float64)
-    with np.errstate(over="ignore"):
-        tile = ((wide + wide.T) / 2 if on_diagonal else wide).astype(dtype)
-    if not np.all(np.isfinite(tile)):
-        raise InvalidKernel(
-            f"the kernel is not finite between points {rows.start} to {rows.stop} and "
-            f"{'' if others is None else 'others '}{columns.start} to {columns.stop}; check them for missing values"
-        )
-    return tile
+
+    kernel: Kernel
+    points: Any
+    others: Any = None
+    _values: Callable[[slice, slice], Any] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        prepare = getattr(self.kernel, "tiles", None)
+        values = prepare(self.points, self.others) if callable(prepare) else self._called
+        object.__setattr__(self, "_values", values)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kernel, self.points, self.others)
+
+    def compute(self, rows: slice, columns: slice, dtype: str = "float64") -> NDArray[Any]:
+        """Tile in a dtype, symmetric on the diagonal of a kernel matrix.
+
+        Raises InvalidKernel where values are no real numbers of the right shape, or not finite in the dtype.
+        """
+        given = np.asarray(self._values(rows, columns))
+        due = (rows.stop - rows.start, columns.stop - columns.start)
+        if given.shape != due or given.dtype.kind not in "fiub":
+            raise InvalidKernel(
+                f"the kernel gives {given.dtype} of shape {given.shape} between {due[0]} and {due[1]} points; let it "
+                f"give real numbers of shape {due}"
+            )
+        if self.others is None and rows == columns:  # of a cross kernel matrix no tile is on the diagonal
+            given = given.astype(np.float64)
+            given = (given + given.T) / 2
+        with np.errstate(over="ignore"):
+            tile = given.astype(dtype, copy=False)
+        if not np.all(np.isfinite(tile)):
+            raise InvalidKernel(
+                f"the kernel is not finite between points {rows.start} to {rows.stop} and "
+                f"{'' if self.others is None else 'others '}{columns.start} to {columns.stop}; check them for missing "
+                "values"
+            )
+        return tile
+
+    def _called(self, rows: slice, columns: slice) -> Any:
+        return self.kernel(self.points[rows], (self.points if self.others is None else self.others)[columns])
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,6 +38,11 @@ def count_pairs(rows: slice, columns: slice, *, symmetric: bool) -> int:
     return n * (n + 1) // 2 if symmetric and rows == columns else n * m
 
 
+def power_of_two(n: int) -> int:
+    """Smallest that is not below n, which is not below 1."""
+    return 1 << (n - 1).bit_length()
+
+
 def symmetric_product(
     tile: Callable[[slice, slice], NDArray[Any]], size: int, block: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -19,12 +20,23 @@ distributed = pytest.importorskip("distributed", reason="needs the extra `cluste
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
+@contextmanager
+def local_client(n_workers):
+    options = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
 @pytest.fixture(scope="module")
 def client():
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with local_client(2) as client:
+        yield client
+
+
+@pytest.fixture
+def mortal():
+    """A cluster of two workers of which one will be killed, and may or may not come back."""
+    with local_client(2) as client:
         yield client
 
 
@@ -43,15 +55,9 @@ def kill_a_worker(client):
     os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
 
 
-def wait_for_two(client):
-    """The nanny starts another one."""
-    client.wait_for_workers(2, timeout=60)
-
-
-def test_a_killed_worker_leaves_the_same_store(client, points, tmp_path):
+def test_a_killed_worker_leaves_the_same_store(mortal, points, tmp_path):
     from hilbertsd.cluster import fill_on_cluster
 
-    wait_for_two(client)
     here = filled(tmp_path / "here", points, tile=32)
     store = GramStore.create(tmp_path / "cluster", GramPlan.of(points, here.plan.config, tile=32))
     tiles_before = []
@@ -60,11 +66,11 @@ def test_a_killed_worker_leaves_the_same_store(client, points, tmp_path):
         while not (there := len([name for name in files_of(tmp_path / "cluster") if "/c/" in name])):
             time.sleep(0.01)
         tiles_before.append(there)
-        kill_a_worker(client)
+        kill_a_worker(mortal)
 
     killer = threading.Thread(target=kill_mid_run)
     killer.start()
-    fill_on_cluster(store, slow_kernel, points, client)
+    fill_on_cluster(store, slow_kernel, points, mortal)
     killer.join()
     assert 0 < tiles_before[0] < len(store.plan.tiles)
     assert same_folders(tmp_path / "here", tmp_path / "cluster")
@@ -74,8 +80,7 @@ def test_a_lone_worker_may_die(points, tmp_path):
     """It takes the points along, which are sent again to the one that replaces it."""
     from hilbertsd.cluster import fill_on_cluster
 
-    options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+    with local_client(1) as client:
         store = GramStore.create(tmp_path / "gram", GramPlan.of(points, {}, tile=32))
 
         def kill_mid_run():
@@ -91,12 +96,11 @@ def test_a_lone_worker_may_die(points, tmp_path):
     assert list(store.damaged()) == []
 
 
-def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):
+def test_a_killed_worker_leaves_the_same_path(mortal, points, tmp_path):
     from hilbertsd.cluster import ClusterKernel
 
-    wait_for_two(client)
     store = filled(tmp_path / "gram", points, tile=32, dtype="float64")
-    kernel = ClusterKernel(store, client, parts=4)
+    kernel = ClusterKernel(store, mortal, parts=4)
     block = np.random.default_rng(0).normal(size=(230, 3))
     product = kernel.multiply(block)
     np.testing.assert_allclose(product, store.multiply(block), rtol=1e-12, atol=1e-12)
@@ -112,7 +116,7 @@ def test_a_killed_worker_leaves_the_same_path(client, points, tmp_path):
         def multiply(self, block):
             self.products += 1
             if self.products == 3:
-                kill_a_worker(client)
+                kill_a_worker(mortal)
             return kernel.multiply(block)
 
     path = distill(Killing(), targets, tolerance=tolerance)
@@ -124,7 +128,6 @@ def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_p
     from hilbertsd.cluster import ClusterKernel, fill_on_cluster
     from hilbertsd.errors import InvalidInput, InvalidKernel
 
-    wait_for_two(client)
     others = points[:70] + 1
     plan = GramPlan.of(points, {}, others, tile=32)
     here, store = (GramStore.create(tmp_path / name, plan) for name in ("here", "cluster"))
@@ -146,7 +149,6 @@ def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_p
 def test_fewer_parts_than_tiles_and_one_worker_do_not_matter(client, points, tmp_path):
     from hilbertsd.cluster import ClusterKernel
 
-    wait_for_two(client)
     store = filled(tmp_path / "gram", points, tile=32)
     block = np.random.default_rng(0).normal(size=(230, 3))
     for parts in (1, 3, 100):
@@ -159,7 +161,6 @@ def test_an_error_on_a_worker_arrives(client, points, tmp_path):
     from hilbertsd.cluster import ClusterKernel
     from hilbertsd.errors import InvalidFile
 
-    wait_for_two(client)
     store = filled(tmp_path / "gram", points, tile=32)
     store.tile_file(*store.plan.tiles[3]).unlink()
     with pytest.raises(InvalidFile, match="is missing"):

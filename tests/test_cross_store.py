@@ -1,21 +1,19 @@
 """Stores of cross kernel matrices, and what symmetric ones do that they must not."""
 
-import json
+import pickle
 import signal
-from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 from test_gram_store import KERNEL, filled, killed_runs, same_folders
-from zarr.codecs import Crc32cCodec
 
-from hilbertsd import distill, gram_store, tiles
+from hilbertsd import distill, gram_plan, gram_store, tiles
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidKernel
 from hilbertsd.gram_jobs import check_fits, fill, seconds_per_tile
 from hilbertsd.gram_plan import GramPlan
 from hilbertsd.gram_store import GramStore
-from hilbertsd.kernel_operators import ComputedKernel, StoredKernel, kernel_tile
+from hilbertsd.kernel_operators import ComputedKernel, KernelTiles, StoredKernel
 from hilbertsd.progress import PairRate, Task
 
 CONFIG = {"kernel": "rbf", "gamma": 0.1}
@@ -98,40 +96,48 @@ def test_a_cross_kernel_matrix_of_points_and_themselves_is_left_as_it_is(points,
         distill(store, np.sin(points), tolerance=0.1)
 
 
-class Half:
-    """A kernel that knows what is symmetric: it marks it, and says which sizes it was asked for."""
+class Preparing:
+    """A kernel that prepares its points: it marks what is symmetric, and counts for how many points it was asked."""
 
     def __init__(self):
-        self.asked = []
+        self.prepared_for = []
 
-    def __call__(self, X, Y):
-        return rational(X, Y)
+    def tiles(self, points, others=None):
+        self.prepared_for.append((len(points), None if others is None else len(others)))
 
-    def symmetric(self, X):
-        self.asked.append(len(X))
-        return rational(X, X) + 2 * np.eye(len(X))
+        def values(rows, columns):
+            found = rational(points[rows], (points if others is None else others)[columns])
+            return found + 2 * np.eye(len(found)) if others is None and rows == columns else found
+
+        return values
 
 
-def test_a_kernel_that_knows_what_is_symmetric_computes_the_diagonal_tiles(points, others, tmp_path):
+def test_a_kernel_that_prepares_its_points_does_so_once(points, others, tmp_path):
     expected = rational(points, points) + 2 * np.eye(230)
-    kernel = Half()
+    kernel = Preparing()
     store = GramStore.create(tmp_path / "gram", GramPlan.of(points, {}, tile=64, dtype="float64"))
     fill(store, kernel, points)
-    assert sorted(kernel.asked) == [38, 64, 64, 64]
     np.testing.assert_array_equal(store.to_array(), expected)
     np.testing.assert_array_equal(StoredKernel.of(kernel, points).matrix, expected)
-    np.testing.assert_allclose(ComputedKernel(kernel, points).multiply(np.eye(230)), expected, rtol=1e-14)
-    kernel.asked.clear()
+    computed = ComputedKernel(kernel, points)
+    for _ in range(2):
+        np.testing.assert_allclose(computed.multiply(np.eye(230)), expected, rtol=1e-14)
     np.testing.assert_array_equal(cross(tmp_path / "cross", points, points, kernel).to_array().diagonal(), 1)
     cross(tmp_path / "others", points, others, kernel, tile=64)
-    assert kernel.asked == []
+    assert kernel.prepared_for == [(230, None)] * 3 + [(230, 230), (230, 70)]
 
 
-def test_a_kernel_whose_symmetric_half_has_another_shape_is_refused(points):
-    kernel = Half()
-    kernel.symmetric = lambda X: np.ones(len(X))
+def test_what_a_kernel_prepared_does_not_travel(points, others):
+    copy = pickle.loads(pickle.dumps(KernelTiles(Preparing(), points, others)))
+    assert copy.kernel.prepared_for == [(230, 70)] * 2
+    np.testing.assert_array_equal(copy.compute(slice(0, 10), slice(10, 30)), rational(points[:10], others[10:30]))
+
+
+def test_values_of_another_shape_are_refused(points):
+    kernel = Preparing()
+    kernel.tiles = lambda *_: lambda rows, _: np.ones(rows.stop)
     with pytest.raises(InvalidKernel, match=r"gives float64 of shape \(64,\) between 64 and 64 points"):
-        kernel_tile(kernel, points, slice(0, 64), slice(0, 64))
+        KernelTiles(kernel, points).compute(slice(0, 64), slice(0, 64))
 
 
 def test_a_symmetric_store_in_memory_is_mirrored(points, tmp_path):
@@ -244,8 +250,8 @@ def test_a_flipped_byte_in_what_the_store_says_of_itself_is_found(points, others
         group.write_bytes(content)
         with pytest.raises(InvalidFile):
             GramStore.open(tmp_path / "cross")
-    group.write_bytes(intact.replace(b"GramStore/2", b"GramStore/1"))
-    with pytest.raises(InvalidFile, match="is damaged"):
+    group.write_bytes(intact.replace(b"GramStore/3", b"GramStore/1"))
+    with pytest.raises(InvalidFile, match=r"has format 'hilbertsd\.GramStore/1' and this version reads"):
         GramStore.open(tmp_path / "cross")
 
 
@@ -303,7 +309,7 @@ def test_a_plan_with_half_of_the_others_is_refused():
 def test_values_that_are_not_finite_are_refused(points, others, tmp_path):
     store = GramStore.create(tmp_path / "cross", GramPlan.of(points, {}, others, tile=64))
     with pytest.raises(InvalidKernel, match="not finite between points 192 to 230 and others 64 to 70"):
-        store.fill_tile(lambda X, Y: KERNEL(X, Y) * np.nan, points, *store.plan.tiles[-1], others)
+        store.fill_tile(KernelTiles(lambda X, Y: KERNEL(X, Y) * np.nan, points, others), *store.plan.tiles[-1])
 
 
 def test_what_cannot_fit_is_refused_and_few_columns_need_little_memory(points, others, tmp_path, monkeypatch):
@@ -327,52 +333,16 @@ def test_the_estimate_is_of_a_whole_tile(points, others):
     assert set(asked) == {((100, 5), (70, 5))}
 
 
-OLD_ATTRIBUTES = {
-    "format": "hilbertsd.GramStore/1",
-    "plan": {
-        "n_samples": 5,
-        "inputs": "45b6223ce99ef85f3c4f846eec6a6a0d3991a69987ef4bc3e9f2eac4ba9a5eb8",
-        "config": {"kernel": "linear", "gamma": None},
-        "tile": 2,
-        "dtype": "float32",
-    },
-    "plan_sha256": "697ee462af94fe7d14bca92d1f02aaba528fb38a5818654c9e0aa6651af6a74d",
-}
-OLD_RECORD = {
-    "checksums": [1791988455, 550209307, 1629526470, 611126351, 626880816, 2553374619],
-    "sha256": "fc5654f6c768ccb9769f52244516462c9d43a164b2d683fde482319250a2b218",
-}
-
-
-def old_store(folder: Path, values):
-    """A store as versions without others wrote it, from what one of them wrote."""
-    group = zarr.create_group(folder, attributes=OLD_ATTRIBUTES)
-    kernel = group.create_array(
-        "kernel",
-        shape=(5, 5),
-        chunks=(2, 2),
-        dtype="float32",
-        fill_value=float("nan"),
-        filters=None,
-        compressors=[Crc32cCodec()],
-    )
-    for rows, columns in tiles.upper_tiles(5, 2):
-        kernel[rows, columns] = values[rows, columns]
-    (folder / "finished.json").write_text(json.dumps(OLD_RECORD, indent=1) + "\n")
-    return GramStore.open(folder)
-
-
-def test_stores_of_versions_without_others_are_what_this_one_writes(tmp_path):
-    points = np.arange(10.0).reshape(5, 2)
-
-    def linear(X, Y):
-        return X @ Y.T
-
-    old = old_store(tmp_path / "old", linear(points, points))
-    assert old.complete
-    assert list(old.damaged()) == []
-    np.testing.assert_array_equal(old.to_array(), linear(points, points))
-    new = GramStore.create(tmp_path / "new", GramPlan.of(points, {"kernel": "linear", "gamma": None}, tile=2))
-    fill(new, linear, points)
-    assert new.plan == old.plan
-    assert same_folders(tmp_path / "old", tmp_path / "new")
+def test_points_are_told_from_others_in_every_part(monkeypatch):
+    """By their values, order, type and shape, however many parts are hashed, and the same on any number of cores."""
+    monkeypatch.setattr(gram_plan, "HASHED_AT_ONCE", 5 * 3 * 8)
+    points = np.random.default_rng(0).normal(size=(23, 3))
+    expected = gram_plan.digest(points)
+    for number in range(23):
+        changed = points.copy()
+        changed[number, 1] = np.nextafter(changed[number, 1], 1)
+        assert gram_plan.digest(changed) != expected
+    for other in (points[::-1], points[:-1], points.astype("float32"), points.reshape(23, 3, 1), points.T):
+        assert gram_plan.digest(other) != expected
+    monkeypatch.setattr(gram_plan, "available_cores", lambda: 1)
+    assert gram_plan.digest(np.asfortranarray(points)) == expected

@@ -89,7 +89,7 @@ def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
 
 
 RUN = """
-import sys, time
+import signal, sys, time
 import numpy as np
 from hilbertsd.gram_jobs import fill
 from hilbertsd.gram_store import GramPlan, GramStore
@@ -99,6 +99,7 @@ def slow(X, Y):
     time.sleep(0.02)
     return NamedKernel("rbf", 0.1)(X, Y)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs inherit as ignored
 folder, tile, *sets = sys.argv[1:]
 points, others = [*map(np.load, sets), None][:2]
 plan = GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, others, tile=int(tile))

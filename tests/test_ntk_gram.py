@@ -181,7 +181,7 @@ def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch):
     try:
         kernel = NeuralKernel(architecture("myrtle-5"), dtype="float32")
         assert kernel._compiled_for[-1] is None
-        assert kernel._sides(images, images) == (4, 4)
+        assert kernel._sides(images.shape[1:], 11, 11) == (4, 4)
         assert kernel_module._free_devices().qsize() == 2 * len(jax.local_devices())
         assert difference(kernel.matrix(images), expected) < 1e-6
     finally:
@@ -196,10 +196,35 @@ def test_few_images_beside_many_take_oblong_tiles(rng, n, m):
     assert difference(found, kernel(Y, X).T) < 1e-14
     whole = kernel.symmetric(np.concatenate([X, Y]))
     assert difference(found, whole[:n, n:]) < 1e-14
-    down, across = kernel._sides(X, Y)
-    assert down * across <= kernel._pairs_at_once(X)
+    down, across = kernel._sides(X.shape[1:], n, m)
+    assert down * across <= kernel._pairs_at_once(X.shape[1:])
     assert down < 2 * n
     assert across < 2 * m
+
+
+def test_images_are_prepared_once_while_memory_lasts(images, monkeypatch):
+    prepared = []
+    once = NeuralKernel._prepared
+    monkeypatch.setattr(NeuralKernel, "_prepared", lambda *given: prepared.append(given) or once(*given))
+    kernel = NeuralKernel(architecture("wrn-10-1"))
+    rows, columns, last = slice(0, 4), slice(4, 8), slice(8, 11)
+    asked = [(rows, rows), (rows, columns), (columns, columns), (columns, last), (last, last)]
+
+    def all_of_them():
+        tiles = kernel.tiles(images)
+        return [tiles(*tile) for tile in asked]
+
+    found = all_of_them()
+    assert len(prepared) == 3
+    monkeypatch.setattr(kernel_module, "PREPARED_SHARE", 0.0)
+    for one, other in zip(found, all_of_them(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(prepared) == 3 + 7
+    for (i, j), tile in zip(asked, found, strict=True):
+        alone = kernel.symmetric(images[i]) if i == j else kernel(images[i], images[j])
+        np.testing.assert_array_equal(alone, tile)
+    both = kernel.tiles(images, images)
+    np.testing.assert_array_equal(both(rows, rows), kernel(images[rows], images[rows]))
 
 
 def test_vectors_are_images_of_one_position(images):

@@ -10,9 +10,13 @@ from hilbertsd.gram_jobs import bytes_missing, check_fits, fill, seconds_per_til
 from hilbertsd.gram_store import GramPlan, GramStore
 from hilbertsd.ntk.kernel import NeuralKernel, tiles_in_flight
 from hilbertsd.ntk.layers import AveragePool, GlobalAveragePool
+from hilbertsd.tiles import power_of_two
 
-TILE = {"pooled": 256, "unpooled": 1024}
+LARGEST_TILE = {"pooled": 256, "unpooled": 1024}
 """Images a side of a tile in a store: with kernels of pooled networks the work of a minute, which a kill may cost."""
+
+TILES_A_SIDE = 8
+"""Into how many a matrix is split at least, so that cores end together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class GramJob:
     def plans(self) -> dict[str, GramPlan]:
         """What the stores will hold, by their folders' names; values are stored in the dtype they are computed in."""
         config = {**self.kernel.config, "dataset": self.images.name}
-        how: Any = {"tile": self.tile or default_tile(self.kernel), "dtype": self.kernel.dtype}
+        how: Any = {"tile": self.tile or default_tile(self.kernel, len(self.images.train)), "dtype": self.kernel.dtype}
         return {
             "train-train": GramPlan.of(self.images.train, config, **how),
             "test-train": GramPlan.of(self.images.test, config, self.images.train, **how),
@@ -91,7 +95,7 @@ class GramJob:
         return stores["train-train"], stores["test-train"]
 
 
-def default_tile(kernel: NeuralKernel) -> int:
-    """Images a side of a store's tile: fewer where every pair of positions counts."""
+def default_tile(kernel: NeuralKernel, n: int) -> int:
+    """Images a side of a tile in the store of an (n, n) matrix: fewer where every pair of positions counts."""
     pooled = any(isinstance(layer, GlobalAveragePool | AveragePool) for layer in kernel.architecture.layers)
-    return TILE["pooled" if pooled else "unpooled"]
+    return min(LARGEST_TILE["pooled" if pooled else "unpooled"], power_of_two(-(-n // TILES_A_SIDE)))

@@ -2,10 +2,11 @@
 
 import math
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
 import jax
@@ -21,7 +22,8 @@ from hilbertsd.ntk.compat import sixty_four_bits
 from hilbertsd.ntk.covariance import PairDeviations
 from hilbertsd.ntk.layers import AveragePool, Layer, segments
 from hilbertsd.ntk.recursion import covariances, deviations, offsets_needed
-from hilbertsd.tiles import all_tiles, available_cores, count_pairs, on_all_cores, slices, upper_tiles
+from hilbertsd.records import physical_memory
+from hilbertsd.tiles import all_tiles, available_cores, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
 
 IMAGES_AT_ONCE = 64
 """Whose values on the diagonal are computed together."""
@@ -30,6 +32,9 @@ NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**18, 2**26
 """Of one array of a block, on a processor and on an accelerator."""
 
 SMALLEST_TILE, LARGEST_TILE = 4, 1024
+
+PREPARED_SHARE = 0.25
+"""Of the memory of this machine, for what is prepared of images and kept."""
 
 TILES_PER_DEVICE = 2
 """In flight on an accelerator: one computes while the other's values come back."""
@@ -85,54 +90,43 @@ class NeuralKernel:
 
         Raises InvalidInput for inputs that are no such images, or do not fit the architecture.
         """
-        X, Y = self._checked_pair(X, Y)
-        down, across = self._sides(X, Y)
-        first, second = self._prepared(X, down), self._prepared(Y, across)
-        values = np.empty((len(X), len(Y)), self.dtype)
-        for rows in slices(len(X), down):
-            for columns in slices(len(Y), across):
-                values[rows, columns] = self._between(first, second, rows, columns)
-        return values
+        return self.tiles(X, Y)(slice(0, len(X)), slice(0, len(Y)))
 
     def symmetric(self, X: Any) -> NDArray[Any]:
         """(n, n) values between images and themselves: half of them computed, the diagonal in float64."""
-        X = self._checked(X)
-        side, _ = self._sides(X, X)
-        prepared = self._prepared(X, side)
-        values = np.empty((len(X), len(X)), self.dtype)
-        for rows, columns in upper_tiles(len(X), side):
-            _mirror(values, rows, columns, self._between(prepared, prepared, rows, columns))
-        np.fill_diagonal(values, self.diagonal(X))
-        return values
+        return self.tiles(X)(slice(0, len(X)), slice(0, len(X)))
 
     def diagonal(self, X: Any) -> NDArray[np.float64]:
         """(n,) values between every image and itself, in float64."""
         images = self._checked(X)
         run = partial(_own_covariance, *self._compiled_for)
-        size = min(IMAGES_AT_ONCE, self._pairs_at_once(images), _power_of_two(len(images)))
-        return np.concatenate(list(_by_parts(run, images, size, "float64")))[: len(images)]
+        size = min(IMAGES_AT_ONCE, self._pairs_at_once(images.shape[1:]), power_of_two(len(images)))
+        return np.concatenate(list(_by_parts(run, images, size)))[: len(images)]
+
+    def tiles(self, points: Any, others: Any = None) -> Callable[[slice, slice], NDArray[Any]]:
+        """Values of the kernel matrix of images, or of images and others, by slices of rows and columns.
+
+        Images are read as they are needed, and what is prepared of them is kept while memory lasts.
+
+        Raises InvalidInput, also when called, for inputs that are no such images, or do not fit the architecture.
+        """
+        return _Tiles(self, points, others)
 
     def matrix(self, X: Any, X2: Any = None) -> NDArray[Any]:
         """Do as :meth:`symmetric`, or with X2 as a call, on all cores and devices and with a progress bar."""
-        X, Y = self._checked_pair(X, X if X2 is None else X2)
-        down, across = self._sides(X, Y)
-        first = self._prepared(X, down)
-        second = first if X2 is None else self._prepared(Y, across)
-        values = np.empty((len(X), len(Y)), self.dtype)
+        X, X2 = self._checked(X), None if X2 is None else self._checked(X2)
+        shape = len(X), len(X if X2 is None else X2)
+        sides = self._sides(X.shape[1:], *shape)
+        tiles, values = _Tiles(self, X, X2, sides), np.empty(shape, self.dtype)
 
         def compute(rows: slice, columns: slice) -> int:
-            for i in _slices_within(rows, down):
-                for j in _slices_within(columns, across):
-                    if X2 is not None:
-                        values[i, j] = self._between(first, second, i, j)
-                    elif i.start <= j.start:
-                        _mirror(values, i, j, self._between(first, second, i, j))
+            values[rows, columns] = part = tiles(rows, columns)
+            if X2 is None and rows != columns:
+                values[columns, rows] = part.T
             return count_pairs(rows, columns, symmetric=X2 is None)
 
-        group = _group(values.shape, max(down, across))
-        on_all_cores(compute, upper_tiles(len(X), group) if X2 is None else all_tiles(values.shape, group))
-        if X2 is None:
-            np.fill_diagonal(values, self.diagonal(X))
+        group = _group(shape, max(sides))
+        on_all_cores(compute, upper_tiles(len(X), group) if X2 is None else all_tiles(shape, group))
         return values
 
     @property
@@ -143,41 +137,42 @@ class NeuralKernel:
         return network.layers, self.kernel == "ntk", network.parameterization == "standard", block
 
     def _checked(self, X: Any) -> NDArray[Any]:
+        """Images with all four axes."""
         images = np.asarray(as_real_array(X, "images", InvalidInput))
-        if images.ndim not in (2, 4) or len(images) == 0:
-            raise InvalidInput(f"images have shape {images.shape}; give (n, rows, columns, channels), at least one")
-        self.architecture.check(images.shape[1:])
+        self._checked_shape(images)
         if not np.all(np.isfinite(images)):
             raise InvalidInput("images have values that are not finite; check them for missing values")
         return images if images.ndim == 4 else images[:, None, None, :]
 
-    def _checked_pair(self, X: Any, Y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        first = self._checked(X)
-        second = first if Y is X else self._checked(Y)
-        if first.shape[1:] != second.shape[1:]:
-            raise InvalidInput(
-                f"images of shape {first.shape[1:]} and others of {second.shape[1:]}; give both the same shape"
-            )
-        return first, second
+    def _checked_shape(self, X: Any) -> tuple[int, ...]:
+        """Shape of an image."""
+        shape = np.shape(X)
+        if len(shape) not in (2, 4) or shape[0] == 0:
+            raise InvalidInput(f"images have shape {shape}; give (n, rows, columns, channels), at least one")
+        self.architecture.check(shape[1:])
+        return shape[1:] if len(shape) == 4 else (1, 1, shape[1])
 
-    def _sides(self, X: NDArray[Any], Y: NDArray[Any]) -> tuple[int, int]:
-        """Images down and across a compiled tile: powers of two or the tile asked for, so that few are compiled."""
-        fitting = self.tile or min(LARGEST_TILE, max(SMALLEST_TILE, math.isqrt(self._pairs_at_once(X))))
-        down = min(fitting, _power_of_two(len(X)))
-        return down, down if Y is X else min(fitting**2 // down, _power_of_two(len(Y)))
+    def _sides(self, shape: tuple[int, ...], n: int, m: int) -> tuple[int, int]:
+        """Images down and across a compiled tile, where n and m images of a shape meet.
 
-    def _pairs_at_once(self, images: NDArray[Any]) -> int:
+        Powers of two or the tile asked for, so that few are compiled.
+        """
+        fitting = self.tile or min(LARGEST_TILE, max(SMALLEST_TILE, math.isqrt(self._pairs_at_once(shape))))
+        down = min(fitting, power_of_two(n))
+        return down, min(fitting**2 // down, power_of_two(m))
+
+    def _pairs_at_once(self, shape: tuple[int, ...]) -> int:
         """Pairs of images whose arrays fit the cache, or the memory of an accelerator."""
         on_processor = jax.default_backend() == "cpu"
-        per_pair = _numbers_per_pair(self.architecture.layers, images.shape[1:3], whole=not on_processor)
+        per_pair = _numbers_per_pair(self.architecture.layers, shape[:2], whole=not on_processor)
         return max(1, (NUMBERS_IN_CACHE if on_processor else NUMBERS_ON_DEVICE) // per_pair)
 
     def _prepared(self, images: NDArray[Any], side: int) -> "_Prepared":
-        run = partial(_with_deviations, self.architecture.layers)
-        return _Prepared(side, list(_by_parts(run, images, side, self.dtype)))
+        run = partial(_with_deviations, self.architecture.layers, self.dtype)
+        return _Prepared(side, list(_by_parts(run, images, side)))
 
     def _between(self, first: "_Prepared", second: "_Prepared", rows: slice, columns: slice) -> NDArray[Any]:
-        """Values of a tile."""
+        """Values between prepared images, of a compiled tile."""
         with sixty_four_bits(True), _device() as device:
             arguments = (first.tile(rows), second.tile(columns), np.ones((), self.dtype))
             values = np.asarray(_pair_covariance(*self._compiled_for, *jax.device_put(arguments, device)))
@@ -217,6 +212,58 @@ def gram(
     return NeuralKernel(network, kernel, dtype, tile).matrix(X, X2)
 
 
+class _Tiles:
+    """Values between images, or images and others, by slices of rows and columns.
+
+    What is prepared of a slice of images is kept for the next tile that needs it while memory lasts. The sides of what
+    is compiled follow from the slices alone, so that a tile is the same to the last bit whichever came before, unless
+    they are given.
+    """
+
+    def __init__(
+        self, kernel: NeuralKernel, points: Any, others: Any = None, sides: tuple[int, int] | None = None
+    ) -> None:
+        given = (points,) if others is None else (points, others)
+        arrays = [each if hasattr(each, "shape") else as_real_array(each, "images", InvalidInput) for each in given]
+        shapes = [kernel._checked_shape(each) for each in arrays]
+        if shapes[0] != shapes[-1]:
+            raise InvalidInput(f"images of shape {shapes[0]} and others of {shapes[1]}; give both the same shape")
+        self._kernel, self._shape, self._images, self._sides = kernel, shapes[0], arrays, sides
+        self._kept: dict[tuple[int, int, int, int], _Prepared] = {}
+        self._room = PREPARED_SHARE * (physical_memory() or math.inf)
+        self._lock = Lock()
+
+    def __call__(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Values of a tile."""
+        kernel, (n, m) = self._kernel, (rows.stop - rows.start, columns.stop - columns.start)
+        down, across = self._sides or kernel._sides(self._shape, n, m)
+        symmetric = len(self._images) == 1 and rows == columns
+        first = self._prepared(0, rows, down)
+        second = first if symmetric else self._prepared(len(self._images) - 1, columns, across)
+        values = np.empty((n, m), kernel.dtype)
+        for i in slices(n, down):
+            for j in slices(m, across):
+                if not symmetric:
+                    values[i, j] = kernel._between(first, second, i, j)
+                elif i.start <= j.start:
+                    _mirror(values, i, j, kernel._between(first, second, i, j))
+        if symmetric:
+            np.fill_diagonal(values, kernel.diagonal(self._images[0][rows]))
+        return values
+
+    def _prepared(self, which: int, part: slice, side: int) -> "_Prepared":
+        """Part of the images, or with `which` 1 of the others."""
+        name = which, part.start, part.stop, side
+        if (kept := self._kept.get(name)) is not None:
+            return kept
+        prepared = self._kernel._prepared(self._kernel._checked(self._images[which][part]), side)
+        with self._lock:
+            if name not in self._kept and prepared.nbytes <= self._room:
+                self._kept[name] = prepared
+                self._room -= prepared.nbytes
+        return prepared
+
+
 @dataclass(frozen=True)
 class _Prepared:
     """Tiles of images, images last, with the standard deviations of what reaches every ReLU."""
@@ -227,6 +274,11 @@ class _Prepared:
     def tile(self, images: slice) -> tuple[Any, list[Any]]:
         """The one that begins with these images; its last ones are repeated where there are fewer."""
         return self.tiles[images.start // self.side]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return sum(array.nbytes for array in jax.tree.leaves(self.tiles))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2, 3))
@@ -248,19 +300,19 @@ def _own_covariance(layers: tuple[Layer, ...], ntk: bool, standard: bool, block:
     return both[1] if ntk else both[0]
 
 
-@partial(jax.jit, static_argnums=0)
-def _with_deviations(layers: tuple[Layer, ...], images: Any, _one: Any) -> tuple[Any, list[Any]]:
-    return images, deviations(layers, images)
+@partial(jax.jit, static_argnums=(0, 1))
+def _with_deviations(layers: tuple[Layer, ...], dtype: str, images: Any, _one: Any) -> tuple[Any, list[Any]]:
+    return jax.tree.map(lambda a: a.astype(dtype), (images, deviations(layers, images)))
 
 
-def _by_parts(run: Any, images: NDArray[Any], size: int, dtype: str) -> Iterator[Any]:
+def _by_parts(run: Any, images: NDArray[Any], size: int) -> Iterator[Any]:
     """Results for parts of the images, computed in float64; the last part's last image is repeated up to the size."""
     for part in slices(len(images), size):
         index = np.minimum(np.arange(part.start, part.start + size), part.stop - 1)
         images_last = np.ascontiguousarray(np.moveaxis(images[index], 0, -1), dtype="float64")
         with sixty_four_bits(True), _device() as device:
             arguments = jax.device_put((images_last, np.ones(())), device)
-            result = jax.tree.map(lambda a: np.asarray(a, dtype), run(*arguments))
+            result = jax.tree.map(np.asarray, run(*arguments))  # where JAX takes them back, on a CPU, without a copy
         yield result
 
 
@@ -278,15 +330,6 @@ def _group(shape: tuple[int, ...], side: int) -> int:
     """Images a side of a job: whole tiles, small enough that every core gets several."""
     jobs = TILES_PER_CORE * available_cores()
     return max(1, math.isqrt(math.prod(shape) // jobs) // side) * side
-
-
-def _slices_within(part: slice, side: int) -> list[slice]:
-    return [slice(each.start + part.start, each.stop + part.start) for each in slices(part.stop - part.start, side)]
-
-
-def _power_of_two(n: int) -> int:
-    """Smallest that is not below n."""
-    return 1 << (n - 1).bit_length()
 
 
 def _mirror(values: NDArray[Any], rows: slice, columns: slice, part: NDArray[Any]) -> None:
