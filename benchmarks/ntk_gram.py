@@ -39,7 +39,7 @@ NETWORKS = {
     "fully-connected-5": {"side": 32, "images": 16384, "stock_images": 4096, "batches": (256, 512, 1024)},
     "convolutional-5": {"side": 32, "images": 1024, "stock_images": 256, "batches": (16, 32, 64)},
     "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
-    "myrtle-5": {"side": 16, "images": 128, "stock_images": 32, "batches": (4, 8)},
+    "myrtle-5": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
 }
 """Images, of which stock neural-tangents gets fewer where it is slow, and batch sizes tried for it."""
 
