@@ -105,7 +105,7 @@ def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, An
 
 
 def store_overhead(kernel: NeuralKernel, images: np.ndarray, seconds: float, repeats: int) -> dict[str, float]:
-    """Shares of the time in memory that a store adds, that going over a finished one takes, and bare files."""
+    """Over the time in memory: what a store adds, going over a finished one, and writing as many bytes to files."""
     tile = default_tile(kernel, len(images))
 
     def filled(folder: Path) -> GramStore:

@@ -26,7 +26,10 @@ KernelOption = Annotated[str, typer.Option(help="ntk, or nngp: the covariance of
 PoolingOption = Annotated[bool, typer.Option("--pooling", help="Of convolutional networks: end in a global average.")]
 TileOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Images a side of a tile in the stores. [default: 256 pooled, 1,024 otherwise]"),
+    typer.Option(
+        min=1,
+        help="Images a side of a tile in the stores. [default: 256 pooled, 1,024 otherwise; an eighth of few images]",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the images drawn.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch CIFAR, checksummed, where it is not there.")]

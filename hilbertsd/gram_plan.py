@@ -22,7 +22,7 @@ STORE_FORMAT = "hilbertsd.GramStore/3"
 
 DEFAULT_TILE = 2048
 HASHED_AT_ONCE = 2**24
-"""Bytes of points whose hash is taken by itself."""
+"""Bytes of points whose hash is taken by itself: another number is another format of stores."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def digest(points: Any) -> str:
 
     whole = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
     with progress("parts of the points hashed", len(parts)) as bar, ThreadPoolExecutor(available_cores()) as pool:
-        for done, each in enumerate(pool.map(hashed, parts)):
+        for done, each in enumerate(pool.map(hashed, parts), 1):
             bar.update(done)
             whole.update(each)
     return whole.hexdigest()

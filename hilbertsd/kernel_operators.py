@@ -29,8 +29,9 @@ Kernel = Callable[[Any, Any], Any]
 """k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric.
 
 Where it has a method `tiles(points, others)`, with others None for the points themselves, that gives a function of a
-slice of rows and one of columns to their values, which is used instead: what a kernel prepares of points then serves
-all tiles, and it knows where a tile is symmetric, and which values are of a point with itself.
+slice of rows and one of columns to their values, called from several threads, which is used instead: what a kernel
+prepares of points, when it is first asked, then serves all tiles, and it knows where a tile is symmetric, and which
+values are of a point with itself.
 """
 
 DTYPES = ("float32", "float64")
@@ -137,6 +138,8 @@ class StoredKernel:
 class ComputedKernel:
     """Kernel matrix computed tile by tile from points, in memory O(n) beside the tile; every product computes it anew.
 
+    What the kernel prepares of the points it keeps for the next product.
+
     Attributes
     ----------
     kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric; called from several threads.
@@ -187,6 +190,10 @@ class KernelTiles:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.kernel, self.points, self.others)
 
+    def __sizeof__(self) -> int:
+        """With the points in memory, for a scheduler that counts what it sends."""
+        return sum(each.nbytes for each in (self.points, self.others) if isinstance(each, np.ndarray))
+
     def compute(self, rows: slice, columns: slice, dtype: str = "float64") -> NDArray[Any]:
         """Tile in a dtype, symmetric on the diagonal of a kernel matrix.
 
@@ -199,10 +206,10 @@ class KernelTiles:
                 f"the kernel gives {given.dtype} of shape {given.shape} between {due[0]} and {due[1]} points; let it "
                 f"give real numbers of shape {due}"
             )
-        if self.others is None and rows == columns:  # of a cross kernel matrix no tile is on the diagonal
-            given = given.astype(np.float64)
-            given = (given + given.T) / 2
         with np.errstate(over="ignore"):
+            if self.others is None and rows == columns:  # of a cross kernel matrix no tile is on the diagonal
+                wide = given.astype(np.float64)
+                given = (wide + wide.T) / 2
             tile = given.astype(dtype, copy=False)
         if not np.all(np.isfinite(tile)):
             raise InvalidKernel(

@@ -77,7 +77,7 @@ def test_a_killed_worker_leaves_the_same_store(mortal, points, tmp_path):
 
 
 def test_a_lone_worker_may_die(points, tmp_path):
-    """It takes the points along, which are sent again to the one that replaces it."""
+    """It takes the points along, which are sent again to another one."""
     from hilbertsd.cluster import fill_on_cluster
 
     with local_client(1) as client:
@@ -87,6 +87,7 @@ def test_a_lone_worker_may_die(points, tmp_path):
             while not any("/c/" in name for name in files_of(tmp_path / "gram")):
                 time.sleep(0.01)
             kill_a_worker(client)
+            client.cluster.scale(2)
 
         killer = threading.Thread(target=kill_mid_run)
         killer.start()

@@ -207,7 +207,7 @@ def test_bars_note_pairs_per_second_of_what_is_computed(points, others, tmp_path
 @pytest.mark.parametrize(
     ("kills", "how"),
     [
-        (2, signal.SIGKILL),
+        (1, signal.SIGKILL),
         pytest.param(20, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
     ],
@@ -346,3 +346,12 @@ def test_points_are_told_from_others_in_every_part(monkeypatch):
         assert gram_plan.digest(other) != expected
     monkeypatch.setattr(gram_plan, "available_cores", lambda: 1)
     assert gram_plan.digest(np.asfortranarray(points)) == expected
+
+
+def test_points_keep_their_hash():
+    """Of one part and of several: with another hash the stores that there are would be for other points."""
+    points = np.arange(10.0).reshape(5, 2)
+    assert gram_plan.digest(points) == "a5aa635b7eed49c128e24530f0fbcfa7d2f3b86057f185971cbb9fb23d62b347"
+    many = np.arange(5 * 2**20, dtype="float64").reshape(-1, 4)
+    assert many.nbytes > 2 * gram_plan.HASHED_AT_ONCE
+    assert gram_plan.digest(many) == "e1257d7d562d2199f759bbf9202cf40ad1fbdd785c6b7ea7f3aa30328130328d"

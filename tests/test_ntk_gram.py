@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
@@ -78,7 +79,9 @@ def test_covariances_at_initialisation_are_equal_too(images, name):
     agrees(images, name, SMALL[name], "nngp", "float64")
 
 
-@pytest.mark.parametrize("name", ["fully-connected-2", "convolutional-2", "wrn-10-2"])
+@pytest.mark.parametrize(
+    "name", ["fully-connected-2", "convolutional-2", pytest.param("wrn-10-2", marks=pytest.mark.slow)]
+)
 def test_widths_weigh_in_the_standard_parameterization(images, name):
     network = architecture(name, parameterization="standard", bias_std=0.3, width=6)
     found = gram(network, images[:5], images[5:], tile=3)
@@ -91,13 +94,22 @@ def test_widths_weigh_in_the_standard_parameterization(images, name):
 
 @pytest.mark.parametrize("tile", [None, 1, 5, 11, 64])
 def test_tiles_of_any_size_give_the_same_matrix(images, tile):
-    expected = gram("wrn-10-1", images, tile=3)
-    assert difference(gram("wrn-10-1", images, tile=tile), expected) < 1e-14
-    assert difference(NeuralKernel(architecture("wrn-10-1"), tile=tile).symmetric(images), expected) < 1e-14
-    assert (
-        difference(NeuralKernel(architecture("wrn-10-1"), tile=tile)(images[:2], images)[:, 2:], expected[:2, 2:])
-        < 1e-14
-    )
+    network = architecture("convolutional-2", pooling=True)
+    expected = gram(network, images, tile=3)
+    kernel = NeuralKernel(network, tile=tile)
+    assert difference(kernel.matrix(images), expected) < 1e-14
+    assert difference(kernel.tiles(images)(slice(0, 11), slice(0, 11)), expected) < 1e-14
+    assert difference(kernel(images[:2], images)[:, 2:], expected[:2, 2:]) < 1e-14
+
+
+@pytest.mark.parametrize("dtype", list(PRECISION))
+def test_any_number_of_cores_gives_the_same_bits(rng, monkeypatch, dtype):
+    X = rng.normal(size=(578, 64))  # 66 beyond the jobs of one core, 2 beyond those of several
+    expected = gram("fully-connected-3", X, dtype=dtype, tile=64)
+    for cores in (1, 3, 40):
+        monkeypatch.setattr(kernel_module, "available_cores", lambda cores=cores: cores)
+        found = gram("fully-connected-3", X, dtype=dtype, tile=64)
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(("block", "sides"), [((1, 1), (4, 8)), ((2, 3), (4, 12)), (None, (4, 12))])
@@ -194,7 +206,7 @@ def test_few_images_beside_many_take_oblong_tiles(rng, n, m):
     kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
     found = kernel.matrix(X, Y)
     assert difference(found, kernel(Y, X).T) < 1e-14
-    whole = kernel.symmetric(np.concatenate([X, Y]))
+    whole = kernel.matrix(np.concatenate([X, Y]))
     assert difference(found, whole[:n, n:]) < 1e-14
     down, across = kernel._sides(X.shape[1:], n, m)
     assert down * across <= kernel._pairs_at_once(X.shape[1:])
@@ -202,29 +214,38 @@ def test_few_images_beside_many_take_oblong_tiles(rng, n, m):
     assert across < 2 * m
 
 
-def test_images_are_prepared_once_while_memory_lasts(images, monkeypatch):
+def test_images_are_prepared_once_while_there_is_room(images, monkeypatch):
     prepared = []
     once = NeuralKernel._prepared
     monkeypatch.setattr(NeuralKernel, "_prepared", lambda *given: prepared.append(given) or once(*given))
-    kernel = NeuralKernel(architecture("wrn-10-1"))
+    kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
     rows, columns, last = slice(0, 4), slice(4, 8), slice(8, 11)
     asked = [(rows, rows), (rows, columns), (columns, columns), (columns, last), (last, last)]
 
     def all_of_them():
+        prepared.clear()
         tiles = kernel.tiles(images)
         return [tiles(*tile) for tile in asked]
 
     found = all_of_them()
     assert len(prepared) == 3
-    monkeypatch.setattr(kernel_module, "PREPARED_SHARE", 0.0)
-    for one, other in zip(found, all_of_them(), strict=True):
-        np.testing.assert_array_equal(one, other)
-    assert len(prepared) == 3 + 7
-    for (i, j), tile in zip(asked, found, strict=True):
-        alone = kernel.symmetric(images[i]) if i == j else kernel(images[i], images[j])
-        np.testing.assert_array_equal(alone, tile)
+    size = once(kernel, images[rows], 4).nbytes
+    for room, times in ((size, 6), (size - 1, 7)):  # the first slice is kept, or none
+        monkeypatch.setattr(kernel_module, "BYTES_KEPT", room)
+        for one, other in zip(found, all_of_them(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert len(prepared) == times
     both = kernel.tiles(images, images)
     np.testing.assert_array_equal(both(rows, rows), kernel(images[rows], images[rows]))
+
+
+def test_threads_that_need_the_same_images_agree(images):
+    kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
+    tiles = kernel_module._Tiles(kernel, images)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: tiles(slice(0, 8), slice(0, 8)), range(16)):
+            np.testing.assert_array_equal(found, kernel.tiles(images[:8])(slice(0, 8), slice(0, 8)))
+    assert tiles._room == kernel_module.BYTES_KEPT - tiles._prepared(0, slice(0, 8), 8).nbytes
 
 
 def test_vectors_are_images_of_one_position(images):

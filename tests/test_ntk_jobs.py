@@ -16,7 +16,7 @@ from hilbertsd.errors import InvalidFile, InvalidInput  # noqa: E402
 from hilbertsd.gram_store import GramStore  # noqa: E402
 from hilbertsd.ntk import NeuralKernel, architecture, gram  # noqa: E402
 from hilbertsd.ntk import kernel as kernel_module  # noqa: E402
-from hilbertsd.ntk.jobs import GramJob  # noqa: E402
+from hilbertsd.ntk.jobs import GramJob, default_tile  # noqa: E402
 from hilbertsd.studies import ntk_cifar as study  # noqa: E402
 
 
@@ -77,6 +77,15 @@ def test_folders_of_other_jobs_are_refused(images, tmp_path):
         job_of(replace(images, train=images.train + 1)).run(tmp_path / "job")
     with pytest.raises(InvalidInput, match="myrtle-5 divides"):
         job_of(replace(images, train=images.train[:, :6, :6], test=images.test[:, :6, :6]), "myrtle-5").run(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("convolutional-1", 1024), ("myrtle-5", 256)])
+def test_small_stores_have_eight_tiles_a_side(name, largest):
+    kernel = NeuralKernel(architecture(name))
+    sizes = {n: default_tile(kernel, n) for n in (1, 7, 8, 100, 1023, 1024, 1025, 2047, 5000, 8192, 60000)}
+    assert all(tile == largest or n < 8 or -(-n // tile) >= 8 for n, tile in sizes.items())
+    assert all(tile in (1, largest) or n // tile < 16 for n, tile in sizes.items())
+    assert (sizes[1], sizes[1024], sizes[60000]) == (1, 128, largest)
 
 
 def test_tiles_of_a_store_compile_once(images, tmp_path):

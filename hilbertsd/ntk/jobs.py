@@ -12,11 +12,11 @@ from hilbertsd.ntk.kernel import NeuralKernel, tiles_in_flight
 from hilbertsd.ntk.layers import AveragePool, GlobalAveragePool
 from hilbertsd.tiles import power_of_two
 
-LARGEST_TILE = {"pooled": 256, "unpooled": 1024}
+LARGEST_STORED_TILE = {"pooled": 256, "unpooled": 1024}
 """Images a side of a tile in a store: with kernels of pooled networks the work of a minute, which a kill may cost."""
 
 TILES_A_SIDE = 8
-"""Into how many a matrix is split at least, so that cores end together."""
+"""Into how many the kernel matrix of the training images is split at least, so that cores end together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +96,7 @@ class GramJob:
 
 
 def default_tile(kernel: NeuralKernel, n: int) -> int:
-    """Images a side of a tile in the store of an (n, n) matrix: fewer where every pair of positions counts."""
+    """Images a side of a tile for n training images, a power of two: fewer where every pair of positions counts."""
     pooled = any(isinstance(layer, GlobalAveragePool | AveragePool) for layer in kernel.architecture.layers)
-    return min(LARGEST_TILE["pooled" if pooled else "unpooled"], power_of_two(-(-n // TILES_A_SIDE)))
+    largest = LARGEST_STORED_TILE["pooled" if pooled else "unpooled"]
+    return min(largest, max(1, power_of_two(n // TILES_A_SIDE + 1) // 2))

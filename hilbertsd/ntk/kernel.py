@@ -22,7 +22,6 @@ from hilbertsd.ntk.compat import sixty_four_bits
 from hilbertsd.ntk.covariance import PairDeviations
 from hilbertsd.ntk.layers import AveragePool, Layer, segments
 from hilbertsd.ntk.recursion import covariances, deviations, offsets_needed
-from hilbertsd.records import physical_memory
 from hilbertsd.tiles import all_tiles, available_cores, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
 
 IMAGES_AT_ONCE = 64
@@ -33,8 +32,9 @@ NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**18, 2**26
 
 SMALLEST_TILE, LARGEST_TILE = 4, 1024
 
-PREPARED_SHARE = 0.25
-"""Of the memory of this machine, for what is prepared of images and kept."""
+BYTES_KEPT = 2**30
+"""Of what is prepared of images, for every matrix in every process: all of CIFAR's for fully connected networks, which
+alone are so cheap that preparing images counts."""
 
 TILES_PER_DEVICE = 2
 """In flight on an accelerator: one computes while the other's values come back."""
@@ -56,7 +56,7 @@ class NeuralKernel:
     kernel : "ntk", or "nngp" for the covariance of the outputs at initialisation.
     dtype : "float64", or "float32", in which values between different images are within about 1e-6 of the largest, but
         those between an image and a copy of it only within 1e-3: an angle near 0 has half the digits of its cosine.
-        :meth:`symmetric` computes its diagonal in float64.
+        The diagonal of the kernel matrix of images and themselves is computed in float64.
     tile : images a side of what is compiled and computed at once; None for what suits the network and the device.
 
     Products on an accelerator are in full float32, never TF32: only fully connected networks have any.
@@ -90,34 +90,21 @@ class NeuralKernel:
 
         Raises InvalidInput for inputs that are no such images, or do not fit the architecture.
         """
-        return self.tiles(X, Y)(slice(0, len(X)), slice(0, len(Y)))
-
-    def symmetric(self, X: Any) -> NDArray[Any]:
-        """(n, n) values between images and themselves: half of them computed, the diagonal in float64."""
-        return self.tiles(X)(slice(0, len(X)), slice(0, len(X)))
-
-    def diagonal(self, X: Any) -> NDArray[np.float64]:
-        """(n,) values between every image and itself, in float64."""
-        images = self._checked(X)
-        run = partial(_own_covariance, *self._compiled_for)
-        size = min(IMAGES_AT_ONCE, self._pairs_at_once(images.shape[1:]), power_of_two(len(images)))
-        return np.concatenate(list(_by_parts(run, images, size)))[: len(images)]
+        return _Tiles(self, X, as_real_array(Y, "images", InvalidInput)).whole()
 
     def tiles(self, points: Any, others: Any = None) -> Callable[[slice, slice], NDArray[Any]]:
         """Values of the kernel matrix of images, or of images and others, by slices of rows and columns.
 
-        Images are read as they are needed, and what is prepared of them is kept while memory lasts.
+        Images are read as they are needed. What is prepared of the first 1 GiB of them is kept.
 
         Raises InvalidInput, also when called, for inputs that are no such images, or do not fit the architecture.
         """
         return _Tiles(self, points, others)
 
     def matrix(self, X: Any, X2: Any = None) -> NDArray[Any]:
-        """Do as :meth:`symmetric`, or with X2 as a call, on all cores and devices and with a progress bar."""
-        X, X2 = self._checked(X), None if X2 is None else self._checked(X2)
-        shape = len(X), len(X if X2 is None else X2)
-        sides = self._sides(X.shape[1:], *shape)
-        tiles, values = _Tiles(self, X, X2, sides), np.empty(shape, self.dtype)
+        """(n, n) values of images, or (n, m) of images and others, on all cores and devices, with a progress bar."""
+        tiles = _Tiles(self, X, X2, sides_of_whole=True)
+        values = np.empty(tiles.shape, self.dtype)
 
         def compute(rows: slice, columns: slice) -> int:
             values[rows, columns] = part = tiles(rows, columns)
@@ -125,8 +112,8 @@ class NeuralKernel:
                 values[columns, rows] = part.T
             return count_pairs(rows, columns, symmetric=X2 is None)
 
-        group = _group(shape, max(sides))
-        on_all_cores(compute, upper_tiles(len(X), group) if X2 is None else all_tiles(shape, group))
+        group = _group(tiles.shape, max(tiles.sides(*tiles.shape)))
+        on_all_cores(compute, upper_tiles(len(values), group) if X2 is None else all_tiles(tiles.shape, group))
         return values
 
     @property
@@ -136,17 +123,16 @@ class NeuralKernel:
         block = (1, 1) if jax.default_backend() == "cpu" else None
         return network.layers, self.kernel == "ntk", network.parameterization == "standard", block
 
-    def _checked(self, X: Any) -> NDArray[Any]:
+    def _checked(self, images: Any) -> NDArray[Any]:
         """Images with all four axes."""
-        images = np.asarray(as_real_array(X, "images", InvalidInput))
-        self._checked_shape(images)
+        images = np.asarray(as_real_array(images, "images", InvalidInput))
         if not np.all(np.isfinite(images)):
             raise InvalidInput("images have values that are not finite; check them for missing values")
         return images if images.ndim == 4 else images[:, None, None, :]
 
-    def _checked_shape(self, X: Any) -> tuple[int, ...]:
-        """Shape of an image."""
-        shape = np.shape(X)
+    def _image_shape(self, images: Any) -> tuple[int, ...]:
+        """Rows, columns and channels of an image."""
+        shape = np.shape(images)
         if len(shape) not in (2, 4) or shape[0] == 0:
             raise InvalidInput(f"images have shape {shape}; give (n, rows, columns, channels), at least one")
         self.architecture.check(shape[1:])
@@ -170,6 +156,13 @@ class NeuralKernel:
     def _prepared(self, images: NDArray[Any], side: int) -> "_Prepared":
         run = partial(_with_deviations, self.architecture.layers, self.dtype)
         return _Prepared(side, list(_by_parts(run, images, side)))
+
+    def _diagonal(self, images: NDArray[Any], side: int) -> NDArray[np.float64]:
+        """(n,) values between every image and itself, in float64, not more than a side of them at once."""
+        size = min(IMAGES_AT_ONCE, self._pairs_at_once(images.shape[1:]), side)
+        return np.concatenate(list(_by_parts(partial(_own_covariance, *self._compiled_for), images, size)))[
+            : len(images)
+        ]
 
     def _between(self, first: "_Prepared", second: "_Prepared", rows: slice, columns: slice) -> NDArray[Any]:
         """Values between prepared images, of a compiled tile."""
@@ -213,31 +206,32 @@ def gram(
 
 
 class _Tiles:
-    """Values between images, or images and others, by slices of rows and columns.
+    """Values between images, or images and others, by slices of rows and columns; called from several threads.
 
-    What is prepared of a slice of images is kept for the next tile that needs it while memory lasts. The sides of what
-    is compiled follow from the slices alone, so that a tile is the same to the last bit whichever came before, unless
-    they are given.
+    What is prepared of a slice of images is kept for the next tile that needs it, as far as there is room; threads
+    that need it at the same time each prepare it. The sides of what is compiled follow from the slices, or from the
+    numbers of all images, so that a tile is the same to the last bit whichever came before.
     """
 
-    def __init__(
-        self, kernel: NeuralKernel, points: Any, others: Any = None, sides: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, kernel: NeuralKernel, points: Any, others: Any = None, *, sides_of_whole: bool = False) -> None:
         given = (points,) if others is None else (points, others)
-        arrays = [each if hasattr(each, "shape") else as_real_array(each, "images", InvalidInput) for each in given]
-        shapes = [kernel._checked_shape(each) for each in arrays]
+        images = [each if hasattr(each, "shape") else as_real_array(each, "images", InvalidInput) for each in given]
+        shapes = [kernel._image_shape(each) for each in images]
         if shapes[0] != shapes[-1]:
             raise InvalidInput(f"images of shape {shapes[0]} and others of {shapes[1]}; give both the same shape")
-        self._kernel, self._shape, self._images, self._sides = kernel, shapes[0], arrays, sides
+        self.shape = len(images[0]), len(images[-1])
+        self._kernel, self._images, self._image_shape = kernel, images, shapes[0]
+        self._sides_of_whole = sides_of_whole
         self._kept: dict[tuple[int, int, int, int], _Prepared] = {}
-        self._room = PREPARED_SHARE * (physical_memory() or math.inf)
-        self._lock = Lock()
+        self._room, self._lock = BYTES_KEPT, Lock()
 
     def __call__(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Values of a tile."""
         kernel, (n, m) = self._kernel, (rows.stop - rows.start, columns.stop - columns.start)
-        down, across = self._sides or kernel._sides(self._shape, n, m)
+        down, across = self.sides(n, m)
         symmetric = len(self._images) == 1 and rows == columns
+        # First, so that its compilation and that of the pairs, which another thread waits for, go side by side.
+        diagonal = kernel._diagonal(kernel._checked(self._images[0][rows]), down) if symmetric else None
         first = self._prepared(0, rows, down)
         second = first if symmetric else self._prepared(len(self._images) - 1, columns, across)
         values = np.empty((n, m), kernel.dtype)
@@ -247,19 +241,28 @@ class _Tiles:
                     values[i, j] = kernel._between(first, second, i, j)
                 elif i.start <= j.start:
                     _mirror(values, i, j, kernel._between(first, second, i, j))
-        if symmetric:
-            np.fill_diagonal(values, kernel.diagonal(self._images[0][rows]))
+        if diagonal is not None:
+            np.fill_diagonal(values, diagonal)
         return values
+
+    def whole(self) -> NDArray[Any]:
+        """All values as one tile."""
+        n, m = self.shape
+        return self(slice(0, n), slice(0, m))
+
+    def sides(self, n: int, m: int) -> tuple[int, int]:
+        """Images down and across what is compiled for n by m of them."""
+        return self._kernel._sides(self._image_shape, *(self.shape if self._sides_of_whole else (n, m)))
 
     def _prepared(self, which: int, part: slice, side: int) -> "_Prepared":
         """Part of the images, or with `which` 1 of the others."""
-        name = which, part.start, part.stop, side
-        if (kept := self._kept.get(name)) is not None:
+        key = which, part.start, part.stop, side
+        if (kept := self._kept.get(key)) is not None:
             return kept
         prepared = self._kernel._prepared(self._kernel._checked(self._images[which][part]), side)
         with self._lock:
-            if name not in self._kept and prepared.nbytes <= self._room:
-                self._kept[name] = prepared
+            if key not in self._kept and prepared.nbytes <= self._room:
+                self._kept[key] = prepared
                 self._room -= prepared.nbytes
         return prepared
 
