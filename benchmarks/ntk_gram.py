@@ -19,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -97,15 +96,17 @@ def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, An
         compiled: Any = kernel_module._pair_covariance.lower(*kernel._compiled_for, *arguments).compile()
     return {
         "pairs_per_second": pairs(len(images)) / seconds,
-        "seconds": seconds,
         "tile": side,
         "temporary_bytes_per_pair": compiled.memory_analysis().temp_size_in_bytes / side**2,
         "matrix": matrix,
     }
 
 
-def store_overhead(kernel: NeuralKernel, images: np.ndarray, seconds: float, repeats: int) -> dict[str, float]:
-    """Over the time in memory: what a store adds, going over a finished one, and writing as many bytes to files."""
+def store_overhead(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, float]:
+    """Over the time in memory: what a store adds, going over a finished one, and writing as many bytes to files.
+
+    Medians over rounds of all in turn, so that a machine that changes its pace does so for all of them.
+    """
     tile = default_tile(kernel, len(images))
 
     def filled(folder: Path) -> GramStore:
@@ -120,17 +121,19 @@ def store_overhead(kernel: NeuralKernel, images: np.ndarray, seconds: float, rep
         for number in range(plan.n_tiles):
             (folder / str(number)).write_bytes(values.data)
 
+    shares: dict[str, list[float]] = {"store": [], "resume": [], "bare_files": []}
     with tempfile.TemporaryDirectory() as folder:
-        folders = (Path(folder) / str(number) for number in count())
-        to_store, store = timed(lambda: filled(next(folders)), repeats)
-        again, _ = timed(lambda: fill(store, kernel, images), repeats)
-        bare, _ = timed(lambda: files_written(next(folders), store.plan), repeats)
-    return {
-        "tile": tile,
-        "store": to_store / seconds - 1,
-        "resume": again / seconds,
-        "bare_files": bare / seconds,
-    }
+        for number in range(repeats):
+            place = Path(folder) / str(number)
+            seconds, _ = timed(lambda: kernel.matrix(images), 1)
+            to_store, store = timed(lambda place=place: filled(place), 1)
+            again, _ = timed(lambda store=store: fill(store, kernel, images), 1)
+            plan, bare = store.plan, place.with_suffix(".bare")
+            to_files, _ = timed(lambda plan=plan, bare=bare: files_written(bare, plan), 1)
+            shares["store"].append(to_store / seconds - 1)
+            shares["resume"].append(again / seconds)
+            shares["bare_files"].append(to_files / seconds)
+    return {"tile": tile, **{what: float(np.median(each)) for what, each in shares.items()}}
 
 
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -154,7 +157,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     apart = ~np.eye(len(few), dtype=bool)
     difference = np.abs(matrices["hilbertsd"] - matrices["neural_tangents"])[apart].max() / matrices["hilbertsd"].max()
     rates = {who: each["pairs_per_second"] for who, each in results.items()}
-    overhead = store_overhead(kernel, images, results["hilbertsd"].pop("seconds"), arguments.repeats)
+    overhead = store_overhead(kernel, images, arguments.repeats)
     milliseconds = {who: 1e3 / rate for who, rate in rates.items()}
     return {
         "network": name,
