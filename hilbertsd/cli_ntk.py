@@ -28,7 +28,8 @@ TileOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Images a side of a tile in the stores. [default: 256 pooled, 1,024 otherwise; an eighth of few images]",
+        help="Images a side of a tile in the stores. "
+        "[default: 256 pooled, 1,024 otherwise, or at least 8 tiles a side where images are few]",
     ),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the images drawn.")]

@@ -95,7 +95,7 @@ class NeuralKernel:
     def tiles(self, points: Any, others: Any = None) -> Callable[[slice, slice], NDArray[Any]]:
         """Values of the kernel matrix of images, or of images and others, by slices of rows and columns.
 
-        Images are read as they are needed. What is prepared of the first 1 GiB of them is kept.
+        Images are read as they are needed, and up to 1 GiB of what is prepared of them is kept for the next tile.
 
         Raises InvalidInput, also when called, for inputs that are no such images, or do not fit the architecture.
         """
