@@ -24,7 +24,8 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
 import hilbertsd
-from hilbertsd.records import provenance, write_json
+from hilbertsd.support.files import write_json
+from hilbertsd.support.provenance import provenance
 
 Result = TypeVar("Result")
 

@@ -25,10 +25,11 @@ from dense_path import timed
 from scipy.linalg import eigh
 
 import hilbertsd
-from hilbertsd.gram_jobs import fill
-from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.kernel_operators import ComputedKernel, StoredKernel, block_size, entry_precision
-from hilbertsd.records import provenance, write_json
+from hilbertsd.gram.filling import fill
+from hilbertsd.gram.operators import ComputedKernel, StoredKernel, block_size, entry_precision
+from hilbertsd.gram.store import GramPlan, GramStore
+from hilbertsd.support.files import write_json
+from hilbertsd.support.provenance import provenance
 
 PIXELS = 3072
 HEAD = ("command", "config", "versions", "machine")

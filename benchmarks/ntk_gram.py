@@ -27,12 +27,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hilbertsd.gram_jobs import fill
-from hilbertsd.gram_store import GramPlan, GramStore
-from hilbertsd.ntk import NeuralKernel, architecture, compat
+from hilbertsd.gram.filling import fill
+from hilbertsd.gram.store import GramPlan, GramStore
+from hilbertsd.ntk import NeuralKernel, StaxNetwork, architecture, compat
 from hilbertsd.ntk import kernel as kernel_module
 from hilbertsd.ntk.jobs import default_tile
-from hilbertsd.records import provenance, write_json
+from hilbertsd.support.files import write_json
+from hilbertsd.support.provenance import provenance
 
 NETWORKS = {
     "fully-connected-5": {"side": 32, "images": 16384, "stock_images": 4096, "batches": (256, 512, 1024)},
@@ -67,12 +68,14 @@ def stock(network: Any, images: np.ndarray, batches: tuple[int, ...], dtype: str
     with compat.sixty_four_bits(dtype == "float64"):
         X = jnp.asarray(images, dtype)
         for batch in batches:
-            function = module.batch(partial(network.kernel_fn, get="ntk"), batch_size=batch)
+            function = module.batch(partial(StaxNetwork(network).kernel_fn, get="ntk"), batch_size=batch)
             np.asarray(function(X[:batch], None))  # compile
             seconds, matrix = timed(lambda function=function: np.asarray(function(X, None)), repeats)
             rate = pairs(len(X)) / seconds
             if rate > best["pairs_per_second"]:
-                compiled: Any = jax.jit(partial(network.kernel_fn, get="ntk")).lower(X[:batch], X[:batch]).compile()
+                compiled: Any = (
+                    jax.jit(partial(StaxNetwork(network).kernel_fn, get="ntk")).lower(X[:batch], X[:batch]).compile()
+                )
                 memory = compiled.memory_analysis().temp_size_in_bytes / batch**2
                 cost = (compiled.cost_analysis() or {}).get("bytes accessed", float("nan")) / batch**2
                 best = {

@@ -12,12 +12,12 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.checks import check_positive, distinguishable
-from hilbertsd.distillation import distill_spectrum, largest_tolerance
+from hilbertsd.distillation.chain import distill_spectrum, largest_tolerance
+from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
-from hilbertsd.kernels import kernel_values
-from hilbertsd.path import DistillationPath
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.gram.named import kernel_values
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.checks import check_positive, distinguishable
 
 
 class _SelfDistilledKernelModel(BaseEstimator):

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.checks import check_positive
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
-from hilbertsd.multiplier import check_above_floor
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.multiplier import check_above_floor
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.checks import check_positive
 
 Eigenvalues = NDArray[np.float64]
 

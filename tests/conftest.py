@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 from sklearn.metrics.pairwise import rbf_kernel
 
-from hilbertsd import cli
+from hilbertsd.cli import main
 
 settings.register_profile("hilbertsd", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("hilbertsd")
@@ -37,7 +37,7 @@ def hilbertsd(monkeypatch, capsys, tmp_path):
         monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
         monkeypatch.setattr(sys, "argv", ["hilbertsd", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main()
         captured = capsys.readouterr()
         return stop.value.code or 0, captured.out, captured.err
 

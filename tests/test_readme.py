@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hilbertsd import cli
+from hilbertsd.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ def run_command(words, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", words)
     monkeypatch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        main()
     assert not stop.value.code, capsys.readouterr().err
     return capsys.readouterr().out
 

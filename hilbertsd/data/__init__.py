@@ -1,1 +1,5 @@
-"""Loaders and generators of data."""
+"""Data: CIFAR, digits, tables, the paper's spline example."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

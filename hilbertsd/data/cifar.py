@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data.cifar_files import DATASETS, Dataset, Layout, text_lines
-from hilbertsd.data.images import ImageData, Split, check_choice
+from hilbertsd.data.images import ImageData, Split
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.progress import working
+from hilbertsd.support.checks import check_choice
+from hilbertsd.support.progress import working
 
 Name = Literal["cifar10", "cifar100"]
 Kind = Literal["fine", "coarse"]

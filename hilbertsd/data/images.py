@@ -6,8 +6,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hilbertsd.checks import check_whole
 from hilbertsd.errors import InvalidInput
+from hilbertsd.support.checks import check_choice, check_whole
 
 Split = Literal["train", "test"]
 
@@ -225,12 +225,6 @@ def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64
             f"{classes[np.argmin(counts)]} has {least}; give at most {len(drawn)}"
         )
     return np.array(drawn[:n], dtype=np.int64)
-
-
-def check_choice(value: Any, name: str, choices: tuple[str, ...]) -> None:
-    """Raise InvalidInput unless the value is one of the choices."""
-    if value not in choices:
-        raise InvalidInput(f"{name} is {value!r}; give {' or '.join(map(repr, choices))}")
 
 
 def _check_images(images: NDArray[Any]) -> None:

@@ -13,12 +13,12 @@ from hilbertsd.data.images import (
     Split,
     balanced,
     channel_statistics,
-    check_choice,
     load_digits_images,
     one_hot,
     shrunk,
     standardised,
 )
+from hilbertsd.support.checks import check_choice
 
 DATASETS = ("digits", "cifar10", "cifar100")
 

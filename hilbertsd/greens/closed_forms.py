@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.checks import as_real_float64, check_positive
 from hilbertsd.errors import InvalidInput
+from hilbertsd.support.checks import as_real_float64, check_positive
 
 Matrix = NDArray[np.floating[Any]]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.checks import check_positive
 from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
 from hilbertsd.greens.closed_forms import periodic_spline, points_on_interval
 from hilbertsd.greens.panels import UNRESOLVED, Matrix
+from hilbertsd.support.checks import check_positive
 
 LARGEST_ORDER = 4
 

@@ -1,37 +1,8 @@
-"""Neural tangent kernels: architectures, their kernel matrices, and finite networks at initialisation.
+"""Neural tangent kernels: kernel matrices of infinitely wide networks, and of finite ones at initialisation.
 
-Needs neural-tangents (extra `ntk`); every name loads its module when first used, and says how to get what is missing.
+Needs JAX and for some of it neural-tangents (extra `ntk`); every name says, when first used, what is missing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-if TYPE_CHECKING:
-    from hilbertsd.ntk.architectures import Architecture, architecture
-    from hilbertsd.ntk.compat import neural_tangents
-    from hilbertsd.ntk.kernel import NeuralKernel, gram
-
-_MODULE_OF = {
-    "Architecture": "hilbertsd.ntk.architectures",
-    "NeuralKernel": "hilbertsd.ntk.kernel",
-    "architecture": "hilbertsd.ntk.architectures",
-    "gram": "hilbertsd.ntk.kernel",
-    "neural_tangents": "hilbertsd.ntk.compat",
-}
-
-__all__ = ["Architecture", "NeuralKernel", "architecture", "gram", "neural_tangents"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULE_OF:
-        from hilbertsd.ntk.compat import neural_tangents
-
-        neural_tangents()  # the error that says what to install, before the one that says what is missing
-        value = getattr(import_module(_MODULE_OF[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

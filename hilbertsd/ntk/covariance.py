@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hilbertsd.ntk.layers import Convolution, Dense, Layer, Relu, Residual
+from hilbertsd.networks.layers import Convolution, Dense, Layer, Relu, Residual
 
 ARCCOS_DEGREE = {"float32": 9, "float64": 23}
 """Of the polynomial in ReLU's kernel; its error is below the rounding of the dtype."""

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import as_real_array, check_positive
 from hilbertsd.errors import InvalidInput
-from hilbertsd.kernel_operators import DTYPES
-from hilbertsd.ntk.architectures import Architecture
+from hilbertsd.gram.kernel_tiles import DTYPES
+from hilbertsd.gram.tiles import slices
+from hilbertsd.networks.architectures import Architecture
 from hilbertsd.ntk.compat import sixty_four_bits
-from hilbertsd.progress import Task, progress
-from hilbertsd.records import physical_memory
-from hilbertsd.tiles import slices
+from hilbertsd.ntk.stax import StaxNetwork
+from hilbertsd.support.checks import as_real_array, check_positive
+from hilbertsd.support.machine import physical_memory
+from hilbertsd.support.progress import Task, progress
 
 FORMS = ("single-logit", "full-output")
 MATMUL_PRECISIONS = ("highest", "high", "default")
@@ -54,7 +55,7 @@ def empirical_grams(
 
     Parameters
     ----------
-    architecture : from :func:`hilbertsd.ntk.architectures.architecture`.
+    architecture : from :func:`hilbertsd.networks.architectures.architecture`.
     images : (n, rows, columns, channels), or (n, d) for a fully connected network.
     others : (m, …) more of the kind, for instance test images.
     seeds : of the parameters, which are drawn in float32 whatever the dtype, so that both have the same network.
@@ -110,7 +111,7 @@ def initial_parameters(architecture: Architecture, seed: int, image_shape: Seque
     import jax
 
     with sixty_four_bits(False):
-        return architecture.init(jax.random.key(_checked_seed(seed), impl="threefry2x32"), image_shape)
+        return StaxNetwork(architecture).init(jax.random.key(_checked_seed(seed), impl="threefry2x32"), image_shape)
 
 
 def _grams(
@@ -169,6 +170,7 @@ class _Gradients:
 
     def __init__(self, architecture: Architecture, images: NDArray[Any], single: bool, width: int) -> None:
         self.images, self._architecture, self._single, self._width = images, architecture, single, width
+        self._network = StaxNetwork(architecture)
         self._filled: dict[tuple[_Slice, ...], Callable[..., Any]] = {}
         self._at_once = min(EXAMPLES_AT_ONCE[_kind_of_device()], len(images))
 
@@ -182,7 +184,7 @@ class _Gradients:
         import jax
 
         shape = self.images.shape[1:]
-        parameters = jax.eval_shape(lambda key: self._architecture.init(key, shape), jax.random.key(0))
+        parameters = jax.eval_shape(lambda key: self._network.init(key, shape), jax.random.key(0))
         leaves = jax.tree_util.tree_leaves(parameters)
         return len(self.images) * len(_split([leaf.size for leaf in leaves], self._width))
 
@@ -219,7 +221,7 @@ class _Gradients:
         import jax.numpy as jnp
         from jax import lax
 
-        together, single, apply = self._at_once, self._single, self._architecture.apply
+        together, single, apply = self._at_once, self._single, self._network.apply
         # Gradients of these leaves only: XLA leaves out what the others would need.
         chosen = [each.leaf for each in slices]
 

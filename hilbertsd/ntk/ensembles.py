@@ -20,10 +20,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import check_positive
 from hilbertsd.errors import InvalidInput
-from hilbertsd.progress import tracked
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.checks import check_positive
+from hilbertsd.support.progress import tracked
 
 USES = ("single", "ensemble", "train the average", "knowledge distillation", "self-distillation")
 
@@ -64,7 +64,7 @@ class Member:
         Raises
         ------
         InvalidKernel, NotPositiveSemidefinite, InvalidCrossKernel
-            See :meth:`hilbertsd.spectrum.Spectrum.from_kernel` and :meth:`hilbertsd.spectrum.Spectrum.predict`.
+            See :meth:`hilbertsd.Spectrum.from_kernel` and :meth:`hilbertsd.Spectrum.predict`.
         """
         spectrum = Spectrum.from_kernel(train, np.ones(len(train)))
         basis = np.asarray(spectrum.basis)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hilbertsd.data.splits import ImageSplit
-from hilbertsd.gram_jobs import bytes_missing, check_fits, fill, seconds_per_tile
-from hilbertsd.gram_store import GramPlan, GramStore
+from hilbertsd.gram.filling import bytes_missing, check_fits, fill, seconds_per_tile
+from hilbertsd.gram.store import GramPlan, GramStore
+from hilbertsd.gram.tiles import power_of_two
+from hilbertsd.networks.layers import AveragePool, GlobalAveragePool
 from hilbertsd.ntk.kernel import NeuralKernel, tiles_in_flight
-from hilbertsd.ntk.layers import AveragePool, GlobalAveragePool
-from hilbertsd.tiles import power_of_two
 
 LARGEST_STORED_TILE = {"pooled": 256, "unpooled": 1024}
 """Images a side of a tile in a store: with kernels of pooled networks the work of a minute, which a kill may cost."""
@@ -89,7 +89,7 @@ class GramJob:
             if client is None:
                 fill(store, self.kernel, points, others)
             else:
-                from hilbertsd.cluster import fill_on_cluster
+                from hilbertsd.gram.cluster import fill_on_cluster
 
                 fill_on_cluster(store, self.kernel, points, client, others)
         return stores["train-train"], stores["test-train"]

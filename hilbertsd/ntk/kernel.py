@@ -13,16 +13,19 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.checks import as_real_array, check_whole
 from hilbertsd.errors import InvalidInput
-from hilbertsd.kernel_operators import DTYPES
-from hilbertsd.ntk.architectures import KERNELS, Architecture
-from hilbertsd.ntk.architectures import architecture as architecture_by_name
+from hilbertsd.gram.kernel_tiles import DTYPES
+from hilbertsd.gram.tiles import all_tiles, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
+from hilbertsd.networks import architectures
+from hilbertsd.networks.architectures import Architecture
+from hilbertsd.networks.layers import AveragePool, Layer, segments
 from hilbertsd.ntk.compat import sixty_four_bits
 from hilbertsd.ntk.covariance import PairDeviations
-from hilbertsd.ntk.layers import AveragePool, Layer, segments
 from hilbertsd.ntk.recursion import covariances, deviations, offsets_needed
-from hilbertsd.tiles import all_tiles, available_cores, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
+from hilbertsd.support.checks import as_real_array, check_whole
+from hilbertsd.support.machine import available_cores
+
+KERNELS = ("ntk", "nngp")
 
 IMAGES_AT_ONCE = 64
 """Whose values on the diagonal are computed together."""
@@ -47,8 +50,8 @@ TILES_PER_CORE = 16
 class NeuralKernel:
     """Kernel of an infinitely wide network as a function k(X, Y), which can be sent to other processes.
 
-    A kernel like any other to :class:`hilbertsd.gram_store.GramStore`, :func:`hilbertsd.gram_jobs.fill` and
-    :func:`hilbertsd.cluster.fill_on_cluster`. Images go to the devices of this machine in turn.
+    A kernel like any other to :class:`hilbertsd.gram.store.GramStore`, :func:`hilbertsd.gram.filling.fill` and
+    :func:`hilbertsd.gram.cluster.fill_on_cluster`. Images go to the devices of this machine in turn.
 
     Attributes
     ----------
@@ -82,7 +85,7 @@ class NeuralKernel:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What decides the values, ready for JSON: for a :class:`hilbertsd.gram_store.GramPlan`."""
+        """What decides the values, ready for JSON: for a :class:`hilbertsd.gram.store.GramPlan`."""
         return {"kernel": self.kernel, "architecture": self.architecture.config, "computed_in": self.dtype}
 
     def __call__(self, X: Any, Y: Any) -> NDArray[Any]:
@@ -201,7 +204,7 @@ def gram(
     MissingPackage
         neural-tangents is not installed.
     """
-    network = architecture if isinstance(architecture, Architecture) else architecture_by_name(architecture)
+    network = architecture if isinstance(architecture, Architecture) else architectures.architecture(architecture)
     return NeuralKernel(network, kernel, dtype, tile).matrix(X, X2)
 
 

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidFile
-from hilbertsd.files import written_whole
-from hilbertsd.ntk.architectures import Architecture
+from hilbertsd.networks.architectures import Architecture
 from hilbertsd.ntk.empirical import empirical_grams
-from hilbertsd.records import output_folder, write_json
+from hilbertsd.support.files import output_folder, write_json, written_whole
 
 PARTS = ("train", "cross")
 

@@ -23,16 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from hilbertsd.ntk.covariance import (
-    Covariance,
-    Deviations,
-    Layers,
-    OwnDeviations,
-    Parts,
-    flat_product,
-    product,
-)
-from hilbertsd.ntk.layers import (
+from hilbertsd.networks.layers import (
     AveragePool,
     Flatten,
     GlobalAveragePool,
@@ -41,6 +32,7 @@ from hilbertsd.ntk.layers import (
     stride_of,
     until_last_relu,
 )
+from hilbertsd.ntk.covariance import Covariance, Deviations, Layers, OwnDeviations, Parts, flat_product, product
 
 
 def deviations(layers: Sequence[Layer], images: Any) -> list[Any]:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd import bounds
-from hilbertsd.bounds_report import check_bounds
-from hilbertsd.distillation import distill_spectrum
+from hilbertsd.bounds.report import check_bounds
+from hilbertsd.distillation.chain import distill_spectrum
+from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
-from hilbertsd.path import DistillationPath
-from hilbertsd.progress import tracked
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.progress import tracked
 
 PRESETS = {"quick": 500, "full": 20_000}
 """Number of problems."""
@@ -205,14 +205,14 @@ def theorem_6(config: Config) -> dict[str, Any]:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write the tightness of every statement, and of the lower bounds on T by r_0, as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "bounds")
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
     rows = [row for row in result.rows() if row["statement"] not in NOT_DRAWN][::-1]
     figure = new_figure(10, 4.2)

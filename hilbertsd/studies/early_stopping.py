@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.bounds import sparsity_index
+from hilbertsd.analysis.early_stopping import EarlyStopping, stop_early
+from hilbertsd.bounds.statements import sparsity_index
 from hilbertsd.data import spline_toy as data
-from hilbertsd.distillation import distill_spectrum
-from hilbertsd.early_stopping import EarlyStopping, stop_early
+from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
-from hilbertsd.progress import tracked
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies.spline_toy import PUBLISHED_TOLERANCE, tolerance_like_published
+from hilbertsd.support.progress import tracked
 
 GRID_POINTS = 501
 EIGENVECTORS_SHOWN = 5
@@ -174,7 +174,7 @@ def best_errors(result: Result) -> dict[str, float]:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write weights and test errors of both by round as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "early-stopping")
@@ -204,7 +204,7 @@ def _largest_ratio_excess(one: Comparison) -> list[float]:
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours
+    from hilbertsd.support.plotting import new_figure, round_colours
 
     figure = new_figure(10.5, 3.4)
     weights, errors, means = figure.subplots(1, 3)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hilbertsd import filters
 from hilbertsd.data.spline_toy import NOISE_STANDARD_DEVIATION, true_function
-from hilbertsd.distillation import distill_spectrum
+from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
-from hilbertsd.progress import tracked
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.progress import tracked
 
 GRID_POINTS = 201
 STRENGTHS = 400
@@ -138,7 +138,7 @@ def run(config: Config) -> Result:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write φ(d), errors and the comparison over draws as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "filters")
@@ -197,7 +197,7 @@ def _standard_error(values: NDArray[np.float64]) -> float:
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
     figure = new_figure(10.5, 3.4)
     phi, errors, best = figure.subplots(1, 3)

@@ -88,7 +88,7 @@ def matern_operator(smoothness: float, length_scale: float) -> OperatorKernel:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write the errors, and sections of a beam of varying stiffness, as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "green-functions")
@@ -113,7 +113,7 @@ def _stiffness(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours
+    from hilbertsd.support.plotting import new_figure, round_colours
 
     figure = new_figure(10, 4)
     errors, sections = figure.subplots(1, 2, width_ratios=(1, 1.1))

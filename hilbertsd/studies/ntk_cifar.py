@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.bounds_report import check_bounds
-from hilbertsd.cross_validation import leave_one_out
+from hilbertsd.analysis.cross_validation import leave_one_out
+from hilbertsd.analysis.early_stopping import stop_early
+from hilbertsd.bounds.report import check_bounds
 from hilbertsd.data.splits import ImageSplit, image_split
-from hilbertsd.distillation import distill_spectrum
-from hilbertsd.early_stopping import stop_early
+from hilbertsd.distillation.chain import distill_spectrum
+from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
-from hilbertsd.ntk.architectures import architecture
+from hilbertsd.networks.architectures import architecture
 from hilbertsd.ntk.jobs import GramJob
 from hilbertsd.ntk.kernel import NeuralKernel
-from hilbertsd.path import DistillationPath
-from hilbertsd.progress import progress
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.progress import progress
 
 TOLERANCES = (0.005, 0.02, 0.1)
 """ε as fractions of the targets' mean square."""
@@ -389,8 +389,8 @@ def shown_name(network: Network) -> str:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write accuracies by round, and accuracies by training images with the weights, as two figures, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
     from hilbertsd.studies.ntk_cifar_figures import rounds_figure, summary_figure
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         rounds = save_figure(rounds_figure(result), folder, "rounds")

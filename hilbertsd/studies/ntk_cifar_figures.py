@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 from hilbertsd.studies.ntk_cifar import Fits, Result, shown_name, standard_error
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
 
 def _largest(result: Result) -> list[Fits]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from hilbertsd.data.images import balanced, check_choice
+from hilbertsd.data.images import balanced
 from hilbertsd.data.splits import ImageSplit, image_split
-from hilbertsd.ntk.architectures import Architecture, architecture
+from hilbertsd.networks.architectures import Architecture, architecture
 from hilbertsd.ntk.ensembles import USES, Accuracies, ensemble_accuracies
 from hilbertsd.ntk.kernel_files import stored_grams
+from hilbertsd.support.checks import check_choice
 
 MULTIPLES = np.geomspace(1e-4, 10, 11)
 """λ tried, in units of a kernel's mean eigenvalue."""
@@ -212,7 +213,7 @@ def claims(result: Result) -> list[dict[str, Any]]:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write test and training accuracy against λ as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "ntk-ensembles")
@@ -228,7 +229,7 @@ def _verdict(difference: float, error: float, beats: bool) -> str:
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours
+    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
     figure = new_figure(9.5, 3.8)
     test, train = figure.subplots(1, 2)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.analysis.equivalent_kernel import Complexity, complexity
 from hilbertsd.data.tables import Table
-from hilbertsd.equivalent_kernel import Complexity, complexity
-from hilbertsd.path import DistillationPath
+from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import table_path
 
 
@@ -123,14 +123,14 @@ def decay_exponent(falling: NDArray[np.float64]) -> float | None:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write eigenvalues, target energy and weights by rank as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "spectrum")
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours, shown_rounds
+    from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
     path = result.path
     ranks = np.arange(1, len(result.falling) + 1)

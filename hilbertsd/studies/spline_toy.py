@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data import spline_toy as data
-from hilbertsd.distillation import distill_spectrum
+from hilbertsd.distillation.chain import distill_spectrum
+from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.greens import simply_supported_spline
-from hilbertsd.path import DistillationPath
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
 
 PUBLISHED_TOLERANCE = 0.045
 GRID_POINTS = 2001
@@ -125,7 +125,7 @@ def claims(result: Result) -> list[dict[str, Any]]:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write figure2 (Green's function, data, fits) and figure3 (bars of B_t) as PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure_2(result), folder, "figure2") + save_figure(_figure_3(result), folder, "figure3")
@@ -142,7 +142,7 @@ def _verdict(holds: bool | None) -> str:
 
 
 def _figure_2(result: Result) -> Any:
-    from hilbertsd.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
+    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
     figure = new_figure(10.5, 3.4)
     green, points, fits = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
@@ -171,7 +171,7 @@ def _figure_2(result: Result) -> Any:
 
 
 def _figure_3(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours, shown_rounds
+    from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
     weights = result.path.basis_weights
     shown = shown_rounds(len(weights), 6)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data.tables import Table
+from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput
-from hilbertsd.path import DistillationPath
-from hilbertsd.records import physical_memory
-from hilbertsd.spectrum import Spectrum
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.machine import physical_memory
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Prepared:
 def prepare(table: Table, config: Config) -> Prepared:
     """Split, standardise by the training rows, and decompose; errors as :func:`run`."""
     from hilbertsd.estimators import centred_targets
-    from hilbertsd.kernels import kernel_values
+    from hilbertsd.gram.named import kernel_values
 
     train, test = _split(len(table.targets), config)
     _check_memory(len(train))
@@ -162,7 +162,7 @@ def run(table: Table, config: Config) -> Result:
 
 def plot(result: Result, folder: Path) -> list[Path]:
     """Write errors-by-round and basis-weights-by-round as one figure, PNG and SVG."""
-    from hilbertsd.plotting import save_figure, style
+    from hilbertsd.support.plotting import save_figure, style
 
     with style():
         return save_figure(_figure(result), folder, "distill")
@@ -182,7 +182,7 @@ def _split(n_samples: int, config: Config) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def _check_memory(n_train: int) -> None:
-    from hilbertsd.distillation import MATRICES_IN_MEMORY
+    from hilbertsd.distillation.chain import MATRICES_IN_MEMORY
 
     needed = MATRICES_IN_MEMORY * 8 * n_train**2
     available = physical_memory()
@@ -198,7 +198,7 @@ def _mean_square(residuals: NDArray[np.float64]) -> float:
 
 
 def _figure(result: Result) -> Any:
-    from hilbertsd.plotting import new_figure, round_colours, shown_rounds
+    from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
     path = result.path
     rounds = np.arange(path.n_rounds)

@@ -1,0 +1,34 @@
+from . import analysis as analysis
+from . import bounds as bounds
+from . import data as data
+from . import distillation as distillation
+from . import errors as errors
+from . import filters as filters
+from . import gram as gram
+from . import greens as greens
+from . import networks as networks
+from . import ntk as ntk
+from . import spectral as spectral
+from . import studies as studies
+from .analysis.cross_validation import leave_one_out as leave_one_out
+from .analysis.early_stopping import EarlyStopping as EarlyStopping
+from .analysis.early_stopping import stop_early as stop_early
+from .analysis.equivalent_kernel import Complexity as Complexity
+from .analysis.equivalent_kernel import EquivalentKernel as EquivalentKernel
+from .analysis.equivalent_kernel import complexity as complexity
+from .analysis.equivalent_kernel import kernel_of_round as kernel_of_round
+from .analysis.leading_weights import LeadingWeights as LeadingWeights
+from .analysis.leading_weights import leading_basis_weights as leading_basis_weights
+from .bounds.report import BoundsReport as BoundsReport
+from .bounds.report import check_bounds as check_bounds
+from .distillation.chain import distill as distill
+from .distillation.chain import distill_spectrum as distill_spectrum
+from .distillation.chain import largest_tolerance as largest_tolerance
+from .distillation.path import DistillationPath as DistillationPath
+from .estimators import SelfDistilledKernelClassifier as SelfDistilledKernelClassifier
+from .estimators import SelfDistilledKernelRegressor as SelfDistilledKernelRegressor
+from .spectral.multiplier import solve_multiplier as solve_multiplier
+from .spectral.multiplier import training_error as training_error
+from .spectral.spectrum import Spectrum as Spectrum
+
+__version__: str

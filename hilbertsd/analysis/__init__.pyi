@@ -1,0 +1,9 @@
+from .cross_validation import leave_one_out as leave_one_out
+from .early_stopping import EarlyStopping as EarlyStopping
+from .early_stopping import stop_early as stop_early
+from .equivalent_kernel import Complexity as Complexity
+from .equivalent_kernel import EquivalentKernel as EquivalentKernel
+from .equivalent_kernel import complexity as complexity
+from .equivalent_kernel import kernel_of_round as kernel_of_round
+from .leading_weights import LeadingWeights as LeadingWeights
+from .leading_weights import leading_basis_weights as leading_basis_weights

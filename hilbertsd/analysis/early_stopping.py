@@ -1,0 +1,90 @@
+"""Early stopping: one fit with the training error that distillation reaches in round t (MFB §3.4).
+
+Round t of distillation has some mean squared error ε'_t against the original targets. A single ridge fit to them with
+tolerance ε'_t has that error, too, but its weights d/(c'+d) differ by a factor of d_k/d_j at most, while
+distillation multiplies ratios round after round.
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import InvalidRound
+from hilbertsd.filters import FilteredFit, ridge
+from hilbertsd.spectral.multiplier import newton_root
+
+
+@dataclass(frozen=True, eq=False)
+class EarlyStopping:
+    """Single fits with the training errors of a path's rounds.
+
+    Attributes
+    ----------
+    path : the distillation path that is matched.
+    multipliers : (T,) c'_t of the single fits; infinity where the round explains nothing of the targets in double
+        precision, 0 where it leaves nothing over.
+    """
+
+    path: DistillationPath
+    multipliers: NDArray[np.float64]
+
+    @property
+    def tolerances(self) -> NDArray[np.float64]:
+        """(T,) ε'_t, the training error of both in round t."""
+        return self.path.training_errors
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """(T, m) d/(c'_t + d), to be held against `path.basis_weights`."""
+        return self.path.eigenvalues / (self.multipliers[:, None] + self.path.eigenvalues)
+
+    def fit(self, round: int) -> FilteredFit:
+        """Single fit matched to a round.
+
+        Raises InvalidRound as :meth:`DistillationPath.nonzero_round`, and where c'_t is infinity or 0.
+        """
+        multiplier = float(self.multipliers[self.path.nonzero_round(round)])
+        if not 0 < multiplier < np.inf:
+            share = "all" if multiplier else "nothing"
+            raise InvalidRound(
+                f"round {round} leaves {share} of the targets over in double precision, so that no ridge fit matches "
+                "it; give another round"
+            )
+        return FilteredFit(self.path.spectrum, ridge(multiplier))
+
+    def predict(self, cross_kernel: Any, round: int = -1) -> Any:
+        """Predictions of the single fit matched to a round; see :meth:`DistillationPath.predict`."""
+        return self.fit(round).predict(cross_kernel)
+
+
+def stop_early(path: DistillationPath) -> EarlyStopping:
+    """Match every round of a path with a single fit of equal training error on the original targets.
+
+    Parameters
+    ----------
+    path : from `distill`, of a tolerance or a fixed multiplier.
+
+    Returns
+    -------
+    EarlyStopping; its fit for round 0 is the path's own.
+
+    Source: MFB §3.4. The error is between the floor and the targets' mean square in every round, so the single fit
+    exists wherever double precision can tell it from both.
+    """
+    spectrum = path.spectrum
+    positive = spectrum.eigenvalues > 0
+    d, energies = spectrum.eigenvalues[positive], spectrum.energies[positive]
+    kept = path.basis_weights[:, positive]
+    # What round t explains, Σ e (1 − (1−B)²), and what it leaves, each without cancellation.
+    explained = np.sum(energies * kept * (2 - kept), axis=1)
+    left_over = np.sum(energies * np.expm1(path.log_basis_weights[:, positive]) ** 2, axis=1)
+    multipliers = np.where(explained > 0, 0.0, np.inf)
+    for t in np.flatnonzero((left_over > 0) & (explained > 0)):
+        multipliers[t] = newton_root(d, energies, left_over[t], explained[t])
+    return EarlyStopping(path, multipliers)

@@ -1,0 +1,68 @@
+"""Basis weights at the largest eigenvalues, enclosed also where only a Krylov space is known."""
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class LeadingWeights:
+    """B_t at k eigenvalues, the largest first.
+
+    Attributes
+    ----------
+    eigenvalues : (k,) of kernel_matrix/n.
+    eigenvalue_bounds : (k, 2) intervals that hold an eigenvalue each.
+    weights : (T, k) B_t there.
+    weight_bounds : (T, k, 2) what B_t can be for any eigenvalue and multipliers in their enclosures.
+    """
+
+    eigenvalues: NDArray[np.float64]
+    eigenvalue_bounds: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    weight_bounds: NDArray[np.float64]
+
+
+def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
+    """Basis weights B_t = Π_s d/(c_s + d) at the k largest eigenvalues known.
+
+    Parameters
+    ----------
+    path : exact, whose bounds are the values themselves up to rounding, or of a Krylov space.
+    k : at most the number of eigenvalues known.
+
+    Raises
+    ------
+    InvalidInput
+        `k` is no number from 1 to that of the eigenvalues known.
+
+    Notes
+    -----
+    Within the norm of its remainder of every Ritz value lies an eigenvalue (Parlett, The Symmetric Eigenvalue Problem,
+    1998, §4.5), and B_t rises with d and falls with every c. A Krylov space cannot say that no eigenvalue is left
+    out between two of them: it misses those the targets are orthogonal to, and copies of one beyond the block's width.
+    """
+    spectrum = path.spectrum
+    m = len(spectrum.eigenvalues)
+    if not (isinstance(k, numbers.Integral) and not isinstance(k, bool) and 1 <= k <= m):
+        raise InvalidInput(f"k is {k!r} and {m} eigenvalues are known; give a whole number from 1 to {m}")
+    order = np.arange(m - 1, m - 1 - k, -1)
+    d = spectrum.eigenvalues[order]
+    reach = np.zeros(k)
+    if spectrum.remainder is not None:
+        reach = np.linalg.norm(spectrum.remainder[:, order], axis=0) + spectrum.rounding
+    ends = np.stack([np.maximum(d - reach, 0.0), d + reach], axis=1)
+    c = path.multiplier_bounds[:, None]  # (T, 1, 2)
+    low, high = (np.exp(_log_weights(ends[:, end], c[..., 1 - end])) for end in (0, 1))
+    return LeadingWeights(d, ends, path.basis_weights[:, order], np.stack([low, high], axis=2))
+
+
+def _log_weights(d: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, k) log B_t at (k,) eigenvalues for (T, 1) multipliers, −∞ at zero ones or for one that knows no bound."""
+    with np.errstate(divide="ignore"):
+        return -np.cumsum(np.log1p(c / d), axis=0)

@@ -1,0 +1,95 @@
+"""What the commands print and write: tables, JSON, result files."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hilbertsd.support.files import write_json
+from hilbertsd.support.provenance import provenance
+
+ROWS_SHOWN = 20
+"""Rounds printed at each end of a long path."""
+
+HEADINGS = {
+    "multiplier": "multiplier c",
+    "target_mean_square": "‖y_t‖²/n",
+    "training_error": "training error",
+    "effective_dimension": "Σ B_t",
+    "grid_error": "error vs sin(2πx)",
+    "test_error": "test error",
+    "distillation_error": "distillation",
+    "early_stopping_error": "early stopping",
+    "tightness_5%": "tightness 5 %",
+    "tightness_median": "median",
+    "tightness_95%": "95 %",
+    "best_test_error": "lowest test error",
+    "standard_error": "± s.e.",
+    "minus_tuned_ridge": "− tuned ridge",
+    "minus_tuned_ridge_standard_error": "± s.e. ",
+    "eigenvalues_above_c": "d > c",
+    "relative_error": "relative error",
+    "test_accuracy": "test",
+    "standard_deviation_over_models": "± s.d. over models",
+    "train_accuracy": "training",
+    "multiple": "λ",
+}
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+
+
+def written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
+    """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
+    record = {**provenance(command, asdict(result.config)), **result.to_dict()}
+    return record, [*study.plot(result, folder), write_json(folder / "result.json", record)]
+
+
+def as_flags(**options: Any) -> str:
+    """Options as they would be typed, those left out that are None."""
+    words = []
+    for name, value in options.items():
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None:
+                words.append(f" --{name} {shlex.quote(str(each))}")
+    return "".join(words)
+
+
+def show(
+    as_json: bool, record: Mapping[str, Any], files: Iterable[Path], *parts: str | Sequence[Mapping[str, Any]]
+) -> None:
+    """Print the record as JSON and nothing else, or the parts, lines and tables, and the names of the files."""
+    if as_json:
+        typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        return
+    for part in parts:
+        if isinstance(part, str):
+            typer.echo(part)
+        else:
+            _print_rows(part)
+    names = [str(file) for file in files]
+    if names:
+        typer.echo("wrote " + ", ".join(names))
+
+
+def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    if not rows:
+        typer.echo("no round: the zero function already meets the tolerance")
+        return
+    table = Table(*(HEADINGS.get(name, name.replace("_", " ")) for name in rows[0]), box=None, header_style="bold")
+    for column, value in zip(table.columns, rows[0].values(), strict=True):
+        column.justify = "left" if isinstance(value, str) else "right"
+        column.overflow = "fold"  # a narrow terminal may break a number, but not hide its exponent
+    for index, row in enumerate(rows):
+        if ROWS_SHOWN <= index < len(rows) - ROWS_SHOWN:
+            if index == ROWS_SHOWN:
+                table.add_row(f"… {len(rows) - 2 * ROWS_SHOWN} more")
+            continue
+        # Text, because Rich would read [k] in a string as markup.
+        table.add_row(*(Text(f"{value:.4g}" if isinstance(value, float) else str(value)) for value in row.values()))
+    Console().print(table)

@@ -1,0 +1,12 @@
+from .cifar import load_cifar as load_cifar
+from .images import ImageData as ImageData
+from .images import balanced as balanced
+from .images import channel_statistics as channel_statistics
+from .images import load_digits_images as load_digits_images
+from .images import one_hot as one_hot
+from .images import shrunk as shrunk
+from .images import standardised as standardised
+from .splits import ImageSplit as ImageSplit
+from .splits import image_split as image_split
+from .tables import Table as Table
+from .tables import read_table as read_table

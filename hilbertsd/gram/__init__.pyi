@@ -1,0 +1,10 @@
+from .cluster import ClusterKernel as ClusterKernel
+from .cluster import fill_on_cluster as fill_on_cluster
+from .filling import fill as fill
+from .kernel_tiles import KernelTiles as KernelTiles
+from .named import NamedKernel as NamedKernel
+from .operators import ComputedKernel as ComputedKernel
+from .operators import KernelOperator as KernelOperator
+from .operators import StoredKernel as StoredKernel
+from .plan import GramPlan as GramPlan
+from .store import GramStore as GramStore

@@ -1,0 +1,10 @@
+from .architectures import Architecture as Architecture
+from .architectures import architecture as architecture
+from .layers import AveragePool as AveragePool
+from .layers import Convolution as Convolution
+from .layers import Dense as Dense
+from .layers import Flatten as Flatten
+from .layers import GlobalAveragePool as GlobalAveragePool
+from .layers import Layer as Layer
+from .layers import Relu as Relu
+from .layers import Residual as Residual

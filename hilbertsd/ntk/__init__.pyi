@@ -1,0 +1,9 @@
+from .compat import neural_tangents as neural_tangents
+from .empirical import empirical_grams as empirical_grams
+from .jobs import GramJob as GramJob
+from .kernel import NeuralKernel as NeuralKernel
+from .kernel import gram as gram
+from .kernel_files import stored_grams as stored_grams
+from .stax import Architecture as Architecture
+from .stax import StaxNetwork as StaxNetwork
+from .stax import architecture as architecture

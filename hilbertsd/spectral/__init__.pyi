@@ -1,0 +1,3 @@
+from .multiplier import solve_multiplier as solve_multiplier
+from .multiplier import training_error as training_error
+from .spectrum import Spectrum as Spectrum

@@ -1,0 +1,153 @@
+"""Empirical tangent kernels against whole Jacobians, neural-tangents and the infinite-width limit."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
+
+import jax.numpy as jnp
+
+from hilbertsd.errors import InvalidInput
+from hilbertsd.networks.architectures import architecture
+from hilbertsd.ntk import StaxNetwork, empirical
+from hilbertsd.ntk.compat import neural_tangents, sixty_four_bits
+from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
+
+WRN = {"name": "wrn-10-1", "width": 2, "outputs": 3, "bias_std": 0.1}
+DENSE = {"name": "fully-connected-2-7", "outputs": 3, "bias_std": 0.1}
+
+
+@pytest.fixture
+def images(rng):
+    return rng.normal(size=(9, 8, 8, 2))
+
+
+def grams(network, images, others=None, **options):
+    return next(empirical_grams(network, images, others, **options))
+
+
+def jacobian(network, images, seed):
+    """(n, outputs, P) whole, in float64."""
+    with sixty_four_bits(True):
+        parameters = jax.tree_util.tree_map(
+            lambda leaf: jnp.asarray(leaf, jnp.float64), initial_parameters(network, seed, images.shape[1:])
+        )
+        leaves = jax.tree_util.tree_leaves(jax.jacobian(network.apply)(parameters, jnp.asarray(images)))
+        return np.concatenate([np.asarray(leaf).reshape(*leaf.shape[:2], -1) for leaf in leaves], axis=2)
+
+
+@pytest.mark.parametrize(
+    ("options", "blocks", "x64"),
+    [(WRN, 1, True), (WRN, 3, False), (DENSE, 1, False), (DENSE, 5, True), (DENSE, 29, True)],
+)
+def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, images):
+    network = architecture(**options)
+    J = jacobian(network, images, 3)
+    with sixty_four_bits(x64):
+        for form, rows in (("single-logit", J[:, 0]), ("full-output", J.reshape(-1, J.shape[2]))):
+            n = 6 * len(rows) // 9
+            memory = rows.nbytes / blocks + 1
+            train, cross = grams(network, images[:6], images[6:], seeds=[3], form=form, dtype="float64", memory=memory)
+            scale = np.abs(rows @ rows.T).max()
+            np.testing.assert_allclose(train, rows[:n] @ rows[:n].T, rtol=0, atol=1e-12 * scale)
+            np.testing.assert_allclose(cross, rows[n:] @ rows[:n].T, rtol=0, atol=1e-12 * scale)
+            single, _ = grams(network, images[:6], seeds=[3], form=form, memory=memory)
+            assert single.dtype == np.float32
+            np.testing.assert_allclose(single, train, rtol=0, atol=2e-6 * scale)
+        assert jax.config.read("jax_enable_x64") is x64
+
+
+def test_an_accelerator_takes_several_examples_at_once_and_chunks_of_rows(images, monkeypatch):
+    """What it does there, done here: the same values."""
+    network = architecture(**DENSE)
+    here = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
+    monkeypatch.setattr(empirical, "_kind_of_device", lambda: "accelerator")
+    monkeypatch.setattr(empirical, "ROWS_AT_ONCE", 4)
+    monkeypatch.setitem(empirical.EXAMPLES_AT_ONCE, "accelerator", 4)
+    there = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-13 * np.abs(one).max())
+
+
+def test_it_is_the_kernel_of_neural_tangents(images):
+    network = architecture(**WRN)
+    nt = neural_tangents()
+    parameters = initial_parameters(network, 0, images.shape[1:])
+    kernel_fn = nt.empirical_ntk_fn(StaxNetwork(network).apply, trace_axes=(), vmap_axes=0, implementation=1)
+    expected = np.asarray(kernel_fn(jnp.asarray(images, jnp.float32), None, parameters))  # (n, n, k, k)
+    full, cross = grams(network, images, form="full-output")
+    assert cross.shape == (0, 27)
+    scale = np.abs(full).max()
+    np.testing.assert_allclose(full.reshape(9, 3, 9, 3).transpose(0, 2, 1, 3), expected, rtol=0, atol=3e-6 * scale)
+    np.testing.assert_allclose(grams(network, images)[0], expected[:, :, 0, 0], rtol=0, atol=3e-6 * scale)
+
+
+def test_matrices_are_symmetric_semidefinite_and_repeat_to_the_bit(images):
+    network = architecture(**WRN)
+    first, second = (train for train, _ in empirical_grams(network, images, seeds=[4, 5]))
+    assert np.array_equal(first, first.T)
+    assert np.linalg.eigvalsh(first.astype(float))[0] > -1e-6 * np.trace(first)
+    assert np.abs(first - second).max() > 0.05 * np.abs(first).max()
+    with sixty_four_bits(True):
+        assert np.array_equal(first, grams(network, images, seeds=[4])[0])
+
+
+def test_wide_networks_approach_the_analytic_kernel(images):
+    """In the limit the gradients of two outputs are orthogonal, and one output's kernel is everyone's."""
+    network = architecture("fully-connected-2", width=1024, outputs=1)
+    limit = np.asarray(StaxNetwork(network).kernel_fn(jnp.asarray(images, jnp.float32), None, "ntk"))
+    networks = 16
+    mean = sum(train for train, _ in empirical_grams(network, images, seeds=range(networks))) / networks
+    relative = np.linalg.norm(mean - limit) / np.linalg.norm(limit)
+    assert relative < 0.03
+
+
+def test_memory_stays_far_below_the_whole_jacobian():
+    code = """
+import resource
+import numpy as np
+from hilbertsd.networks.architectures import architecture
+from hilbertsd.ntk.empirical import empirical_grams
+network = architecture("fully-connected-1", width=4096, outputs=1)
+X = np.random.default_rng(0).normal(size=(150, 16, 16, 1))
+def peak(n):
+    for _ in empirical_grams(network, X[:n], memory=6e5 * n):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak(2)
+print(peak(150) - before)
+"""
+    megabytes = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert megabytes < 350  # J has 632, a block 90
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"form": "all"}, "form is 'all'"),
+        ({"dtype": "float16"}, "dtype is 'float16'"),
+        ({"matmul_precision": "tf32"}, "matmul_precision is 'tf32'"),
+        ({"seeds": [0, -1]}, "seed is -1"),
+        ({"seeds": [2**32]}, "seed is 4294967296"),
+        ({"memory": 10}, "memory is 10 bytes"),
+        ({"memory": -1}, "memory is -1"),
+    ],
+)
+def test_bad_options_are_refused_at_the_call(images, options, message):
+    with pytest.raises(InvalidInput, match=message):
+        empirical_grams(architecture(**WRN), images, **options)
+
+
+def test_images_that_do_not_fit_are_refused(images):
+    network = architecture(**WRN)
+    with pytest.raises(InvalidInput, match="divides a side of 7"):
+        empirical_grams(network, images[:, :7, :7])
+    with pytest.raises(InvalidInput, match=r"others have shape \(9, 4, 8, 2\)"):
+        empirical_grams(network, images, images[:, :4])
+    with pytest.raises(InvalidInput, match="images have shape"):
+        empirical_grams(network, images[:0])
+    images[2, 0, 0, 0] = np.nan
+    with pytest.raises(InvalidInput, match="not finite in row 2"):
+        empirical_grams(network, images)

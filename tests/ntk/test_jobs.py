@@ -1,0 +1,272 @@
+"""Kernel matrices of networks in stores, the study that distils with them, and their commands."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
+
+from hilbertsd import check_bounds, distill
+from hilbertsd.cli.ntk import chosen
+from hilbertsd.data.splits import image_split
+from hilbertsd.errors import InvalidFile, InvalidInput
+from hilbertsd.gram.store import GramStore
+from hilbertsd.ntk import NeuralKernel, architecture, gram
+from hilbertsd.ntk import kernel as kernel_module
+from hilbertsd.ntk.jobs import GramJob, default_tile
+from hilbertsd.studies import ntk_cifar as study
+
+
+@pytest.fixture(scope="module")
+def images():
+    return image_split("digits", 37, 11)
+
+
+def job_of(images, name="convolutional-1", **options):
+    return GramJob(NeuralKernel(architecture(name), "ntk", "float64", tile=4), images, **{"tile": 16, **options})
+
+
+def test_stores_hold_what_the_function_gives(images, tmp_path):
+    train, test = job_of(images).run(tmp_path / "job")
+    expected = gram("convolutional-1", images.train)
+    np.testing.assert_allclose(train.to_array(), expected, rtol=1e-13)
+    np.testing.assert_allclose(test.to_array(), gram("convolutional-1", images.test, images.train), rtol=1e-13)
+    np.testing.assert_allclose(np.diag(train.to_array()), np.diag(expected), rtol=1e-14)
+    path = distill(train, images.targets, tolerance=0.1, method="krylov")
+    assert check_bounds(distill(train.to_array(), images.targets, tolerance=0.1)).holds
+    assert path.collapse_certified
+    assert train.plan.config["architecture"] == architecture("convolutional-1").config
+    assert train.plan.config["dataset"] == "digits (scikit-learn)"
+
+
+def test_a_killed_job_goes_on_where_it_was(images, tmp_path, monkeypatch):
+    """The same bytes, and only tiles that were missing are computed."""
+    whole = job_of(images).run(tmp_path / "whole")
+    computed = []
+    between = NeuralKernel._between
+
+    def until_killed(self, *arguments):
+        if len(computed) == 30:
+            raise KeyboardInterrupt
+        computed.append(arguments)
+        return between(self, *arguments)
+
+    monkeypatch.setattr(NeuralKernel, "_between", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        job_of(images).run(tmp_path / "killed")
+    left = len(GramStore.open(tmp_path / "killed/train-train").missing())
+    assert 0 < left < 6
+    computed.clear()
+    monkeypatch.setattr(NeuralKernel, "_between", between)
+    resumed = job_of(images).run(tmp_path / "killed")
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one.to_array(), other.to_array())
+    monkeypatch.setattr(NeuralKernel, "_between", until_killed)
+    job_of(images).run(tmp_path / "killed")
+    assert computed == []
+
+
+def test_folders_of_other_jobs_are_refused(images, tmp_path):
+    job_of(images).run(tmp_path / "job")
+    with pytest.raises(InvalidFile, match="for another kernel matrix, with other config"):
+        job_of(images, "convolutional-2").run(tmp_path / "job")
+    with pytest.raises(InvalidFile, match="with other inputs"):
+        job_of(replace(images, train=images.train + 1)).run(tmp_path / "job")
+    with pytest.raises(InvalidInput, match="myrtle-5 divides"):
+        job_of(replace(images, train=images.train[:, :6, :6], test=images.test[:, :6, :6]), "myrtle-5").run(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("convolutional-1", 1024), ("myrtle-5", 256)])
+def test_small_stores_have_eight_tiles_a_side(name, largest):
+    kernel = NeuralKernel(architecture(name))
+    sizes = {n: default_tile(kernel, n) for n in (1, 7, 8, 100, 1023, 1024, 1025, 2047, 5000, 8192, 60000)}
+    assert all(tile == largest or n < 8 or -(-n // tile) >= 8 for n, tile in sizes.items())
+    assert all(tile in (1, largest) or n // tile < 16 for n, tile in sizes.items())
+    assert (sizes[1], sizes[1024], sizes[60000]) == (1, 128, largest)
+
+
+def test_tiles_of_a_store_compile_once(images, tmp_path):
+    """The last ones are smaller, and compile nothing of their own."""
+    network = architecture("convolutional-1", bias_std=0.11)
+    before = kernel_module._pair_covariance._cache_size()
+    GramJob(NeuralKernel(network, "ntk", "float32"), replace(images, test=images.test[:8]), tile=8).run(tmp_path)
+    assert kernel_module._pair_covariance._cache_size() == before + 1
+
+
+def test_both_stores_have_to_fit_together(images, tmp_path, monkeypatch):
+    job = job_of(images)
+    needed = sum(plan.bytes_stored for plan in job.plans.values())
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
+    with pytest.raises(InvalidInput, match="11 × 37 samples take"):
+        job.run(tmp_path / "job")
+    assert not (tmp_path / "job").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed))
+    job.run(tmp_path / "job")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    job.run(tmp_path / "job")  # tiles that are there need no room
+
+
+def test_on_a_cluster(images, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        there = job_of(images).run(tmp_path / "cluster", client)
+    for one, other in zip(there, job_of(images).run(tmp_path / "here"), strict=True):
+        np.testing.assert_array_equal(one.to_array(), other.to_array())
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    return study.run(study.Config(), tmp_path_factory.mktemp("kernels"))
+
+
+def test_the_study_reports_every_path(result):
+    networks, n_test = study.PRESETS["smoke"]
+    assert len(result.fits) == sum(len(network.n_train) for network in networks)
+    assert len(result.rows()) == len(result.fits) * len(result.config.tolerances)
+    for fits in result.fits:
+        assert fits.n_test == n_test
+        assert fits.tuned_ridge == fits.ridge_accuracy[np.argmin(fits.ridge_errors)]
+        for chain in fits.chains:
+            T = chain.path.collapse_round
+            assert len(chain.train_accuracy) == T
+            assert chain.correct.shape == chain.stopped_correct.shape == (T, n_test)
+            assert chain.bounds_hold
+            assert chain.n_checks > 0
+            np.testing.assert_array_equal(chain.correct[0], chain.stopped_correct[0])  # round 0 is its own early stop
+
+
+def test_its_numbers_are_those_of_plain_fits(result):
+    """Accuracies and the leave-one-out error again, from the matrices alone."""
+    images = image_split("digits", 100, 100)
+    train = gram("fully-connected-3", images.train, dtype="float32").astype(float)
+    cross = gram("fully-connected-3", images.test, images.train, dtype="float32").astype(float)
+    fits = result.fits[0]
+    chain, Y = fits.chains[1], images.targets
+    for t in range(chain.path.n_rounds):
+        c = chain.path.multipliers[t]
+        dual = np.linalg.solve(train + 100 * c * np.eye(100), Y)
+        assert chain.test_accuracy[t] == pytest.approx(np.mean((cross @ dual).argmax(1) == images.test_labels))
+        Y = train @ dual
+        assert chain.train_accuracy[t] == pytest.approx(np.mean(Y.argmax(1) == images.train_labels))
+    c = fits.ridge_multipliers[20]
+    inverse = np.linalg.inv(train + 100 * c * np.eye(100))
+    left_out = (inverse @ images.targets) / np.diag(inverse)[:, None]
+    assert fits.ridge_errors[20] == pytest.approx(np.sum(left_out**2) / 100, rel=1e-6)
+
+
+def test_its_record_is_json_and_digits_settle_no_claim_about_cifar(result):
+    record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert record["data"] == "digits (scikit-learn)"
+    verdicts = [claim["verdict"] for claim in record["claims"]]
+    assert verdicts == ["not testable here"] * 3 + ["reproduced"]
+    on_cifar = replace(result, config=replace(result.config, dataset="cifar10")).claims()
+    chains = [chain for fits in record["fits"] for chain in fits["chains"]]
+    falls = all(np.all(np.diff(chain["train_accuracy"]) <= 0) for chain in chains)
+    assert (on_cifar[0]["verdict"] == "reproduced") == falls
+
+
+def test_gains_are_chosen_on_one_half_of_the_images_and_counted_on_the_other():
+    """The best of many rows of coin tosses is no better than another, and a better one is."""
+    rng = np.random.default_rng(0)
+    coins = rng.random((200, 4000)) < 0.5
+    gain, error = study._chosen_gain(coins, coins[:1])
+    assert abs(gain) < 3 * error
+    assert coins.mean(axis=1).max() > 0.52
+    better = coins[:1] | (rng.random(4000) < 0.2)
+    gain, error = study._chosen_gain(np.vstack([coins[:1], better]), coins[:1])
+    assert gain > 5 * error
+    assert gain == pytest.approx(100 * (better[0, 1::2].mean() - coins[0, 1::2].mean()))
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([(3.0, 1.0), (2.5, 1.0)], "reproduced"),
+        ([(3.0, 1.0), (1.0, 1.0)], "reproduced in part"),
+        ([(-3.0, 1.0), (1.0, 1.0)], "not reproduced"),
+        ([(1.9, 1.0), (-1.9, 1.0)], "not testable here"),
+    ],
+)
+def test_verdicts_need_two_standard_errors(gains, verdict):
+    assert study._claim("", gains, True)["verdict"] == verdict
+    assert study._claim("", gains, False)["verdict"] == "not testable here"
+
+
+def test_run_ntk_cifar(hilbertsd, tmp_path, monkeypatch):
+    monkeypatch.delenv("HILBERTSD_DATA", raising=False)
+    small = ((study.Network("fully-connected-1", (30, 60)),), 40)
+    monkeypatch.setitem(study.PRESETS, "smoke", small)
+    code, out, err = hilbertsd("run", "ntk-cifar", "--out", "out", "--json")
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert record == json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
+    assert record["command"] == "hilbertsd run ntk-cifar --preset smoke --dataset digits --seed 0"
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["kernels", "result.json", "rounds.png", "rounds.svg", "summary.png", "summary.svg"]
+    code, out, err = hilbertsd("run", "ntk-cifar", "--out", "again", "--kernels", tmp_path / "out/kernels")
+    assert code == 0
+    assert err == "fully-connected-1, 60 training images\n"
+    assert "digits (scikit-learn), accuracies in % against the original labels" in out
+    assert "reproduced: every bound of the paper holds (on 6 of 6 paths)" in out
+
+
+def test_data_suggest_the_preset(monkeypatch, tmp_path):
+    monkeypatch.delenv("HILBERTSD_DATA", raising=False)
+    assert chosen(None, None, None) == ("smoke", "digits")
+    assert chosen(None, None, tmp_path) == ("cpu", "cifar10")
+    assert chosen("gpu", None, None) == ("gpu", "cifar10")
+    monkeypatch.setenv("HILBERTSD_DATA", str(tmp_path))
+    assert chosen(None, None, None) == ("cpu", "cifar10")
+    assert chosen(None, "digits", None) == ("smoke", "digits")
+    assert chosen("smoke", None, None) == ("smoke", "digits")
+    assert chosen(None, "cifar100", None) == ("cpu", "cifar100")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "ntk-cifar", "--preset", "huge"], "preset is 'huge'; give one of smoke, cpu, gpu"),
+        (["run", "ntk-cifar", "--preset", "cpu"], "no folder with CIFAR-10 is given"),
+        (["run", "ntk-cifar", "--dataset", "mnist"], "dataset is 'mnist'"),
+        (["ntk", "run", "alexnet", "g"], "architecture is 'alexnet'"),
+        (["ntk", "run", "vgg-11", "g"], "vgg-11 divides a side of 1 positions by 2"),
+        (["ntk", "run", "myrtle-5", "g", "--pooling"], "myrtle has no option 'pooling'"),
+        (["ntk", "plan", "myrtle-5", "g", "--kernel", "rbf"], "kernel is 'rbf'"),
+        (["ntk", "plan", "myrtle-5", "g", "--n-train", 5000], "n is 5000 and there are 1347"),
+        (["ntk", "run", "myrtle-5", "g", "--download"], "--download without --dataset"),
+    ],
+)
+def test_bad_usage_is_one_line(hilbertsd, monkeypatch, tmp_path, words, message):
+    monkeypatch.delenv("HILBERTSD_DATA", raising=False)
+    code, out, err = hilbertsd(*words)
+    assert (code, out) == (2, "")
+    assert message in err.splitlines()[-1]
+    assert not (tmp_path / "g").exists()
+
+
+def test_ntk_plan_and_run(hilbertsd, tmp_path, monkeypatch):
+    monkeypatch.delenv("HILBERTSD_DATA", raising=False)
+    words = ("convolutional-1", "g", "--n-train", 40, "--n-test", 20, "--size", 4, "--pooling", "--tile", 16)
+    code, out, err = hilbertsd("ntk", "plan", *words, "--json")
+    assert (code, err) == (0, "")
+    planned = json.loads(out)
+    assert [store["pairs"] for store in planned["stores"]] == [40 * 41 // 2, 40 * 20]
+    assert planned["estimated_seconds"] > 0
+    assert not (tmp_path / "g").exists()
+    code, out, err = hilbertsd("ntk", "run", *words)
+    assert (code, err) == (0, "")
+    assert out.count("True") == 2
+    assert hilbertsd("gram", "verify", "g/train-train")[0] == 0
+    images = image_split("digits", 40, 20, size=4)
+    expected = gram(architecture("convolutional-1", pooling=True), images.test, images.train, dtype="float32")
+    np.testing.assert_allclose(GramStore.open(tmp_path / "g/test-train").to_array(), expected, rtol=1e-5)
+    shutil.rmtree(tmp_path / "g")

@@ -1,0 +1,304 @@
+"""Kernel matrices of infinitely wide networks against neural-tangents called directly, for every architecture."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+from small_networks import SMALL
+
+jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
+
+from hilbertsd import check_bounds, distill
+from hilbertsd.errors import InvalidInput
+from hilbertsd.networks.layers import AveragePool, Convolution, Dense, Flatten, GlobalAveragePool, Relu
+from hilbertsd.ntk import NeuralKernel, StaxNetwork, architecture, gram, recursion
+from hilbertsd.ntk import kernel as kernel_module
+from hilbertsd.ntk.compat import sixty_four_bits
+from hilbertsd.ntk.covariance import PairDeviations
+
+EVERY = [
+    pytest.param(name, options, marks=pytest.mark.slow if name in ("myrtle-7", "myrtle-10", "resnet-8") else ())
+    for name, options in SMALL.items()
+]
+"""Architectures; those that differ from another only in their number of layers take minutes to compile."""
+
+PRECISION = {"float32": 1e-6, "float64": 1e-12}
+"""Largest difference, over the largest value."""
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Eleven of 8 × 8: no multiple of any tile."""
+    return np.random.default_rng(3).normal(size=(11, 8, 8, 3))
+
+
+@cache
+def _direct(network, X, Y):
+    X, Y = (np.frombuffer(each[0]).reshape(each[1]) for each in (X, Y))
+    with sixty_four_bits(True):
+        both = jax.jit(lambda X, Y: StaxNetwork(network).kernel_fn(X, Y, ("nngp", "ntk")))(X, Y)
+        return {"nngp": np.asarray(both.nngp), "ntk": np.asarray(both.ntk)}
+
+
+def direct(network, X, Y, kernel):
+    return _direct(network, (X.tobytes(), X.shape), (Y.tobytes(), Y.shape))[kernel]
+
+
+def difference(found, expected):
+    return np.abs(found - expected).max() / np.abs(expected).max()
+
+
+def agrees(images, name, options, kernel, dtype):
+    """Ragged tiles, square and cross, with biases."""
+    network = architecture(name, bias_std=0.3, **options)
+    first, second = images[:7], images[7:]
+    expected = direct(network, images, second, kernel)
+    cross = gram(network, first, second, kernel=kernel, dtype=dtype, tile=4)
+    assert cross.dtype == dtype
+    assert cross.shape == (7, 4)
+    assert difference(cross, expected[:7]) < PRECISION[dtype]
+    square = gram(network, images, kernel=kernel, dtype=dtype, tile=4)
+    assert np.array_equal(square, square.T)
+    assert difference(square[:7, 7:], expected[:7]) < PRECISION[dtype]
+    # neural-tangents finds the angle between an image and itself from its cosine, to half the digits.
+    assert difference(square[7:, 7:], expected[7:]) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", list(PRECISION))
+@pytest.mark.parametrize(("name", "options"), EVERY)
+def test_equal_to_neural_tangents_called_directly(images, name, options, dtype):
+    agrees(images, name, options, "ntk", dtype)
+
+
+@pytest.mark.parametrize("name", ["fully-connected-2-7", "convolutional-2-5", "wrn-10-2"])
+def test_covariances_at_initialisation_are_equal_too(images, name):
+    agrees(images, name, SMALL[name], "nngp", "float64")
+
+
+@pytest.mark.parametrize(
+    "name", ["fully-connected-2", "convolutional-2", pytest.param("wrn-10-2", marks=pytest.mark.slow)]
+)
+def test_widths_weigh_in_the_standard_parameterization(images, name):
+    network = architecture(name, parameterization="standard", bias_std=0.3, width=6)
+    found = gram(network, images[:5], images[5:], tile=3)
+    assert difference(found, direct(network, images[:5], images[5:], "ntk")) < 1e-12
+    wider = gram(
+        architecture(name, parameterization="standard", bias_std=0.3, width=20), images[:5], images[5:], tile=3
+    )
+    assert difference(wider, found) > 0.1
+
+
+@pytest.mark.parametrize("tile", [None, 1, 5, 11, 64])
+def test_tiles_of_any_size_give_the_same_matrix(images, tile):
+    network = architecture("convolutional-2", pooling=True)
+    expected = gram(network, images, tile=3)
+    kernel = NeuralKernel(network, tile=tile)
+    assert difference(kernel.matrix(images), expected) < 1e-14
+    assert difference(kernel.tiles(images)(slice(0, 11), slice(0, 11)), expected) < 1e-14
+    assert difference(kernel(images[:2], images)[:, 2:], expected[:2, 2:]) < 1e-14
+
+
+@pytest.mark.parametrize("dtype", list(PRECISION))
+def test_any_number_of_cores_gives_the_same_bits(rng, monkeypatch, dtype):
+    X = rng.normal(size=(578, 64))  # 66 beyond the jobs of one core, 2 beyond those of several
+    expected = gram("fully-connected-3", X, dtype=dtype, tile=64)
+    for cores in (1, 3, 40):
+        monkeypatch.setattr(kernel_module, "available_cores", lambda cores=cores: cores)
+        found = gram("fully-connected-3", X, dtype=dtype, tile=64)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("block", "sides"), [((1, 1), (4, 8)), ((2, 3), (4, 12)), (None, (4, 12))])
+def test_blocks_of_offsets_do_not_matter(block, sides):
+    """Pooling on the way to one position and to several, and images that are not square."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=(2, *sides, 2, 3))
+    scale = 2**0.5
+    for end in ((GlobalAveragePool(),), (Flatten(), Dense(4, scale), Relu())):
+        layers = (Convolution(3, scale), Relu(), AveragePool(), Convolution(3, scale, 0.1), Relu(), *end, Dense(1, 1.0))
+        with sixty_four_bits(True):
+            first, second = jax.numpy.asarray(first), jax.numpy.asarray(second)
+
+            @jax.jit
+            def both(first, second, one, layers=layers):
+                known = PairDeviations(
+                    [each[..., :, None] for each in recursion.deviations(layers, first)],
+                    [each[..., None, :] for each in recursion.deviations(layers, second)],
+                )
+                pairs = (first[..., :, None], second[..., None, :])
+                return recursion.covariances(layers, *pairs, known, ntk=True, block=block, one=one)
+
+            found = both(first, second, np.float64(1))
+        network = architecture("convolutional-1")
+        object.__setattr__(network, "layers", layers)
+        X, Y = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
+        for kernel, values in zip(("nngp", "ntk"), found, strict=True):
+            assert difference(np.asarray(values), direct(network, X, Y, kernel)) < 1e-13
+
+
+def test_only_offsets_that_count_are_computed():
+    wrn, flat, pooled = architecture("wrn-10-1"), architecture("convolutional-2"), architecture("myrtle-5")
+    assert recursion.offsets_needed(wrn.layers, 32) == tuple(range(0, 32, 4))
+    assert recursion.offsets_needed(flat.layers, 32) == (0,)
+    assert recursion.offsets_needed(pooled.layers, 32) == tuple(range(32))
+
+
+def test_the_diagonal_is_in_float64_and_exact_for_images_with_black_parts(images):
+    """Positions where nothing arrives have no angle; their covariance is zero."""
+    dark = images.copy()
+    dark[:, :5] = 0.0
+    network = architecture("convolutional-2", pooling=True)
+    exact = gram(network, dark)
+    assert np.all(np.isfinite(exact))
+    assert difference(exact[:5, 5:], direct(network, dark[:5], dark[5:], "ntk")) < 1e-12
+    single = gram(network, dark, dtype="float32")
+    np.testing.assert_array_equal(np.diag(single), np.diag(exact).astype(np.float32))
+    copies = NeuralKernel(network, dtype="float32")(dark, dark)
+    assert np.abs(np.diag(copies) / np.diag(exact) - 1).max() < 1e-3
+
+
+def test_float64_does_not_depend_on_jax_settings(images):
+    expected = gram("convolutional-1", images)
+    before = jax.config.read("jax_enable_x64")
+    try:
+        jax.config.update("jax_enable_x64", not before)
+        np.testing.assert_array_equal(gram("convolutional-1", images), expected)
+        np.testing.assert_array_equal(
+            gram("convolutional-1", jax.numpy.asarray(images), dtype="float32").dtype, "float32"
+        )
+        assert jax.config.read("jax_enable_x64") is not before
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def test_compiled_once_per_tile_shape(images):
+    network = architecture("convolutional-1-3", bias_std=0.7)
+    before = kernel_module._pair_covariance._cache_size()
+    for n in (4, 7, 8, 11):
+        gram(network, images[:n], tile=4)
+    gram(network, images[:5], images[5:], tile=4)
+    assert kernel_module._pair_covariance._cache_size() == before + 1
+
+
+def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch):
+    """What is done there, done here: the same values."""
+    expected = gram("myrtle-5", images, dtype="float32")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(kernel_module, "NUMBERS_ON_DEVICE", 2**14)
+    kernel_module._free_devices.cache_clear()
+    try:
+        kernel = NeuralKernel(architecture("myrtle-5"), dtype="float32")
+        assert kernel._compiled_for[-1] is None
+        assert kernel._sides(images.shape[1:], 11, 11) == (4, 4)
+        assert kernel_module._free_devices().qsize() == 2 * len(jax.local_devices())
+        assert difference(kernel.matrix(images), expected) < 1e-6
+    finally:
+        kernel_module._free_devices.cache_clear()
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 40), (40, 1), (3, 17), (70, 9)])
+def test_few_images_beside_many_take_oblong_tiles(rng, n, m):
+    X, Y = rng.normal(size=(n, 4, 4, 1)), rng.normal(size=(m, 4, 4, 1))
+    kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
+    found = kernel.matrix(X, Y)
+    assert difference(found, kernel(Y, X).T) < 1e-14
+    whole = kernel.matrix(np.concatenate([X, Y]))
+    assert difference(found, whole[:n, n:]) < 1e-14
+    down, across = kernel._sides(X.shape[1:], n, m)
+    assert down * across <= kernel._pairs_at_once(X.shape[1:])
+    assert down < 2 * n
+    assert across < 2 * m
+
+
+def test_images_are_prepared_once_while_there_is_room(images, monkeypatch):
+    prepared = []
+    once = NeuralKernel._prepared
+    monkeypatch.setattr(NeuralKernel, "_prepared", lambda *given: prepared.append(given) or once(*given))
+    kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
+    rows, columns, last = slice(0, 4), slice(4, 8), slice(8, 11)
+    asked = [(rows, rows), (rows, columns), (columns, columns), (columns, last), (last, last)]
+
+    def all_of_them():
+        prepared.clear()
+        tiles = kernel.tiles(images)
+        return [tiles(*tile) for tile in asked]
+
+    found = all_of_them()
+    assert len(prepared) == 3
+    size = once(kernel, images[rows], 4).nbytes
+    for room, times in ((size, 6), (size - 1, 7)):  # the first slice is kept, or none
+        monkeypatch.setattr(kernel_module, "BYTES_KEPT", room)
+        for one, other in zip(found, all_of_them(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert len(prepared) == times
+    both = kernel.tiles(images, images)
+    np.testing.assert_array_equal(both(rows, rows), kernel(images[rows], images[rows]))
+
+
+def test_threads_that_need_the_same_images_agree(images):
+    kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
+    tiles = kernel_module._Tiles(kernel, images)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: tiles(slice(0, 8), slice(0, 8)), range(16)):
+            np.testing.assert_array_equal(found, kernel.tiles(images[:8])(slice(0, 8), slice(0, 8)))
+    assert tiles._room == kernel_module.BYTES_KEPT - tiles._prepared(0, slice(0, 8), 8).nbytes
+
+
+def test_vectors_are_images_of_one_position(images):
+    flat = images.reshape(len(images), -1)
+    assert difference(gram("fully-connected-3", flat), gram("fully-connected-3", images)) < 1e-14
+
+
+@pytest.mark.parametrize(("name", "options"), EVERY)
+def test_a_path_on_every_matrix_ends_with_its_bounds_holding(images, rng, name, options):
+    network = architecture(name, bias_std=0.3, **options)  # compiled for the comparison above
+    path = distill(gram(network, images, dtype="float32", tile=4), rng.normal(size=(11, 3)), tolerance=0.3)
+    report = check_bounds(path)
+    assert path.collapse_round is not None
+    assert report.holds, report
+
+
+def test_several_devices_share_the_tiles_and_agree():
+    code = (
+        "import numpy as np, jax\n"
+        "from hilbertsd.ntk import gram\n"
+        "from hilbertsd.ntk import kernel as k\n"
+        "used = set()\n"
+        "put = jax.device_put\n"
+        "jax.device_put = lambda values, device: (used.add(device), put(values, device))[1]\n"
+        "X = np.random.default_rng(0).normal(size=(23, 4, 4, 2))\n"
+        "K = gram('convolutional-1-2', X, tile=3)\n"
+        "print(len(jax.local_devices()), len(used), repr(K.sum()))\n"
+    )
+    said = {}
+    for n in (1, 4):
+        environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={n}"}
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+        said[n] = done.stdout.split()
+    assert said[1][:2] == ["1", "1"]
+    assert said[4][:2] == ["4", "4"]
+    assert said[1][2:] == said[4][2:]
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda X: gram("myrtle-5", X, kernel="rbf"), "kernel is 'rbf'; give one of ntk, nngp"),
+        (lambda X: gram("myrtle-5", X, dtype="float16"), "dtype is 'float16'; give one of float32, float64"),
+        (lambda X: gram("myrtle-5", X, tile=0), "tile is 0"),
+        (lambda X: gram("myrtle-5", X[0]), r"images have shape \(8, 8, 3\); give \(n, rows, columns, channels\)"),
+        (lambda X: gram("myrtle-5", X[:0]), r"images have shape \(0, 8, 8, 3\)"),
+        (lambda X: gram("myrtle-5", X, X[:, :6, :6]), "myrtle-5 divides a side of 3 positions by 2"),
+        (lambda X: gram("myrtle-5", X, X[:, :4, :4]), r"images of shape \(8, 8, 3\) and others of \(4, 4, 3\)"),
+        (lambda X: gram("myrtle-5", np.where(X > 2, np.nan, X)), "images have values that are not finite"),
+        (lambda X: gram("myrtle-5", X.astype(str)), "images has dtype|images have dtype"),
+        (lambda X: gram("myrtle-5", X * 1j), "images is complex"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(images, ask, message):
+    with pytest.raises(InvalidInput, match=message):
+        ask(images)

@@ -1,0 +1,82 @@
+"""Progress bars: only on terminals, only for what takes long, one at a time, and gone at the end."""
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from hilbertsd.support import progress as module
+from hilbertsd.support.progress import PairRate, progress, tracked, working
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What a terminal would have received."""
+    file = io.StringIO()
+    monkeypatch.setattr(module, "Console", lambda **_: Console(file=file, force_terminal=True, width=120))
+    return file
+
+
+def test_a_long_task_shows_its_count_and_its_note(terminal, monkeypatch):
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0,))
+    with progress("tiles", 7) as bar:
+        bar.update(3, "of 2048²")
+        time.sleep(0.15)
+    shown = terminal.getvalue()
+    assert "tiles" in shown
+    assert "3/7" in shown
+    assert "of 2048²" in shown
+
+
+def test_the_rate_is_of_what_was_computed_from_when_it_began(monkeypatch):
+    clock = iter([0.0, 100.0, 110.0, 111.0, 120.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    rate = PairRate()
+    assert rate.note(0) == ""  # read and found intact, in 100 seconds
+    assert rate.note(120_000) == "1.2e+04 pairs/s"
+    assert rate.note(0) == "1.1e+04 pairs/s"
+    assert rate.note(80) == "6e+03 pairs/s"
+
+
+def test_no_rate_before_the_clock_moves(monkeypatch):
+    monkeypatch.setattr(module.time, "monotonic", lambda: 5.0)
+    assert PairRate().note(7) == ""
+
+
+def test_a_short_task_shows_nothing(terminal):
+    with progress("tiles", 7) as bar:
+        bar.update(3)
+    assert list(tracked([1, 2], "tiles")) == [1, 2]
+    assert terminal.getvalue() == ""
+
+
+def test_a_task_within_a_task_stays_quiet(terminal, monkeypatch):
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0,))
+    with progress("outer", 2) as outer:
+        outer.update(1)
+        with progress("inner", 2) as inner:
+            inner.update(1)
+        time.sleep(0.15)
+    assert "outer" in terminal.getvalue()
+    assert "inner" not in terminal.getvalue()
+    with progress("next", 2) as bar:
+        bar.update(1)
+        time.sleep(0.15)
+    assert "next" in terminal.getvalue()
+
+
+def test_nothing_is_written_where_nobody_watches(monkeypatch):
+    file = io.StringIO()
+    monkeypatch.setattr(module, "Console", lambda **_: Console(file=file))
+    with working("decomposing"):
+        pass
+    assert file.getvalue() == ""
+
+
+def test_the_bar_goes_when_an_error_ends_the_task(terminal):
+    with pytest.raises(ValueError, match="broken"), working("decomposing"):
+        raise ValueError("broken")
+    with working("again"):
+        time.sleep(0.15)
+    assert "again" in terminal.getvalue()
