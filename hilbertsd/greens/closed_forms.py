@@ -1,31 +1,49 @@
 """Green's functions with a closed form.
 
-A regulariser R(f) = ∫ (P f)² dx with boundary conditions that leave P no null space has L = P*P, and its
-Green's function g, L g(·,t) = δ(·−t), is the kernel of the regression (MFB 2-3, 14). Each function here is
-such a g as k(X, Y): X is (n,) or (n, 1), Y likewise (X again where None), the result (n, m) raw kernel values.
+A regulariser R(f) = ∫ (P f)² dx whose boundary conditions leave P no null space has the operator L = P*P. The Green's
+function g of L, L g(·,t) = δ(·−t), is the kernel of the regression (MFB 2-3, 14). Each function here is such a g,
+called as k(X, Y): X is (n,) or (n, 1), Y likewise (X again where None), and the result holds the (n, m) kernel values.
 
-Points outside the operator's interval, of the wrong shape or not finite raise InvalidInput.
+    x, x_new = np.array([0.1, 0.4, 0.8]), np.linspace(0, 1, 5)
+    y = np.sin(2 * np.pi * x)
+    path = hilbertsd.distill(simply_supported_spline(x), y, tolerance=0.1)
+    path.predict(simply_supported_spline(x_new, x), 0)  # (5,) the first fit
+
+Points outside the operator's interval, of the wrong shape or not finite raise InvalidInput, and so do points so large
+that the kernel's values leave double precision.
 """
 
 import math
-import numbers
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.support.checks import as_real_float64, check_positive
+from hilbertsd.support.checks import as_real_float64, check_positive, check_whole
 
 Matrix = NDArray[np.floating[Any]]
 
+LARGEST_PERIODIC_ORDER = 80
+"""Largest order of a periodic spline; for larger ones (2m)! leaves double precision."""
+
+ALL_DIGITS = 1024.0
+"""Points farther from 0 than this many periods are taken modulo it, so that their differences keep their digits."""
+
+LARGEST_RATIO = 1000.0
+"""Distances in units of a Matérn kernel's length are cut here, where exp(−u) is 0 in double precision."""
+
+SAFE_LENGTHS = 1e-140, 1e140
+"""Length scales between which no square of a distance over- or underflows that changes a kernel value."""
+
 
 def simply_supported_spline(X: ArrayLike, Y: ArrayLike | None = None) -> Matrix:
-    """Spline of MFB §4, the deflection of a simply supported beam: for x ≤ t, x(1−t)(2t−t²−x²)/6.
+    """Spline of MFB §4, the deflection at x of a simply supported beam loaded at t ≥ x: x(1−t)(2t−t²−x²)/6.
 
     P = d²/dx² and L = d⁴/dx⁴ on [0, 1]; f(0) = f(1) = f''(0) = f''(1) = 0.
-    It vanishes at 0 and 1, so a training point there adds a zero row to the kernel matrix.
+    The kernel vanishes at 0 and 1, so a training point there adds a zero row to the kernel matrix.
 
     Source: MFB (59), arXiv:2002.05715.
     """
@@ -72,20 +90,16 @@ def periodic_spline(X: ArrayLike, Y: ArrayLike | None = None, *, order: int = 2)
 
     Parameters
     ----------
-    X, Y : (n,) or (n, 1), (m,) or (m, 1).
-    order : m ≥ 1, at most 80 (beyond it (2m)! leaves double precision).
+    X, Y : (n,) or (n, 1) points, (m,) or (m, 1) points.
+    order : the order m, from 1 to 80.
 
     Source: Wahba (1990), §2.1; DLMF 24.2.
     """
-    if not (isinstance(order, numbers.Integral) and 1 <= order <= 80):
-        raise InvalidInput(f"order is {order!r}; give a whole number from 1 to 80")
-    x, t = (
-        points_on_interval(X, "X", -math.inf, math.inf),
-        points_on_interval(X if Y is None else Y, "Y", -math.inf, math.inf),
-    )
-    distance = np.abs(x[:, None] - t[None, :]) % 1.0
-    # B_2m(1−u) = B_2m(u): on the nearer half the Horner sums lose a factor e^π at most, for any order.
-    distance = np.minimum(distance, 1.0 - distance)
+    check_whole(order, "order", InvalidInput)
+    if order > LARGEST_PERIODIC_ORDER:
+        raise InvalidInput(f"order is {order!r}; give a whole number from 1 to {LARGEST_PERIODIC_ORDER}")
+    # B_2m(1−u) = B_2m(u): at distances of at most ½ the Horner sums lose a factor e^π at most, for any order.
+    distance = distances_on_circle(X, Y, 1.0)
     return (-1) ** (order - 1) * np.polynomial.polynomial.polyval(distance, _bernoulli_over_factorial(2 * order))
 
 
@@ -102,21 +116,20 @@ def matern(X: ArrayLike, Y: ArrayLike | None = None, *, smoothness: float = 1.5,
 
     Parameters
     ----------
-    X, Y : (n, n_features), (m, n_features); one-dimensional arrays are one feature.
-    smoothness : ν, one of 0.5, 1.5, 2.5.
-    length_scale : ℓ > 0, in units of X.
+    X, Y : (n, n_features) points, (m, n_features) points; one-dimensional arrays are points with one feature.
+    smoothness : the smoothness ν, one of 0.5, 1.5, 2.5.
+    length_scale : the length ℓ > 0, in units of X.
 
     Source: Rasmussen & Williams (2006), §4.2.1 and §B.2; Whittle (1954) for the operator.
     """
-    from scipy.spatial.distance import cdist
-
-    if smoothness not in _MATERN_POLYNOMIALS:
+    if not (np.isscalar(smoothness) and smoothness in _MATERN_POLYNOMIALS):
         raise InvalidInput(f"smoothness is {smoothness!r}; closed forms exist for {sorted(_MATERN_POLYNOMIALS)}")
     length_scale = check_positive(length_scale, "length_scale", "in units of X", InvalidInput)
     x, t = _features(X, "X"), _features(X if Y is None else Y, "Y")
     if x.shape[1] != t.shape[1]:
         raise InvalidInput(f"X has {x.shape[1]} features and Y {t.shape[1]}; give both the same")
-    u = math.sqrt(2 * smoothness) / length_scale * cdist(x, t)
+    u = _distances_in_lengths(x, t, math.sqrt(2 * smoothness), length_scale)
+    np.minimum(u, LARGEST_RATIO, out=u)
     return _MATERN_POLYNOMIALS[smoothness](u) * np.exp(-u)
 
 
@@ -136,13 +149,38 @@ def _bernoulli_over_factorial(degree: int) -> Matrix:
     return np.array([scaled[k] / math.factorial(degree - k) for k in range(degree, -1, -1)])
 
 
+def _distances_in_lengths(x: Matrix, t: Matrix, factor: float, length_scale: float) -> Matrix:
+    """(n, m) factor times the Euclidean distances in units of the length scale; infinite where too large to write."""
+    from scipy.spatial.distance import cdist
+
+    if SAFE_LENGTHS[0] < length_scale < SAFE_LENGTHS[1]:
+        return factor / length_scale * cdist(x, t)
+    with np.errstate(over="ignore"):
+        differences = [np.abs(x[:, None, j] - t[None, :, j]) / length_scale for j in range(x.shape[1])]
+        return factor * reduce(np.hypot, differences)
+
+
+def distances_on_circle(X: ArrayLike, Y: ArrayLike | None, period: float) -> Matrix:
+    """(n, m) distances, at most half a period, between points on a circle (X again where Y is None)."""
+    x = points_on_interval(X, "X", -math.inf, math.inf)
+    t = x if Y is None else points_on_interval(Y, "Y", -math.inf, math.inf)
+    x, t = (np.fmod(points, ALL_DIGITS * period) for points in (x, t))
+    distance = np.abs(x[:, None] - t[None, :]) % period
+    return np.minimum(distance, period - distance)
+
+
 def _symmetric(X: ArrayLike, Y: ArrayLike | None, upper: float, below: Callable[[Matrix, Matrix], Matrix]) -> Matrix:
     """Kernel from its values at x ≤ t, exactly symmetric because both arguments are sorted first."""
     x, t = (
         points_on_interval(X, "X", 0.0, upper)[:, None],
         points_on_interval(X if Y is None else Y, "Y", 0.0, upper)[None, :],
     )
-    return below(np.minimum(x, t), np.maximum(x, t))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = below(np.minimum(x, t), np.maximum(x, t))
+    if not np.all(np.isfinite(values)):
+        largest = max(x.max(), t.max())
+        raise InvalidInput(f"points up to {largest:.6g} give kernel values beyond double precision; rescale the points")
+    return values
 
 
 def points_on_interval(values: ArrayLike, name: str, lower: float, upper: float) -> Matrix:
@@ -160,6 +198,7 @@ def points_on_interval(values: ArrayLike, name: str, lower: float, upper: float)
 
 
 def _features(values: ArrayLike, name: str) -> Matrix:
+    """Points as a float64 matrix (n, n_features), or InvalidInput."""
     array = np.asarray(as_real_float64(values, name, InvalidInput)[0])
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or array.size == 0:

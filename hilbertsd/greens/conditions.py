@@ -1,4 +1,9 @@
-"""Boundary conditions at one end: what they fix, and what they add to the regulariser."""
+"""Boundary conditions at one end: what they fix, and what they add to the regulariser.
+
+A condition is a linear form in the state F = (f, …, f^(p−1)) and the costate λ of the Hamiltonian form, which
+:mod:`hilbertsd.greens.operators` describes. p conditions at one end are self-adjoint where the symplectic form vanishes
+on the (F, λ) that meet them; the Green's function is then symmetric.
+"""
 
 import numbers
 from collections.abc import Sequence
@@ -10,23 +15,27 @@ from hilbertsd.errors import IllPosedOperator, InvalidInput
 from hilbertsd.greens.panels import DEGREE, Matrix, Panel, slope
 
 Condition = int | Sequence[float]
+"""Order j of a derivative that vanishes, or the coefficients of f, f', … in a combination that does."""
 
 ASYMMETRY = 1e-8
-"""Conditions are self-adjoint where their symplectic form is below this, and dependent where a singular value is."""
+"""Conditions are self-adjoint where no entry of their symplectic form exceeds this.
+
+They depend on each other where their smallest singular value is below it.
+"""
 
 NO_STRENGTH = 1e-12
-"""Boundary terms below this, in units of the panel's operator, are rounding."""
+"""Boundary terms of the regulariser below this, in units of the panel's operator, are rounding."""
 
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """Conditions at one end, resolved.
+    """Conditions at one end as statements about the state F there.
 
     Attributes
     ----------
-    fixed : (n, p) forms of the state F that vanish.
-    weighted : (f, p) forms w of F whose square R gains, with their
-    strengths : (f,) factors, negative where R loses it.
+    fixed : (n, p) linear forms of F that vanish.
+    weighted : (m, p) linear forms of F whose squares the regulariser R contains.
+    strengths : (m,) factors of these squares, negative where they are subtracted from R.
     """
 
     fixed: Matrix
@@ -37,7 +46,8 @@ class Boundary:
 def checked_rows(conditions: Sequence[Condition], order: int, name: str) -> list[Matrix]:
     """Coefficients (b_0, …) of every condition at one end.
 
-    Raises InvalidInput for something that is no condition, IllPosedOperator for too many, or too few of high order.
+    Raises InvalidInput for something that is no condition, IllPosedOperator for more conditions than the order, and for
+    fewer where they involve derivatives that natural conditions would have to complete.
     """
     try:
         rows = [_row(condition, order, name) for condition in conditions]
@@ -55,7 +65,7 @@ def checked_rows(conditions: Sequence[Condition], order: int, name: str) -> list
 
 
 def resolved(rows: list[Matrix], panel: Panel, at_right: bool, name: str) -> Boundary:
-    """Conditions of one end in the states of its panel; the natural ones are added where fewer than p are given.
+    """Conditions of one end in the states of its panel. Natural conditions complete them where fewer than p are given.
 
     Raises IllPosedOperator where they depend on each other or are not self-adjoint.
     """
@@ -67,7 +77,7 @@ def resolved(rows: list[Matrix], panel: Panel, at_right: bool, name: str) -> Bou
         raise IllPosedOperator(f"the conditions at the {name} end depend on each other; drop one of them")
     if len(rows) < p or not np.any(forms[:, p:]):
         return Boundary(forms[:, :p], np.zeros((0, p)), np.zeros(0))
-    # The allowed (F, λ), a space of dimension p on which the symplectic form must vanish.
+    # Basis of the (F, λ) that meet the conditions: a space of dimension p on which the symplectic form must vanish.
     allowed = np.linalg.svd(forms)[2][p:].T
     states, costates = allowed[:p], allowed[p:]
     form = states.T @ costates
@@ -78,6 +88,7 @@ def resolved(rows: list[Matrix], panel: Panel, at_right: bool, name: str) -> Bou
         )
     u, singular, vt = np.linalg.svd(states)
     rank = int(np.count_nonzero(singular > ASYMMETRY))
+    # R contains the quadratic form Fᵀ term F.
     term = (-1 if at_right else 1) * u[:, :rank].T @ costates @ (vt[:rank].T / singular[:rank])
     strengths, directions = np.linalg.eigh((term + term.T) / 2)
     kept = np.abs(strengths) > NO_STRENGTH * max(1.0, float(np.abs(costates).max()))
@@ -85,6 +96,7 @@ def resolved(rows: list[Matrix], panel: Panel, at_right: bool, name: str) -> Bou
 
 
 def _row(condition: Condition, order: int, name: str) -> Matrix:
+    """Coefficients (b_0, …) of one condition, without trailing zeros, or InvalidInput."""
     if isinstance(condition, numbers.Integral) and 0 <= int(condition) < 2 * order:
         return np.eye(2 * order)[int(condition), : int(condition) + 1]
     row = None
@@ -103,7 +115,7 @@ def _row(condition: Condition, order: int, name: str) -> Matrix:
 
 
 def _form(row: Matrix, panel: Panel, at_right: bool) -> Matrix:
-    """(2p,) a condition as a form in the panel's (F, λ)."""
+    """(2p,) coefficients of a condition as a linear form in the (F, λ) of the panel."""
     p = panel.order
     system = _hamiltonian(panel)
     derivative = np.zeros((DEGREE + 1, 2 * p))
@@ -111,13 +123,13 @@ def _form(row: Matrix, panel: Panel, at_right: bool) -> Matrix:
     total = np.zeros(2 * p)
     for j, factor in enumerate(row):
         total = total + factor * panel.half_length ** (len(row) - 1.0 - j) * derivative[-1 if at_right else 0]
-        # f^(j) = ℓ·Y gives f^(j+1) = (ℓ' + ℓH)·Y.
+        # If f^(j) = c·Y with Y = (F, λ) and Y' = HY, then f^(j+1) = (c' + cH)·Y.
         derivative = slope(derivative) + np.einsum("ia,iab->ib", derivative, system)
     return total
 
 
 def _hamiltonian(panel: Panel) -> Matrix:
-    """(degree+1, 2p, 2p) H of (F, λ)' = H (F, λ) at the nodes."""
+    """(degree+1, 2p, 2p) matrix H of (F, λ)' = H (F, λ) at the nodes."""
     p, a = panel.order, panel.coefficients
     system = np.zeros((DEGREE + 1, 2 * p, 2 * p))
     system[:, range(p - 1), range(1, p)] = 1.0

@@ -1,4 +1,13 @@
-"""Green's function of a power of a graph Laplacian."""
+"""Green's function of a power of a graph Laplacian.
+
+For a ring of four towns, three of which are labelled:
+
+    roads = scipy.sparse.csr_array([[0, 1, 0, 1], [1, 0, 1, 0], [0, 1, 0, 1], [1, 0, 1, 0]])
+    kernel = from_graph(roads, shift=0.1)  # R(f) = Σ over roads of (f_i − f_j)² + 0.1 Σ f_i²
+    labelled, prices = [0, 1, 2], np.array([3.0, -1.0, -2.5])
+    path = hilbertsd.distill(kernel(labelled), prices, tolerance=0.5)
+    path.predict(kernel([3], labelled), 0)  # (1,) the first fit at the fourth town
+"""
 
 import numbers
 from contextlib import suppress
@@ -10,19 +19,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
+from hilbertsd.support.checks import check_whole
 
 COLUMNS_AT_ONCE = 256
+"""Number of columns of the Green's function that one call of the solver computes."""
 
 ASYMMETRY = 1e-12
-"""Entries across the diagonal may differ by this share of the larger."""
+"""Entries across the diagonal may differ by this share of the larger one."""
 
 SMALLEST_SHIFT = 1e-12
-"""Of the largest degree."""
+"""Smallest shift accepted, as a share of the largest degree; rounding of the degrees hides smaller ones."""
 
 LARGEST_LOGARITHM = 700.0
+"""Largest |log(shift^power)| accepted; exp(709) is the largest double."""
 
 SMALLEST_PIVOT = 1e-13
-"""Of the largest pivot."""
+"""A factorisation whose smallest pivot is below this share of the largest is singular in double precision."""
 
 
 def from_graph(
@@ -37,15 +49,15 @@ def from_graph(
     ----------
     adjacency : (n_nodes, n_nodes) symmetric, non-negative edge weights; a SciPy sparse matrix or array, or dense.
         Self-loops have no influence.
-    power : whole number of at least 1.
-    shift : non-negative; positive ones make a Matérn-like kernel of range √(1/shift). Below 1e-12 of the largest
-        degree it is lost in rounding and refused.
-    orthogonal_to_null_space : with shift 0, take the pseudo-inverse: the kernel of functions whose mean is zero on
-        every connected component.
+    power : power of the shifted Laplacian, a whole number of at least 1.
+    shift : number added to the Laplacian's diagonal, not negative. A positive shift makes a Matérn-like kernel of range
+        √(1/shift). A positive shift below 1e-12 of the largest degree is lost in rounding and refused.
+    orthogonal_to_null_space : whether to take the pseudo-inverse where the shift is 0: the kernel of functions whose
+        mean is zero on every connected component.
 
     Returns
     -------
-    GraphKernel k(nodes, nodes). Construction factors one sparse matrix; a call solves for the columns it is asked for.
+    GraphKernel k(nodes, nodes). The first call factors one sparse matrix; every call solves for its columns.
 
     Raises
     ------
@@ -55,15 +67,15 @@ def from_graph(
     InvalidInput
         The adjacency matrix is not square, symmetric, non-negative or finite; power or shift are out of range.
     NotConverged
-        Weights that span too many decades make the Laplacian singular in double precision.
+        The weights span so many decades that the Laplacian is singular in double precision. The first call of the
+        kernel raises it.
 
     Source: Smola & Kondor (2003), Kernels and regularization on graphs; Borovitskiy et al. (2021), arXiv:2010.15538.
     """
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
-    if not (isinstance(power, numbers.Integral) and not isinstance(power, bool) and power >= 1):
-        raise InvalidInput(f"power is {power!r}; give a whole number of at least 1")
+    check_whole(power, "power", InvalidInput)
     if not (isinstance(shift, numbers.Real) and 0 <= shift < np.inf):
         raise InvalidInput(f"shift is {shift!r}; give a non-negative finite number")
     weights = _checked(adjacency)
@@ -89,7 +101,7 @@ def from_graph(
             f"{n_components} connected components, which the regulariser does not see; a positive shift removes it, "
             "orthogonal_to_null_space=True leaves it out"
         )
-    # One node of every component is held at zero; projections before and after make the choice immaterial.
+    # One node of every component is held at zero. Which one is immaterial: columns are projected before and after.
     grounded = np.unique(component, return_index=True)[1]
     free = np.setdiff1d(np.arange(n_nodes), grounded)
     matrix = sparse.csc_array(sparse.csr_array(laplacian)[free][:, free])
@@ -102,12 +114,12 @@ class GraphKernel:
 
     Attributes
     ----------
-    n_nodes : of the graph.
-    power : of the Laplacian.
-    shift : added to the Laplacian's diagonal; 0 where its null space is left out.
-    component : (n_nodes,) connected component of every node.
-    free : nodes that the factored matrix is about.
-    matrix : its sparse matrix; the factors are made at the first call and not pickled.
+    n_nodes : number of nodes of the graph.
+    power : power of the shifted Laplacian.
+    shift : number added to the Laplacian's diagonal; 0 where the null space is left out.
+    component : (n_nodes,) number of the connected component of every node.
+    free : (n_free,) nodes that are rows of `matrix`; with shift 0 one node of every component is held at zero instead.
+    matrix : (n_free, n_free) sparse matrix to solve with. The first call factors it; the factors are not pickled.
     """
 
     n_nodes: int
@@ -119,6 +131,7 @@ class GraphKernel:
 
     @cached_property
     def _factors(self) -> Any:
+        """Sparse LU factors of the matrix; NotConverged where it is singular in double precision."""
         from scipy.sparse.linalg import splu
 
         # Symmetric positive definite: the diagonal is a safe pivot and keeps the factors sparse.
@@ -148,18 +161,22 @@ class GraphKernel:
         unique, inverse = np.unique(columns, return_inverse=True)
         values = np.empty((len(rows), len(unique)))
         for start in range(0, len(unique), COLUMNS_AT_ONCE):
-            some = unique[start : start + COLUMNS_AT_ONCE]
-            values[:, start : start + len(some)] = self._columns(some)[rows]
+            nodes = unique[start : start + COLUMNS_AT_ONCE]
+            values[:, start : start + len(nodes)] = self._columns(nodes)[rows]
         values = values[:, inverse]
         if not np.all(np.isfinite(values)):
-            raise NotConverged(f"power {self.power} of the Laplacian leaves double precision; use a smaller one")
+            raise NotConverged(
+                f"power {self.power} of the Laplacian leaves double precision; rescale the weights, or use a smaller "
+                "power"
+            )
         return (values + values.T) / 2 if Y is None else values
 
     def _columns(self, nodes: NDArray[np.intp]) -> NDArray[np.float64]:
-        """(n_nodes, m) columns of the Green's function."""
+        """(n_nodes, m) columns of the Green's function that belong to these m nodes."""
         values = np.zeros((self.n_nodes, len(nodes)))
         values[nodes, np.arange(len(nodes))] = 1.0
-        # Constants of a component are eigenvectors with eigenvalue `shift`, kept apart: the rest is small beside them.
+        # A component's constants are eigenvectors with eigenvalue `shift`. Their part of the kernel, 1/shift^power, can
+        # be so large that the rest would be lost in its rounding; it is added last.
         means = self._means(values)
         values -= means
         with np.errstate(over="ignore", invalid="ignore"):
@@ -171,12 +188,13 @@ class GraphKernel:
             return values + means / self.shift**self.power if self.shift else values
 
     def _means(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Means of the columns over every node's component."""
+        """(n_nodes, m) mean of every column over the component of each node."""
         sums = np.zeros((self.component.max() + 1, values.shape[1]))
         np.add.at(sums, self.component, values)
         return (sums / np.bincount(self.component)[:, None])[self.component]
 
     def _nodes(self, values: ArrayLike, name: str) -> NDArray[np.intp]:
+        """Node numbers (n,), or InvalidInput."""
         try:
             array = np.asarray(values)
         except ValueError:

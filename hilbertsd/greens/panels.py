@@ -1,4 +1,7 @@
-"""Panels of an interval on which Pf = h is solved by Chebyshev collocation; :mod:`.operators` says what for."""
+"""Panels of an interval, on each of which Pf = h is solved by Chebyshev collocation.
+
+:mod:`hilbertsd.greens.operators` says what the solutions are for.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,24 +22,38 @@ DEGREE = 40
 """Chebyshev degree on every panel."""
 
 FIRST_PANELS = 8
-"""Panels to start with where a coefficient is a function; more of its features are seen then."""
+"""Number of panels to start with where a coefficient is a function, so that its narrow features are sampled."""
 
 UNRESOLVED = 1e-13
-"""A panel is halved while the last coefficients of its series exceed this share of the largest, …"""
+"""A panel is halved while the last coefficients of its solutions' series exceed this share of the largest."""
 
 LARGEST_GROWTH = 30.0
-"""… while solutions grow or fall by more than this across it, because that many digits would cancel, …"""
+"""A panel is halved while solutions of Pf = 0 grow or fall by more than this factor across it.
+
+That factor is lost in cancellation when the panels are put together.
+"""
 
 UNSEEN = 1e-11
-"""… or while a coefficient differs from its interpolant between the nodes by this share of what weighs on the panel."""
+"""A panel is halved while a coefficient, between the nodes, differs from its interpolant by more than this share.
+
+The share is of the largest term of P on the panel: of the coefficient itself or of the leading one.
+"""
 
 MOST_PANELS = 512
+"""Number of panels beyond which the operator counts as too rough."""
+
+LARGEST_SIZE = 1e154
+"""Sizes of P on a panel beyond this, or below its inverse, make kernel values of size⁻² leave double precision."""
 
 VANISHING = 1e-12
 """A leading coefficient below this share of its largest value counts as zero."""
 
 NODES = -np.cos(np.pi * np.arange(DEGREE + 1) / DEGREE)
+"""Chebyshev points of [−1, 1], at which functions on a panel are given."""
+
 TO_SERIES = np.linalg.inv(chebyshev.chebvander(NODES, DEGREE))
+"""From values at the nodes to Chebyshev coefficients."""
+
 INTEGRATION = chebyshev.chebval(NODES, chebyshev.chebint(TO_SERIES, lbnd=-1)).T
 """Integral from −1 to each node, of functions given at the nodes."""
 
@@ -47,11 +64,12 @@ QUADRATURE, WEIGHTS = legendre.leggauss(2 * DEGREE)
 """Gauss-Legendre points, fine enough for products of two functions on a panel."""
 
 AT_QUADRATURE = chebyshev.chebvander(QUADRATURE, DEGREE) @ TO_SERIES
-"""From values at the nodes to values at the quadrature points; AT_NODES projects back."""
+"""From values at the nodes to values at the quadrature points."""
 
 AT_NODES = (legendre.legvander(NODES, DEGREE) * (np.arange(DEGREE + 1) + 0.5)) @ (
     legendre.legvander(QUADRATURE, DEGREE) * WEIGHTS[:, None]
 ).T
+"""From values at the quadrature points to values at the nodes of their projection on polynomials."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +81,14 @@ class Panel:
 
     Attributes
     ----------
-    left, right : ends, in units of x.
-    size : of the operator.
-    coefficients : (p+1, degree+1) of P̂ at the nodes.
-    modes : (degree+1, p) Chebyshev coefficients of the solutions of P̂f = 0 that start from each state.
-    responses : (degree+1, p) of those that start from zero, with the p orthonormal right-hand sides that the right
-        end's state depends on.
-    transition, noise : (p, p) F_right = transition · F_left + noise · v for their coordinates v.
+    left, right : ends of the panel, in units of x.
+    size : number by which P in units of ξ is divided to give P̂.
+    coefficients : (p+1, degree+1) coefficients of P̂ at the nodes.
+    modes : (degree+1, p) Chebyshev coefficients of the solutions of P̂f = 0 that start from each unit state at the left.
+    responses : (degree+1, p) Chebyshev coefficients of the solutions of P̂f = h that start from zero, for the p
+        orthonormal right-hand sides h that the right end's state depends on.
+    transition, noise : (p, p) matrices of F_right = transition · F_left + noise · v, where v are the coordinates of the
+        right-hand side in that orthonormal basis.
     """
 
     left: float
@@ -92,19 +111,19 @@ class Panel:
         return (self.right - self.left) / 2
 
     def functions_at(self, x: Matrix) -> tuple[Matrix, Matrix]:
-        """(n, p) modes and (n, p) responses."""
+        """(n, p) values of the modes and (n, p) values of the responses at n points of the panel."""
         xi = np.clip(((x - self.left) - (self.right - x)) / (self.right - self.left), -1, 1)
         return chebyshev.chebval(xi, self.modes).T, chebyshev.chebval(xi, self.responses).T
 
     def state_scaling(self, scale: float) -> Matrix:
-        """(p,) from states dʲf·scaleʲ/dxʲ to dʲf/dξʲ."""
+        """(p,) factors that turn the states dʲf·scaleʲ/dxʲ into dʲf/dξʲ."""
         return (self.half_length / scale) ** np.arange(self.order)
 
     def clamped_kernel(self, x: Matrix, t: Matrix, at_x: tuple[Matrix, Matrix], at_t: tuple[Matrix, Matrix]) -> Matrix:
         """(n, m) Green's function of this panel with f = … = f^(p−1) = 0 at its ends, times size².
 
-        For x ≤ t it is ψ(x) Nᵀ (φ(t) Φ⁻¹ − ψ(t) N⁻¹)ᵀ with the modes φ, responses ψ, transition Φ and noise N: a
-        solution of P*Pf = 0 that vanishes at the left end in x, one that vanishes at the right end in t.
+        For x ≤ t it is ψ(x) Nᵀ (φ(t) Φ⁻¹ − ψ(t) N⁻¹)ᵀ with the modes φ, responses ψ, transition Φ and noise N: the
+        product of a solution of P*Pf = 0 in x that vanishes at the left end and one in t that vanishes at the right.
         """
         (_, response_x), (_, response_t) = at_x, at_t
         back = np.linalg.inv(self.transition)
@@ -117,7 +136,7 @@ class Panel:
 
 
 def resolved_panels(coefficients: Sequence[Coefficient], a: float, b: float) -> list[Panel]:
-    """Panels from left to right, halved until every one is resolved."""
+    """Panels from left to right, halved until the solutions on every one are resolved."""
     varying = any(callable(coefficient) for coefficient in coefficients)
     edges = np.linspace(a, b, FIRST_PANELS + 1 if varying else 2).tolist()
     waiting = list(pairwise(edges))[::-1]
@@ -125,7 +144,7 @@ def resolved_panels(coefficients: Sequence[Coefficient], a: float, b: float) -> 
     largest, smallest, sign = 0.0, math.inf, 0.0
     while waiting:
         left, right = waiting.pop()
-        values, seen = _coefficient_values(coefficients, left, right)
+        values, interpolated = _coefficient_values(coefficients, left, right)
         leading = values[-1]
         largest, smallest = max(largest, np.abs(leading).max()), min(smallest, np.abs(leading).min())
         sign = sign or np.sign(leading[0])
@@ -134,7 +153,7 @@ def resolved_panels(coefficients: Sequence[Coefficient], a: float, b: float) -> 
                 f"the leading coefficient vanishes or changes sign between {left:.6g} and {right:.6g}, where P is "
                 "singular; use an interval without such a point"
             )
-        panel = _panel(values, left, right) if seen else None
+        panel = _panel(values, left, right) if interpolated else None
         if panel is not None:
             done.append(panel)
         elif len(done) + len(waiting) + 2 > MOST_PANELS or (right - left) < 1e-6 * (b - a):
@@ -151,30 +170,30 @@ def resolved_panels(coefficients: Sequence[Coefficient], a: float, b: float) -> 
 def slope(values: Matrix) -> Matrix:
     """Derivative in ξ of functions given at the nodes."""
     series = TO_SERIES @ values
-    # What is rounding in a coefficient must not grow with every derivative.
+    # Every derivative would magnify the rounding in the last coefficients.
     series[np.abs(series) < UNRESOLVED * np.abs(series).max()] = 0.0
     return chebyshev.chebval(NODES, chebyshev.chebder(series)).T
 
 
 def _coefficient_values(coefficients: Sequence[Coefficient], left: float, right: float) -> tuple[Matrix, bool]:
-    """(p+1, degree+1) coefficients at the panel's nodes, and whether interpolation sees all of them."""
+    """(p+1, degree+1) coefficients at the panel's nodes, and whether these determine them between the nodes."""
     middle, half = (left + right) / 2, (right - left) / 2
-    rows = [_evaluated(coefficient, j, middle + half * NODES) for j, coefficient in enumerate(coefficients)]
-    values = np.array(rows)
-    # What a coefficient weighs beside the leading one on a panel of this length.
+    values = np.array([_evaluated(coefficient, j, middle + half * NODES) for j, coefficient in enumerate(coefficients)])
+    # In units of ξ, coefficient j is this times its values beside the leading one.
     weights = half ** (len(values) - 1.0 - np.arange(len(values)))
-    seen = True
+    interpolated = True
     for j, coefficient in enumerate(coefficients):
         if callable(coefficient):
             missed = _evaluated(coefficient, j, middle + half * BETWEEN) - chebyshev.chebval(
                 BETWEEN, TO_SERIES @ values[j]
             )
             size = max(weights[j] * np.abs(values[j]).max(), np.abs(values[-1]).max())
-            seen = seen and bool(weights[j] * np.abs(missed).max() <= UNSEEN * size)
-    return values, seen
+            interpolated = interpolated and bool(weights[j] * np.abs(missed).max() <= UNSEEN * size)
+    return values, interpolated
 
 
 def _evaluated(coefficient: Coefficient, j: int, x: Matrix) -> Matrix:
+    """Values of coefficient j at the points, or InvalidInput."""
     try:
         values = np.asarray(coefficient(x) if callable(coefficient) else coefficient)
         if values.dtype.kind not in "biuf":
@@ -194,20 +213,26 @@ def _evaluated(coefficient: Coefficient, j: int, x: Matrix) -> Matrix:
 
 
 def _panel(values: Matrix, left: float, right: float) -> Panel | None:
-    """Solutions on one panel, None where the degree does not resolve them."""
+    """One panel with its solutions, or None where Chebyshev series of this degree do not resolve them."""
     p = len(values) - 1
     half = (right - left) / 2
     leading = np.abs(values[-1]).max()
-    size = leading / half**p * math.sqrt(half)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        size = leading / np.float64(half) ** p * math.sqrt(half)
+    if not 1 / LARGEST_SIZE < size < LARGEST_SIZE:
+        raise InvalidInput(
+            f"the leading coefficient, {leading:.6g} on a length of {right - left:.6g}, makes the kernel leave double "
+            "precision; rescale x or P"
+        )
     scaled = values / leading * half ** (p - np.arange(p + 1.0))[:, None]
     companion = np.zeros((DEGREE + 1, p, p))
     companion[:, range(p - 1), range(1, p)] = 1.0
     companion[:, p - 1] = -(scaled[:p] / scaled[p]).T
-    # Impulse at s, state at the right end: Φ(1, s) e_p/a_p(s), the rows of Φ(1, s) solving the adjoint system.
+    # An impulse at s leaves the state Φ(1, s) e_p/a_p(s) at the right end; Φ(1, s) solves the adjoint system in s.
     adjoint = -companion.transpose(0, 2, 1)
     from_right = np.eye(p) + _collocated(adjoint, adjoint, INTEGRATION - INTEGRATION[-1])
     impulses = from_right[:, p - 1] / scaled[p][:, None]
-    # The noise that matters for the right end, in orthonormal coordinates.
+    # Orthonormal basis of the right-hand sides that change the state at the right end.
     root_weights = np.sqrt(WEIGHTS)[:, None]
     directions, triangular = np.linalg.qr(root_weights * (AT_QUADRATURE @ impulses))
     drive = np.zeros((DEGREE + 1, p, 2 * p))
@@ -217,7 +242,7 @@ def _panel(values: Matrix, left: float, right: float) -> Panel | None:
     states[:, :, :p] += np.eye(p)
     series = np.einsum("ij,jb->ib", TO_SERIES, states[:, 0])
     transition = states[-1, :, :p]
-    if not (np.all(np.isfinite(series)) and _settled(series[:, :p]) and _settled(TO_SERIES @ impulses)):
+    if not (np.all(np.isfinite(series)) and _decayed(series[:, :p]) and _decayed(TO_SERIES @ impulses)):
         return None
     growth = np.linalg.svd(transition, compute_uv=False)
     if not (growth[0] <= LARGEST_GROWTH and growth[-1] >= 1 / LARGEST_GROWTH):
@@ -226,13 +251,13 @@ def _panel(values: Matrix, left: float, right: float) -> Panel | None:
 
 
 def _collocated(system: Matrix, drive: Matrix, integration: Matrix) -> Matrix:
-    """∫ Y' for Y' = system · ∫ Y' + drive at the nodes, the integral from the end at which it is zero."""
+    """Solution Y at the nodes of Y' = system · Y + drive, where `integration` integrates from the end with Y = 0."""
     n, p, _ = system.shape
     integral = np.einsum("iab,ij->iajb", system, integration).reshape(n * p, n * p)
     slopes = np.linalg.solve(np.eye(n * p) - integral, drive.reshape(n * p, -1)).reshape(drive.shape)
     return np.einsum("ij,jab->iab", integration, slopes)
 
 
-def _settled(series: Matrix) -> bool:
-    """Whether the last coefficients of every column have died out."""
+def _decayed(series: Matrix) -> bool:
+    """Whether the last coefficients of every column are negligible."""
     return bool(np.all(np.abs(series[-3:]).max(axis=0) <= UNRESOLVED * np.abs(series).max(axis=0)))

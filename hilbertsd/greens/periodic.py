@@ -1,4 +1,12 @@
-"""Green's function of P*P for a differential operator with constant coefficients on a circle, by Fourier series."""
+"""Green's function of P*P for a differential operator with constant coefficients on a circle, by Fourier series.
+
+For a quantity of which a day is one period:
+
+    kernel = from_periodic_operator([9.0, 6.0, 1.0], period=24.0)  # R(f) = ∫ (9f + 6f' + f'')² over a day
+    hours, temperatures = np.array([1.0, 8.0, 15.0, 23.5]), np.array([0.2, 0.9, -0.4, 0.1])
+    path = hilbertsd.distill(kernel(hours), temperatures, tolerance=0.05)
+    path.predict(kernel([0.0, 12.0], hours), 0)  # (2,) the first fit at midnight and at noon
+"""
 
 import math
 from collections.abc import Sequence
@@ -10,14 +18,17 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.errors import IllPosedOperator, InvalidInput, NotConverged
-from hilbertsd.greens.closed_forms import periodic_spline, points_on_interval
+from hilbertsd.greens.closed_forms import distances_on_circle, periodic_spline
 from hilbertsd.greens.panels import UNRESOLVED, Matrix
 from hilbertsd.support.checks import check_positive
 
 LARGEST_ORDER = 4
 
 FREQUENCIES = {2: 50_000, 3: 700, 4: 128}
-"""By order p, terms of the Fourier series in multiples of P's own frequency: what is left out falls like k^(1−2p)."""
+"""Number of Fourier terms for each order p, as a multiple of the highest frequency of a solution of Pf = 0.
+
+The terms left out sum to about k^(1−2p) of the largest, so that a higher order needs fewer.
+"""
 
 FEWEST_FREQUENCIES, MOST_FREQUENCIES = 2**13, 2**21
 
@@ -25,6 +36,7 @@ NULL_SYMBOL = 1e-12
 """A frequency is in the null space where |P̂| is below this share of the sum of its terms' sizes."""
 
 LARGEST_DEGREE = 1024
+"""Largest Chebyshev degree tried for the kernel as a function of the distance."""
 
 
 def from_periodic_operator(
@@ -38,9 +50,10 @@ def from_periodic_operator(
     ----------
     coefficients : numbers a_0, …, a_p of P = Σ_j a_j dʲ/dxʲ, p from 1 to 4, a_p not zero; its symbol is
         P̂(ω) = Σ_j a_j (iω)ʲ at ω_k = 2πk/ℓ. For functions use ``from_operator(..., periodic=True)``.
-    period : ℓ > 0.
-    orthogonal_to_null_space : drop the frequencies with P̂(ω) = 0. The kernel then belongs to functions orthogonal to
-        them (of mean zero, if only constants are dropped): L g(·,t) = δ minus the projection on the dropped ones.
+    period : the circle's length ℓ > 0, in units of x.
+    orthogonal_to_null_space : whether to drop the frequencies with P̂(ω) = 0. The kernel then belongs to functions
+        orthogonal to them (of mean zero, if only constants are dropped): L g(·,t) = δ minus the projection on the
+        dropped ones.
 
     Returns
     -------
@@ -51,7 +64,8 @@ def from_periodic_operator(
     IllPosedOperator
         P has periodic null functions and `orthogonal_to_null_space` is off; the message names their dimension.
     InvalidInput
-        Coefficients or period are not what is described above.
+        Coefficients or period are not what is described above, or so large or small that the kernel leaves double
+        precision.
     NotConverged
         P's null functions vary so fast that the series would need millions of terms.
 
@@ -64,17 +78,19 @@ def from_periodic_operator(
     """
     a, period = _checked_coefficients(coefficients), check_positive(period, "period", "in units of x", InvalidInput)
     order = len(a) - 1
-    # In units of the period and of the leading coefficient.
     with np.errstate(over="ignore"):
+        # Coefficients of P, and the kernel's unit, where the period and the leading coefficient are 1.
         scaled = a / a[-1] * np.float64(period) ** (order - np.arange(order + 1.0))
         unit = np.float64(period) ** (2 * order - 1) / a[-1] / a[-1]
     if not (np.all(np.isfinite(scaled)) and np.isfinite(unit) and unit > 0):
-        raise InvalidInput(
-            f"coefficients {a.tolist()} with period {period:g} leave double precision in units of the period; rescale x"
-        )
+        raise InvalidInput(_leaving_double_precision(a, period))
     profile = _first_order if order == 1 else _fourier_sum
-    at = profile(scaled, orthogonal_to_null_space)
-    at_zero = float(at(np.zeros(1))[0])
+    with np.errstate(over="ignore", divide="ignore"):
+        at = profile(scaled, orthogonal_to_null_space)
+        at_zero = float(at(np.zeros(1))[0])
+        largest = unit * at_zero
+    if not np.isfinite(largest):
+        raise InvalidInput(_leaving_double_precision(a, period))
     degree = 16
     while degree <= LARGEST_DEGREE:
         series = chebyshev.chebinterpolate(lambda xi: at((xi + 1) / 4), degree)
@@ -85,7 +101,13 @@ def from_periodic_operator(
     raise NotConverged(_TOO_FAST)
 
 
+def _leaving_double_precision(coefficients: Matrix, period: float) -> str:
+    """Message for a kernel, or coefficients in units of the period, that a double cannot hold."""
+    return f"coefficients {coefficients.tolist()} with period {period:g} leave double precision; rescale x or P"
+
+
 def _first_order(scaled: Matrix, orthogonal_to_null_space: bool) -> Any:
+    """Kernel as a function of the distance in periods, for order 1, in closed form."""
     alpha = abs(float(scaled[0]))
     if alpha == 0:
         _refuse_null_space(np.array([0]), orthogonal_to_null_space)
@@ -94,6 +116,7 @@ def _first_order(scaled: Matrix, orthogonal_to_null_space: bool) -> Any:
 
 
 def _fourier_sum(scaled: Matrix, orthogonal_to_null_space: bool) -> Any:
+    """Kernel as a function of the distance in periods, for orders from 2 on, as a Fourier sum."""
     order = len(scaled) - 1
     fastest = float(np.abs(np.roots(scaled[::-1])).max()) / math.tau
     terms = max(FEWEST_FREQUENCIES, FREQUENCIES[order] * max(fastest, 1.0))
@@ -120,8 +143,8 @@ class PeriodicOperatorKernel:
 
     Attributes
     ----------
-    period : ℓ; points are taken modulo it.
-    series : Chebyshev coefficients of the kernel over distances from 0 to ℓ/2.
+    period : the circle's length ℓ; points are taken modulo it.
+    series : (degree + 1,) Chebyshev coefficients of the kernel over distances from 0 to ℓ/2.
     """
 
     period: float
@@ -132,11 +155,7 @@ class PeriodicOperatorKernel:
 
         Raises InvalidInput for points of the wrong shape or not finite.
         """
-        x = points_on_interval(X, "X", -math.inf, math.inf)
-        t = x if Y is None else points_on_interval(Y, "Y", -math.inf, math.inf)
-        distance = np.abs(x[:, None] - t[None, :]) % self.period
-        distance = np.minimum(distance, self.period - distance)
-        return chebyshev.chebval(4 * distance / self.period - 1, self.series)
+        return chebyshev.chebval(4 * distances_on_circle(X, Y, self.period) / self.period - 1, self.series)
 
 
 _TOO_FAST = (
@@ -146,6 +165,7 @@ _TOO_FAST = (
 
 
 def _checked_coefficients(coefficients: Any) -> Matrix:
+    """Coefficients as float64, or InvalidInput."""
     if np.ndim(coefficients) == 1 and any(callable(coefficient) for coefficient in coefficients):
         raise InvalidInput("coefficients hold a function; for those use from_operator(..., periodic=True)")
     try:
@@ -161,6 +181,7 @@ def _checked_coefficients(coefficients: Any) -> Matrix:
 
 
 def _refuse_null_space(frequencies: NDArray[np.intp], orthogonal_to_null_space: bool) -> None:
+    """Raise IllPosedOperator for null functions of these frequencies unless they are to be left out."""
     if orthogonal_to_null_space:
         return
     dimension = sum(1 if k == 0 else 2 for k in frequencies)

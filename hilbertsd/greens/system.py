@@ -1,4 +1,7 @@
-"""Linear system of a process on panels, Pf = noise under conditions at the ends; :mod:`.operators` says what for."""
+"""Linear system of the random process with Pf = noise on panels, under conditions at both ends.
+
+:mod:`hilbertsd.greens.operators` says how its solution makes the kernel.
+"""
 
 from dataclasses import dataclass
 
@@ -9,10 +12,10 @@ from hilbertsd.greens.conditions import Boundary
 from hilbertsd.greens.panels import Matrix, Panel
 
 NEARLY_NULL = 1e-8
-"""Smallest singular value, as a share of the largest, of a system that is known to 1e-8."""
+"""Smallest singular value, as a share of the largest, with which the solution of a system is known to 1e-8."""
 
 BETTER_STEP_BY_STEP = 1e-6
-"""Below this a system with a clamped end is solved from there instead of by a factorisation."""
+"""A system with a clamped end whose inverse condition number is below this is solved knot by knot from that end."""
 
 NEGATIVE = (
     "the boundary conditions make the regulariser zero or negative for some functions, so that its Green's function is "
@@ -22,16 +25,18 @@ NEGATIVE = (
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """B F = N v for the states at all knots, whose entries j are dʲf·scaleʲ/dxʲ.
+    """Linear system B F = N v for the states F at all knots and the noise v.
+
+    Entry j of the state at a knot is dʲf·scaleʲ/dxʲ.
 
     Attributes
     ----------
-    matrix : (m, p (n_panels + 1)) B, with rows of largest entry 1.
-    inputs : (m, n_noise) N; the panels' noise first, then that of boundary terms.
-    n_panel_noise : p n_panels.
-    removed : (k, p (n_panels + 1)) forms whose squares R loses at the ends.
-    first_dynamics : row at which the panels' rows begin.
-    clamped : rows of an end that has all p states fixed, which never leaves a null space; None without such an end.
+    matrix : (m, p (n_panels + 1)) matrix B, scaled so that the largest entry of every row is 1.
+    inputs : (m, n_noise) matrix N. The panels' noise comes first, then the noise of boundary terms.
+    n_panel_noise : number of the panels' noise coordinates, p n_panels.
+    removed : (k, p (n_panels + 1)) linear forms whose squares boundary terms subtract from the regulariser.
+    first_dynamics : first row of the panels' equations; the rows of the left end's conditions are before it.
+    clamped : rows of an end at which all p states are fixed, so that there is no null space. None without such an end.
     """
 
     matrix: Matrix
@@ -43,7 +48,7 @@ class System:
 
     @classmethod
     def of(cls, panels: list[Panel], ends: tuple[Boundary, Boundary] | None, scale: float) -> "System":
-        """System of the panels between the boundaries at both ends, or with the ends identified."""
+        """System of the panels with conditions at both ends, or with the ends identified where `ends` is None."""
         p, n_panels = panels[0].order, len(panels)
         dynamics = [_panel_rows(panel, i, scale) for i, panel in enumerate(panels)]
         if ends is None:
@@ -63,6 +68,7 @@ class System:
     def _assembled(
         cls, left: list["_Rows"], dynamics: list["_Rows"], right: list["_Rows"], removed: Matrix, clamped: int | None
     ) -> "System":
+        """System from the blocks of rows of the left end, the panels and the right end; `clamped` is 0, 1 or None."""
         p, width = len(dynamics[0].inputs), removed.shape[1]
         blocks = [*left, *dynamics, *right]
         n_noise = max(block.start + block.inputs.shape[1] for block in blocks)
@@ -88,9 +94,9 @@ class System:
         )
 
     def null_states(self) -> Matrix:
-        """(p (n_panels + 1), dimension) states at the knots of functions that cost nothing.
+        """(p (n_panels + 1), dimension) states at the knots of functions that meet the conditions and have Pf = 0.
 
-        Raises NotConverged next to a null space, where the kernel is not known to 1e-8.
+        Raises NotConverged where such a function nearly exists, so that the kernel is not known to 1e-8.
         """
         width = self.matrix.shape[1]
         if self.clamped is not None:
@@ -107,7 +113,10 @@ class System:
         return (vt[null] / sizes).T
 
     def solved(self) -> tuple[Matrix, Matrix]:
-        """States at the knots and noise of the panels, both in independent coordinates."""
+        """States at the knots and noise of the panels, both as linear functions of independent coordinates.
+
+        Raises IllPosedOperator where boundary terms make the regulariser indefinite.
+        """
         if self.clamped is not None and self._condition() * BETTER_STEP_BY_STEP > 1:
             response, equations = self._from_clamped_end(self.clamped)
         else:
@@ -115,14 +124,14 @@ class System:
             q, r = np.linalg.qr(self.matrix, mode="complete")
             driven = q.T @ self.inputs
             response, equations = np.linalg.solve(r[:width], driven[:width]), driven[width:]
-        # Conditions beyond p are equations for the noise alone.
+        # More than p conditions leave equations for the noise alone.
         noise = np.eye(self.inputs.shape[1])
         if np.any(equations):
             _, singular, vt = np.linalg.svd(equations / np.abs(equations).max())
             noise = vt[np.count_nonzero(singular > 1e-13 * singular[0]) :].T
         states = response @ noise
         if len(self.removed) and noise.shape[1]:
-            # (I − WᵀW)^(−1/2) for the removed squares W, from its singular values, which must be below 1.
+            # Subtracting squares |Wv|² from R multiplies by (I − WᵀW)^(−1/2); the singular values of W must be below 1.
             _, singular, vt = np.linalg.svd(self.removed @ states, full_matrices=False)
             if singular[0] >= 1 - 1e-13:
                 raise IllPosedOperator(NEGATIVE)
@@ -131,13 +140,15 @@ class System:
         return states, noise[: self.n_panel_noise]
 
     def _condition(self) -> float:
+        """Condition number of the matrix with columns of norm 1."""
         singular = np.linalg.svd(self.matrix / np.linalg.norm(self.matrix, axis=0), compute_uv=False)
         return float(singular[0] / max(singular[-1], np.finfo(float).tiny))
 
     def _from_clamped_end(self, rows: slice) -> tuple[Matrix, Matrix]:
-        """Response of the states to the noise, knot by knot from the end where all are zero, and what is left to meet.
+        """Response of the states to the noise, and the equations for the noise that the other rows leave.
 
-        Solutions of Pf = 0 that grow away from their conditions lose nothing here, and everything in a factorisation.
+        Goes from knot to knot, starting at the end where all states are zero. Solutions of Pf = 0 that grow away from
+        their conditions lose no digits this way; in a factorisation they would lose all.
         """
         p = rows.stop - rows.start
         n_panels = self.n_panel_noise // p
@@ -158,7 +169,7 @@ class System:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Rows Σ_knot states[knot] F_knot = inputs v, v the noise coordinates from `start` on."""
+    """Block of rows Σ_knot states[knot] F_knot = inputs v, where v are the noise coordinates from `start` on."""
 
     states: dict[int, Matrix]
     inputs: Matrix
@@ -166,6 +177,7 @@ class _Rows:
 
 
 def _panel_rows(panel: Panel, i: int, scale: float) -> _Rows:
+    """Equations F_{i+1} = Φ F_i + N v_i of panel i."""
     scaling = panel.state_scaling(scale)
     transition = panel.transition * scaling / scaling[:, None]
     p = panel.order
@@ -173,7 +185,10 @@ def _panel_rows(panel: Panel, i: int, scale: float) -> _Rows:
 
 
 def _end_rows(boundary: Boundary, panel: Panel, knot: int, scale: float, first_noise: int) -> list[_Rows]:
-    """Forms that vanish, and forms whose square R gains: those are noise of the inverse strength."""
+    """Rows of one end: linear forms that vanish, and linear forms whose squares are added to the regulariser.
+
+    Adding strength·(form)² to the regulariser is the same as setting the form to noise of variance 1/strength.
+    """
     scaling = panel.state_scaling(scale)
     gained = boundary.strengths > 0
     fixed = _Rows({knot: boundary.fixed * scaling}, np.zeros((len(boundary.fixed), 0)), 0)
@@ -183,6 +198,6 @@ def _end_rows(boundary: Boundary, panel: Panel, knot: int, scale: float, first_n
 
 
 def _removed(boundary: Boundary, panel: Panel, scale: float) -> Matrix:
-    """(k, p) forms of the state at an end whose squares R loses."""
+    """(k, p) linear forms of the state at an end whose squares are subtracted from the regulariser."""
     lost = boundary.strengths < 0
     return np.sqrt(-boundary.strengths[lost])[:, None] * boundary.weighted[lost] * panel.state_scaling(scale)

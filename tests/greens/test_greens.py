@@ -102,7 +102,30 @@ def test_matern_in_several_dimensions_is_scikit_learns(rng):
         np.testing.assert_allclose(greens.matern(x, t, smoothness=smoothness, length_scale=0.8), expected, rtol=1e-13)
 
 
-CLOSED_FORMS = [name for name in greens.__all__ if not name.startswith("from_")]
+@pytest.mark.parametrize("smoothness", [0.5, 1.5, 2.5])
+def test_matern_at_huge_and_tiny_distances_and_lengths(smoothness):
+    """Far apart the kernel is 0, at equal points 1, and only distances in units of the length matter."""
+    matern = lambda x, length=1.0: greens.matern(x, smoothness=smoothness, length_scale=length)  # noqa: E731
+    for points in ([0.0, 1e200], [-1.7e308, 1.7e308], [0.0, 1e160]):
+        np.testing.assert_array_equal(matern(points), np.eye(2))
+    for length in (1e-320, 1e-300, 1e-150):
+        np.testing.assert_array_equal(matern([0.0, 800.0, 1e200], length), np.eye(3))
+    expected = matern([0.0, 1.0])
+    for length in (1e-300, 1e-200, 1e200, 1e300):
+        np.testing.assert_allclose(matern([0.0, length], length), expected, rtol=1e-14)
+        np.testing.assert_allclose(matern([[0, 0], [0.6 * length, 0.8 * length]], length), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("order", [1, 2, 80])
+def test_periodic_kernels_at_huge_points(order):
+    """Points are taken modulo the period before they are subtracted: no digit is lost and nothing overflows."""
+    for kernel in (lambda x: greens.periodic_spline(x, order=order), greens.from_periodic_operator([3.0, 1.0])):
+        np.testing.assert_array_equal(kernel([-1.7e308, 1.7e308]), kernel([0.0, 0.0]))
+        huge = np.array([0.25, 2.0**40 + 0.5, -(2.0**45) - 0.125])
+        np.testing.assert_allclose(kernel(huge), kernel([0.25, 0.5, -0.125]), rtol=1e-13)
+
+
+CLOSED_FORMS = [name for name in greens.__all__ if not name.startswith("from_") and not name.endswith("Kernel")]
 
 
 @pytest.mark.parametrize("name", CLOSED_FORMS)
@@ -131,9 +154,17 @@ def test_the_paper_writes_its_spline_with_a_maximum():
         (lambda: greens.simply_supported_spline([]), "non-empty"),
         (lambda: greens.simply_supported_spline([np.nan]), "holds nan"),
         (lambda: greens.simply_supported_spline(["a"]), "dtype <U1"),
+        (
+            lambda: greens.cubic_smoothing_spline([0.0, 1e200]),
+            r"points up to 1e\+200 .*beyond double precision; rescale",
+        ),
+        (lambda: greens.cubic_smoothing_spline([1.7e308], [1.0]), r"points up to 1\.7e\+308 .*rescale the points"),
+        (lambda: greens.periodic_spline([0.1], order=81), "order is 81; give a whole number from 1 to 80"),
+        (lambda: greens.periodic_spline([0.1], order=True), "order is True"),
         (lambda: greens.periodic_spline([0.1], order=0), "order is 0"),
         (lambda: greens.periodic_spline([0.1], order=2.5), r"order is 2\.5"),
         (lambda: greens.matern([0.1], smoothness=1.0), r"smoothness is 1\.0; .*\[0\.5, 1\.5, 2\.5\]"),
+        (lambda: greens.matern([0.1], smoothness=[1.5]), r"smoothness is \[1\.5\]"),
         (lambda: greens.matern([0.1], length_scale=0), "length_scale is 0"),
         (lambda: greens.matern(np.ones((2, 3)), np.ones((2, 2))), "X has 3 features and Y 2"),
     ],

@@ -1,0 +1,12 @@
+from .closed_forms import brownian_bridge as brownian_bridge
+from .closed_forms import brownian_motion as brownian_motion
+from .closed_forms import cubic_smoothing_spline as cubic_smoothing_spline
+from .closed_forms import matern as matern
+from .closed_forms import periodic_spline as periodic_spline
+from .closed_forms import simply_supported_spline as simply_supported_spline
+from .graphs import GraphKernel as GraphKernel
+from .graphs import from_graph as from_graph
+from .operators import OperatorKernel as OperatorKernel
+from .operators import from_operator as from_operator
+from .periodic import PeriodicOperatorKernel as PeriodicOperatorKernel
+from .periodic import from_periodic_operator as from_periodic_operator
