@@ -1,6 +1,15 @@
 """Settings shared by the tests."""
 
+import os
 import sys
+from pathlib import Path
+
+# Read when NumPy and JAX load, also by the processes that tests start. Workers that share two cores lose half of their
+# time to each other's BLAS threads. JAX keeps what it compiles for the next worker and the next run.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import numpy as np
 import pytest
