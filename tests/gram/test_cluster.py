@@ -76,6 +76,7 @@ def test_a_killed_worker_leaves_the_same_store(mortal, points, tmp_path):
     assert same_folders(tmp_path / "here", tmp_path / "cluster")
 
 
+@pytest.mark.slow
 def test_a_lone_worker_may_die(points, tmp_path):
     """It takes the points along, which are sent again to another one."""
     from hilbertsd.gram.cluster import fill_on_cluster

@@ -72,7 +72,7 @@ def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
     ("kills", "how"),
     [
         (2, signal.SIGKILL),
-        (1, signal.SIGINT),
+        pytest.param(1, signal.SIGINT, marks=pytest.mark.slow),
         pytest.param(20, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
     ],

@@ -1,0 +1,58 @@
+"""Build the API reference, a page for the package and one for each room, with pdoc.
+
+uv run --group docs python docs/reference.py site
+"""
+
+import inspect
+import re
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+
+import pdoc
+import pdoc.doc
+import pdoc.docstrings
+import pdoc.render
+from numpy.typing import ArrayLike
+
+SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
+LISTS = {"Parameters", "Returns", "Yields", "Raises", "Attributes"}
+WRITTEN_OUT = inspect.formatannotation
+ARRAYS = [WRITTEN_OUT(kind).replace("typing.", "") for kind in (ArrayLike, ArrayLike | None)]
+ARRAY = re.compile(r"numpy\.ndarray\[tuple\[Any, \.\.\.\], numpy\.dtype\[[\w.\[\]]*?\]+(?=[,\]\s|)=]|$)")
+
+
+def markdown(docstring: str) -> str:
+    """Docstring with its numpydoc sections as Markdown lists. Entries are `name : what it is, in a sentence`."""
+    opening, *sections = SECTION.split(docstring)
+    for heading, text in zip(sections[::2], sections[1::2], strict=True):
+        # A section ends where a line that is not part of an entry follows a blank one, as `Source: …` does.
+        entries, _, rest = text.partition("\n\n")
+        described = "\n".join(map(entry, re.split(r"\n(?=\S)", entries.strip("\n")))) if heading in LISTS else entries
+        opening += f"###### {heading}\n\n{described}\n\n{textwrap.dedent(rest)}\n\n"
+    return opening
+
+
+def entry(text: str) -> str:
+    """One entry of a section as an item of a Markdown list."""
+    first, _, more = text.partition("\n")
+    names, colon, what = first.partition(" : ")
+    what = " ".join([what, *textwrap.dedent(more).splitlines()]).strip()
+    if not colon and not more:
+        return first + "\n"
+    return f"- **{names}**{': ' if what else ''}{what}"
+
+
+def annotation(value: object, *arguments: object, **options: object) -> str:
+    """Type annotation that names array types as the source does instead of writing them out."""
+    text = WRITTEN_OUT(value, *arguments, **options).replace("typing.", "")
+    return ARRAY.sub("numpy.ndarray", text.replace(ARRAYS[1], "ArrayLike | None").replace(ARRAYS[0], "ArrayLike"))
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    inspect.formatannotation = pdoc.doc.formatannotation = annotation
+    pdoc.docstrings.numpy = markdown
+    pdoc.render.configure(docformat="numpy", template_directory=Path(__file__).parent / "template", show_source=False)
+    pdoc.pdoc("hilbertsd", output_directory=Path(sys.argv[1]))
