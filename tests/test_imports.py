@@ -48,7 +48,7 @@ def imported(path):
             source = ".".join(part for part in (above, node.module) if part)
             yield from (f"{source}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from (text.value for text in node.args if isinstance(text, ast.Constant))
+            yield from (str(text.value) for text in node.args if isinstance(text, ast.Constant))
 
 
 def module_of(name):

@@ -14,6 +14,7 @@ that the kernel's values leave double precision.
 """
 
 import math
+import numbers
 from collections.abc import Callable
 from functools import reduce
 from typing import Any
@@ -122,7 +123,7 @@ def matern(X: ArrayLike, Y: ArrayLike | None = None, *, smoothness: float = 1.5,
 
     Source: Rasmussen & Williams (2006), §4.2.1 and §B.2; Whittle (1954) for the operator.
     """
-    if not (np.isscalar(smoothness) and smoothness in _MATERN_POLYNOMIALS):
+    if not (isinstance(smoothness, numbers.Real) and smoothness in _MATERN_POLYNOMIALS):
         raise InvalidInput(f"smoothness is {smoothness!r}; closed forms exist for {sorted(_MATERN_POLYNOMIALS)}")
     length_scale = check_positive(length_scale, "length_scale", "in units of X", InvalidInput)
     x, t = _features(X, "X"), _features(X if Y is None else Y, "Y")
