@@ -18,6 +18,9 @@ from hilbertsd.support.files import written_whole
 
 FILE_FORMAT = "hilbertsd.DistillationPath/1"
 
+END_OF_ZIP = 22
+"""Length of the record that ends a zip file; its bytes 10 and 11 are the number of members."""
+
 DIMENSIONS = {
     "multipliers": 1,
     "target_mean_squares": 1,
@@ -99,8 +102,13 @@ def read_path_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 def _members(source: Path) -> dict[str, NDArray[Any]]:
     """Arrays of an .npz file, each read to its end, where zipfile compares its checksum."""
     arrays = {}
-    with zipfile.ZipFile(source) as archive:
-        for name in archive.namelist():
+    with source.open("rb") as file, zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+        file.seek(-END_OF_ZIP, os.SEEK_END)
+        # zipfile skips members whose entry a damaged one swallows; a Krylov path without its remainder looks exact.
+        if int.from_bytes(file.read(END_OF_ZIP)[10:12], "little") != len(names):
+            raise ValueError(f"its directory is damaged after {names}")
+        for name in names:
             with archive.open(name) as member:
                 arrays[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
                 if member.read(1):
