@@ -12,6 +12,9 @@ EPSILON = float(np.finfo(np.float64).eps)
 SMALLEST_SCALE = 1e-305
 """Largest eigenvalue of kernel_matrix/n below which small eigenvalues lose digits and coefficients overflow."""
 
+LARGEST_SCALE = 1e291
+"""Largest eigenvalue of kernel_matrix/n above which multipliers, up to 1e16 times as large, can overflow."""
+
 
 def exact_eigenvalues(
     raw: NDArray[np.float64], precision: float, n_samples: int
@@ -37,10 +40,11 @@ def _zero(raw: NDArray[np.float64], precision: float, n_samples: int) -> float:
     """Threshold for zero from float64 rounding alone; raises where the eigenvalues are none of a kernel matrix."""
     smallest, largest = float(raw[0]), float(raw[-1])
     scale = max(abs(largest), abs(smallest))
-    if not (scale == 0 or SMALLEST_SCALE <= scale < math.inf):
+    if not (scale == 0 or SMALLEST_SCALE <= scale <= LARGEST_SCALE):
         raise InvalidKernel(
             f"the largest eigenvalue of kernel_matrix/n is {scale:.3g}, outside the range from {SMALLEST_SCALE:g} to "
-            "1.8e308 in which double precision can work; multiply the kernel, and cross kernels with it, by a constant"
+            f"{LARGEST_SCALE:g} for which double precision suffices; multiply the kernel, and cross kernels with it, by "
+            "a constant"
         )
     if smallest < -math.sqrt(precision) * scale:
         raise NotPositiveSemidefinite(
