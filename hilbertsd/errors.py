@@ -57,5 +57,9 @@ class RoundingWarning(UserWarning):
     """A multiplier lies within the rounding of the eigenvalues, so its digits mean little."""
 
 
+class MethodWarning(UserWarning):
+    """Another method than the one chosen first had to be used, which takes longer."""
+
+
 class CollapseWarning(UserWarning):
     """The zero function already meets the tolerance, so a fit is identically zero."""

@@ -1,6 +1,14 @@
-"""Self-distilled kernel regression in scikit-learn's form: thin wrappers over `distill`."""
+"""Self-distilled kernel regression in scikit-learn's form: thin wrappers over `distill`.
 
-import numbers
+    model = SelfDistilledKernelRegressor(kernel="rbf", gamma=0.2, tolerance=0.1, n_rounds=3)
+    model.fit(X, y)
+    model.predict(X_new)  # after three rounds
+    for predictions in model.staged_predict(X_new):  # after one, two and three
+        print(mean_squared_error(y_new, predictions))
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
+
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -8,16 +16,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics.pairwise import KERNEL_PARAMS
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.distillation.chain import distill_spectrum, largest_tolerance
-from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.chain import largest_tolerance
+from hilbertsd.distillation.fraction import centred_targets, distill_to_fraction
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
 from hilbertsd.gram.named import kernel_values
 from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.support.checks import check_positive, distinguishable
+from hilbertsd.support.checks import as_real_array, check_whole
 
 
 class _SelfDistilledKernelModel(BaseEstimator):
@@ -55,6 +64,10 @@ class _SelfDistilledKernelModel(BaseEstimator):
     def _validated(self, X: Any, y: Any = None, **options: Any) -> Any:
         """Return validate_data's result, its complaints as hilbertsd's error."""
         given = {} if y is None else {"y": y}
+        # validate_data drops masks, and so would take the values under them for data.
+        for name, values, error in (("X", X, InvalidInput), ("y", y, InvalidTargets)):
+            if isinstance(values, np.ma.MaskedArray):
+                as_real_array(values, name, error)
         # A kernel matrix keeps its precision, which says how exact its entries are.
         dtype = [np.float64, np.float32] if self._is_precomputed() else np.float64
         try:
@@ -64,18 +77,27 @@ class _SelfDistilledKernelModel(BaseEstimator):
 
     def _kernel_values(self, X: Any, Y: Any) -> NDArray[np.float64]:
         named = {"gamma": self.gamma, "degree": self.degree, "coef0": self.coef0}
-        own = self.kernel_params or {}
-        return kernel_values(self.kernel, X, Y, own if callable(self.kernel) else {**named, **own})
+        further = self.kernel_params or {}
+        if callable(self.kernel):
+            return kernel_values(self.kernel, X, Y, further)
+        if further and isinstance(self.kernel, str) and (self.kernel in KERNEL_PARAMS or self._is_precomputed()):
+            known = sorted(KERNEL_PARAMS.get(self.kernel, ()))
+            unknown = ", ".join(repr(name) for name in further if name not in known)
+            if unknown:
+                raise InvalidInput(
+                    f"kernel_params holds {unknown}; kernel {self.kernel!r} has the parameters: "
+                    f"{', '.join(known) or 'none'}"
+                )
+        return kernel_values(self.kernel, X, Y, {**named, **further})
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
         n_samples = X.shape[0]
         if n_samples == 1:
             raise InvalidTargets("X has n_samples=1; a fit needs at least 2 samples")
-        if not (isinstance(self.n_rounds, numbers.Integral) and self.n_rounds >= 1):
-            raise InvalidTolerance(f"n_rounds is {self.n_rounds!r}; give a whole number of at least 1")
+        check_whole(self.n_rounds, "n_rounds", InvalidTolerance)
         centred, mean = centred_targets(targets) if self.fit_intercept else (targets, np.zeros(targets.shape[1:]))
         spectrum = Spectrum.from_kernel(self._kernel_values(X, X), centred)
-        path = fractional_path(spectrum, self.tolerance, int(self.n_rounds))
+        path = distill_to_fraction(spectrum, self.tolerance, int(self.n_rounds))
         if path.n_rounds < self.n_rounds:
             warnings.warn(
                 f"tolerance {self.tolerance:.6g} of the targets' mean square collapses after {path.n_rounds} of "
@@ -141,7 +163,7 @@ class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
         before n_rounds, and then says the largest tolerance that would not.
         """
         X, y = self._validated(X, _required(y), multi_output=True, y_numeric=True)
-        self._fit_path(X, y.astype(np.float64))
+        self._fit_path(X, as_real_array(y, "y", InvalidTargets).astype(np.float64))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
@@ -209,44 +231,6 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
 
     def _labels(self, outputs: NDArray[np.float64]) -> NDArray[Any]:
         return self.classes_[np.argmax(outputs, axis=1)]
-
-
-def centred_targets(targets: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Targets minus their mean over the samples, and that mean; InvalidTargets where nothing is left."""
-    mean = targets.mean(axis=0)
-    centred = targets - mean
-    # The mean of n equal numbers is off by rounding, which is nothing to fit.
-    constant = np.abs(centred).max(axis=0) <= 8 * np.finfo(float).eps * np.abs(targets).max(axis=0)
-    if np.all(constant):
-        values = ", ".join(f"{value:.6g}" for value in np.ravel(mean)[:3])
-        raise InvalidTargets(
-            f"all {len(targets)} targets equal {values}, so that nothing is left to fit after centring; give targets "
-            "that vary"
-        )
-    return np.where(constant, 0.0, centred), mean
-
-
-def fractional_path(spectrum: Spectrum, tolerance: float, max_rounds: int | None = None) -> DistillationPath:
-    """Distil with ε given as a fraction of the targets' mean square, and errors in the same terms.
-
-    Raises InvalidTolerance and InfeasibleTolerance as `distill`; a path that collapses at round 0 comes
-    without a warning, for the caller to word.
-    """
-    fraction = check_positive(
-        tolerance, "tolerance", "the fraction of the targets' mean square to allow", InvalidTolerance
-    )
-    mean_square = spectrum.target_mean_square
-    floor = spectrum.floor / mean_square
-    if fraction <= floor:
-        given, least = distinguishable(fraction, floor)
-        raise InfeasibleTolerance(
-            f"tolerance {given} is at or below the floor {least}: that fraction of the targets' mean square lies where "
-            f"the kernel matrix is singular and no fit can reach it; use a tolerance above {least} or a kernel of "
-            "higher rank"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CollapseWarning)
-        return distill_spectrum(spectrum, tolerance=fraction * mean_square, max_rounds=max_rounds)
 
 
 def _scores(outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,12 +9,17 @@
 The fit is f(x) = g_xᵀ Vᵀ (φ(D)/D) V y. φ and φ(d)/d are both stated, so that neither loses digits nor divides by a
 zero eigenvalue.
 
+    spectrum = Spectrum.from_kernel(kernel_matrix, targets)
+    flow = match_training_error(spectrum, gradient_flow, 0.3)
+    fit = FilteredFit(spectrum, flow)
+    fit.training_error, flow.strength  # 0.3, and the time at which the flow stops there
+    fit.predict(cross_kernel)
+
 Source: for the family Engl, Hanke & Neubauer, Regularization of Inverse Problems (1996), §4-6; Bauer, Pereverzev &
 Rosasco (2007); for distillation MFB (arXiv:2002.05715) §3.4.
 """
 
 import math
-import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
 from hilbertsd.spectral.multiplier import check_above_floor
 from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.support.checks import check_positive
+from hilbertsd.support.checks import as_real_array, check_positive, check_whole
 
 Eigenvalues = NDArray[np.float64]
 
@@ -37,10 +42,10 @@ class Filter:
 
     Attributes
     ----------
-    name : of its family.
-    strength : its one parameter; for distillation the multiplier of its last round.
-    weights : φ, from (m,) eigenvalues to (m,) weights in [0, 1].
-    over_eigenvalues : φ(d)/d, finite at d = 0.
+    name : name of the filter's family.
+    strength : the family's one parameter; for distillation the multiplier of the last round.
+    weights : the function φ, from (m,) eigenvalues to (m,) weights in [0, 1].
+    over_eigenvalues : the function φ(d)/d, finite at d = 0.
     """
 
     name: str
@@ -65,14 +70,14 @@ def distillation(multipliers: ArrayLike) -> Filter:
     ----------
     multipliers : (t+1,) c_0, …, c_t, for instance `path.multipliers[:t+1]`.
 
-    Raises InvalidTolerance for multipliers that are none or not positive. Source: MFB (45).
+    Raises InvalidTolerance where there is no multiplier or one is not positive. Source: MFB (45).
     """
-    c = np.array(multipliers, dtype=float).reshape(-1, 1)
+    c = np.array(as_real_array(multipliers, "multipliers", InvalidTolerance), dtype=float).reshape(-1, 1)
     if not c.size or not np.all(np.isfinite(c)) or c.min() <= 0:
         raise InvalidTolerance(f"multipliers are {np.ravel(c).tolist()[:5]}; give at least one, all positive")
 
     def product(rounds: NDArray[np.float64], d: Eigenvalues) -> Eigenvalues:
-        with np.errstate(divide="ignore", over="ignore"):  # weights exp(−∞) = 0 are meant
+        with np.errstate(divide="ignore", over="ignore"):  # d = 0 gives exp(−∞) = 0 as it should
             return np.exp(-np.sum(np.log1p(rounds / d), axis=0))
 
     return Filter(
@@ -88,8 +93,7 @@ def iterated_tikhonov(multiplier: float, iterations: int = 2) -> Filter:
     Raises InvalidTolerance for a multiplier that is not positive or a number of iterations below 1.
     """
     c = check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
-    if not (isinstance(iterations, numbers.Integral) and iterations >= 1):
-        raise InvalidTolerance(f"iterations is {iterations!r}; give a whole number of at least 1")
+    check_whole(iterations, "iterations", InvalidTolerance)
 
     def weights(d: Eigenvalues) -> Eigenvalues:
         with np.errstate(over="ignore"):
@@ -131,8 +135,8 @@ class FilteredFit:
 
     Attributes
     ----------
-    spectrum : of the kernel matrix and targets.
-    filter : φ.
+    spectrum : spectrum of the kernel matrix and targets.
+    filter : filter that the fit applies.
     """
 
     spectrum: Spectrum
@@ -156,7 +160,8 @@ class FilteredFit:
 
     def predict(self, cross_kernel: Any) -> Any:
         """Predictions at new points from (n_query, n_samples) raw kernel values; see :meth:`Spectrum.predict`."""
-        over = self.filter.over_eigenvalues(self.spectrum.eigenvalues)
+        with np.errstate(over="ignore"):
+            over = self.filter.over_eigenvalues(self.spectrum.eigenvalues)
         return self.spectrum.predict(cross_kernel, self.spectrum.dual_coefficients(over))
 
     def train_predictions(self) -> Any:
@@ -169,10 +174,10 @@ def match_training_error(spectrum: Spectrum, family: Callable[[float], Filter], 
 
     Parameters
     ----------
-    spectrum : of the kernel matrix and targets.
+    spectrum : spectrum of the kernel matrix and targets.
     family : from its strength to a filter: `ridge`, `gradient_flow`, `truncation`, or
         ``lambda c: iterated_tikhonov(c, 3)``. The training error must be monotone in the strength.
-    training_error : to match, between the floor and the targets' mean square.
+    training_error : mean squared error to match, between the floor and the targets' mean square.
 
     Returns
     -------
@@ -207,4 +212,5 @@ def match_training_error(spectrum: Spectrum, family: Callable[[float], Filter], 
 
 
 def _divided(weights: Eigenvalues, d: Eigenvalues, at_zero: float) -> Eigenvalues:
+    """Weights φ(d)/d, with their limit where d is zero."""
     return np.divide(weights, d, out=np.full_like(weights, at_zero), where=d > 0)

@@ -25,6 +25,7 @@ from hilbertsd.errors import (
     InvalidTolerance,
     NotPositiveSemidefinite,
 )
+from hilbertsd.gram.named import kernel_values
 
 
 @parametrize_with_checks([SelfDistilledKernelRegressor(), SelfDistilledKernelClassifier()])
@@ -175,6 +176,14 @@ def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_no
         ({"kernel": "sigmoid", "gamma": 2.0}, NotPositiveSemidefinite, "indefinite"),
         ({"kernel": "chi2"}, InvalidInput, "negative"),
         ({"kernel": "precomputed"}, InvalidInput, r"square|shape"),
+        ({"kernel_params": {"gama": 50.0}}, InvalidInput, "kernel_params holds 'gama'; kernel 'rbf' .*: gamma$"),
+        (
+            {"kernel": "poly", "kernel_params": {"gamma": 1.0, "order": 2}},
+            InvalidInput,
+            "kernel_params holds 'order'; kernel 'poly' has the parameters: coef0, degree, gamma",
+        ),
+        ({"kernel": "linear", "kernel_params": {"gamma": 1.0}}, InvalidInput, "holds 'gamma'; .* parameters: none"),
+        ({"kernel": "gauss", "kernel_params": {"gama": 1.0}}, InvalidInput, "kernel is 'gauss'"),
     ],
 )
 def test_bad_settings_are_refused(problem, options, error, message):
@@ -197,6 +206,50 @@ def test_bad_settings_are_refused(problem, options, error, message):
 def test_bad_data_is_refused_with_one_kind_of_error(X, y, message):
     with pytest.raises(HilbertsdError, match=message):
         SelfDistilledKernelRegressor().fit(X, y)
+
+
+def test_targets_that_are_text_are_refused():
+    for text in (["a", "b", "c"], np.array(["a", "b", "c"], dtype=object), np.array([1 + 1j, 0, 2])):
+        with pytest.raises(InvalidInput):
+            SelfDistilledKernelRegressor().fit(np.eye(3), text)
+    with pytest.raises(InvalidTargets, match="y has dtype <U1; give real numbers"):
+        SelfDistilledKernelRegressor().fit(np.eye(3), ["a"] * 3)
+
+
+def test_parameters_of_a_named_kernel_reach_it(problem):
+    X, y = problem
+    direct = SelfDistilledKernelRegressor(gamma=0.2).fit(X, y).predict(X)
+    further = SelfDistilledKernelRegressor(kernel_params={"gamma": 0.2}).fit(X, y).predict(X)
+    np.testing.assert_array_equal(further, direct)
+
+
+def advertised_kernels():
+    """Names that the message for an unknown kernel gives."""
+    with pytest.raises(InvalidInput) as caught:
+        SelfDistilledKernelRegressor(kernel="gauss").fit(np.eye(3), [1.0, 2.0, 4.0])
+    return str(caught.value).split("one of ")[1].split(", ")
+
+
+def chi2_has_a_default():
+    try:
+        return kernel_values("chi2", np.eye(2), np.eye(2), {"gamma": None}) is not None
+    except TypeError:
+        return False
+
+
+@pytest.mark.skipif(not chi2_has_a_default(), reason="chi2 takes no gamma of None")
+@pytest.mark.parametrize("name", advertised_kernels())
+def test_every_advertised_kernel_fits_with_its_defaults(problem, name):
+    """Two of scikit-learn's kernels are not positive semidefinite, and are refused as such."""
+    X, y = problem
+    X = np.abs(X) + 0.1
+    model = SelfDistilledKernelRegressor(kernel=name, tolerance=0.95, n_rounds=1)
+    inputs = rbf_kernel(X) if name == "precomputed" else X
+    if name in ("additive_chi2", "sigmoid"):
+        with pytest.raises(NotPositiveSemidefinite, match="indefinite"):
+            model.fit(inputs, y)
+    else:
+        assert np.all(np.isfinite(model.fit(inputs, y).predict(inputs)))
 
 
 def test_one_class_is_refused():

@@ -10,6 +10,13 @@ round s, H_s = G(c_s I + G)⁻¹, f_t the path's own fits and v_t the prediction
 
 in which no two close numbers are subtracted where H_t is close to the identity. For t = 0 these are the well-known
 residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, with the diagonals (V∘V) w.
+
+    path = distill(kernel_matrix, targets, tolerance=0.1)
+    errors = [np.mean((leave_one_out(path, t) - targets) ** 2) for t in range(path.n_rounds)]
+    best = int(np.argmin(errors))  # the round to predict with
+    path.predict(cross_kernel, best)
+
+Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induction over the rounds as above.
 """
 
 from typing import Any
@@ -23,7 +30,7 @@ from hilbertsd.support.checks import to_library
 from hilbertsd.support.progress import tracked
 
 ROWS_PER_TILE = 256
-"""Training points treated at a time, so that V∘V needs no second matrix."""
+"""Training points treated at a time, so that V∘V takes no memory of the size of V."""
 
 
 def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
@@ -48,7 +55,6 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     ------
     InvalidRound
         As :meth:`DistillationPath.predict`.
-
     InvalidInput
         The path is a Krylov space's.
 
@@ -57,7 +63,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     Diagonals of (t+1)(t+4)/2 matrices cost n² each, as one product of V∘V with t+1 columns per round: (t+1)(t+4) n²
     floating-point operations, against n times (t+1) solutions for the refits. Memory beside the basis is O(n t).
 
-    Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induction over the rounds as above.
+    Source: see :mod:`hilbertsd.analysis.cross_validation`.
     """
     spectrum = path.spectrum
     spectrum.require_whole("leave-one-out")
@@ -70,14 +76,14 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
 
 
 def _left_out(rows: NDArray[np.float64], path: DistillationPath, last: int) -> NDArray[np.float64]:
-    """(n_rows, n_outputs) v of round `last` at some points, from their (n_rows, m) rows of V."""
+    """(n_rows, n_outputs) predictions v of round `last` at the points of these (n_rows, m) rows of V."""
     d, z = path.eigenvalues, path.spectrum.rotated_targets
     squares = rows**2
     chains = np.ones((last + 1, len(d)))  # row s: A_{t−1}⋯A_s, a product that may underflow; ones from s = t on
     changes = np.zeros((last + 1, len(rows), z.shape[1]))
     for t in range(last + 1):
         c = path.multipliers[t]
-        # 1 − A_t up to a factor, which cancels in the quotient; the largest is 1, whatever the units of c and d.
+        # 1 − A_t scaled so that its largest entry is 1, whatever the units of c and d; the factor cancels below.
         residual = (c + d.min()) / (c + d)
         diagonals = squares @ (residual * chains[: t + 1]).T
         numerator = rows @ ((residual * chains[0])[:, None] * z)

@@ -4,6 +4,11 @@ Round t of distillation has some mean squared error ε'_t against the original t
 tolerance ε'_t has that error, too, but its weights d/(c'+d) differ by a factor of d_k/d_j at most, while
 distillation multiplies ratios round after round.
 
+    path = distill(kernel_matrix, targets, tolerance=0.1)
+    stopping = stop_early(path)
+    stopping.tolerances[2], stopping.multipliers[2]  # ε'_2 of round 2, and c'_2 of the ridge fit with that error
+    stopping.predict(cross_kernel, round=2) - path.predict(cross_kernel, round=2)  # at equal training error
+
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
@@ -26,7 +31,7 @@ class EarlyStopping:
 
     Attributes
     ----------
-    path : the distillation path that is matched.
+    path : the distillation path whose rounds are matched.
     multipliers : (T,) c'_t of the single fits; infinity where the round explains nothing of the targets in double
         precision, 0 where it leaves nothing over.
     """
@@ -41,7 +46,7 @@ class EarlyStopping:
 
     @cached_property
     def weights(self) -> NDArray[np.float64]:
-        """(T, m) d/(c'_t + d), to be held against `path.basis_weights`."""
+        """(T, m) weights d/(c'_t + d) of the single fits, to compare with `path.basis_weights`."""
         return self.path.eigenvalues / (self.multipliers[:, None] + self.path.eigenvalues)
 
     def fit(self, round: int) -> FilteredFit:
@@ -81,7 +86,7 @@ def stop_early(path: DistillationPath) -> EarlyStopping:
     positive = spectrum.eigenvalues > 0
     d, energies = spectrum.eigenvalues[positive], spectrum.energies[positive]
     kept = path.basis_weights[:, positive]
-    # What round t explains, Σ e (1 − (1−B)²), and what it leaves, each without cancellation.
+    # Energy that round t explains, Σ e (1 − (1−B)²), and energy it leaves over, each without cancellation.
     explained = np.sum(energies * kept * (2 - kept), axis=1)
     left_over = np.sum(energies * np.expm1(path.log_basis_weights[:, positive]) ** 2, axis=1)
     multipliers = np.where(explained > 0, 0.0, np.inf)

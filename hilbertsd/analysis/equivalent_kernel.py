@@ -6,6 +6,11 @@ g† has g's eigenfunctions and the eigenvalues
 
 so that the ridge fit to the original targets with g† and multiplier c_0 has the weights d†/(c_0 + d†) = B_t.
 
+    path = distill(kernel_matrix, targets, tolerance=0.1)
+    kernel = kernel_of_round(path, round=2)
+    ridge = KernelRidge(alpha=len(targets) * kernel.multiplier, kernel="precomputed")
+    ridge.fit(kernel.kernel_matrix, targets).predict(kernel.cross_kernel(cross_kernel))  # path.predict(cross_kernel, 2)
+
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
@@ -28,10 +33,10 @@ class EquivalentKernel:
 
     Attributes
     ----------
-    spectrum : of g's kernel matrix and the original targets.
-    round : t.
+    spectrum : spectrum of g's kernel matrix and the original targets.
+    round : t, the round whose fit this kernel reproduces.
     multiplier : c_0, the multiplier to fit with; a scikit-learn ``KernelRidge`` takes alpha = n c_0.
-    eigenvalues : (m,) d† of kernel_matrix†/n.
+    eigenvalues : (m,) d†, the eigenvalues of g†'s kernel matrix divided by n.
     scaling : (m,) d†/d, finite where d is zero.
     """
 
@@ -79,7 +84,6 @@ def kernel_of_round(path: DistillationPath, round: int = -1) -> EquivalentKernel
     ------
     InvalidRound
         No nonzero fit has this number; from the collapse round on g† is zero.
-
     InvalidInput
         The path is a Krylov space's.
 
@@ -96,11 +100,11 @@ def kernel_of_round(path: DistillationPath, round: int = -1) -> EquivalentKernel
 
 @dataclass(frozen=True)
 class Complexity:
-    """Complexity of the ball of radius R in the space of g†, by round; all fall from round to round.
+    """Complexity of the ball of radius R in the space of g†, one number per round; all fall from round to round.
 
     Attributes
     ----------
-    radius : R, in units of the norm of that space.
+    radius : R, in the norm of that space.
     rademacher : (T,) (2R/√n) √tr(G†), an upper bound on the Rademacher complexity.
     local_rademacher : (T,) min_h h/n + √(Σ_{j>h} d†_j / n), d† in falling order: the fixed point of the local
         Rademacher complexity up to a constant, for a kernel of supremum 1.

@@ -1,6 +1,12 @@
-"""Basis weights at the largest eigenvalues, enclosed also where only a Krylov space is known."""
+"""Basis weights at the largest eigenvalues, with enclosures that hold for Krylov paths, too.
 
-import numbers
+    path = distill(kernel_matrix, targets, tolerance=0.1, method="krylov")
+    leading = leading_basis_weights(path, 10)
+    low, high = leading.weight_bounds[-1].T  # B_t of the last round at the ten largest eigenvalues
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,18 +14,19 @@ from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
+from hilbertsd.support.checks import check_whole
 
 
 @dataclass(frozen=True, eq=False)
 class LeadingWeights:
-    """B_t at k eigenvalues, the largest first.
+    """Basis weights B_t at k eigenvalues, the largest first.
 
     Attributes
     ----------
-    eigenvalues : (k,) of kernel_matrix/n.
+    eigenvalues : (k,) largest eigenvalues of kernel_matrix/n known, descending.
     eigenvalue_bounds : (k, 2) intervals that hold an eigenvalue each.
-    weights : (T, k) B_t there.
-    weight_bounds : (T, k, 2) what B_t can be for any eigenvalue and multipliers in their enclosures.
+    weights : (T, k) B_t at these eigenvalues.
+    weight_bounds : (T, k, 2) least and largest B_t for eigenvalues and multipliers anywhere in their enclosures.
     """
 
     eigenvalues: NDArray[np.float64]
@@ -39,7 +46,7 @@ def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
     Raises
     ------
     InvalidInput
-        `k` is no number from 1 to that of the eigenvalues known.
+        `k` is no whole number from 1 to the number of eigenvalues known.
 
     Notes
     -----
@@ -49,13 +56,12 @@ def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
     """
     spectrum = path.spectrum
     m = len(spectrum.eigenvalues)
-    if not (isinstance(k, numbers.Integral) and not isinstance(k, bool) and 1 <= k <= m):
-        raise InvalidInput(f"k is {k!r} and {m} eigenvalues are known; give a whole number from 1 to {m}")
+    check_whole(k, "k", InvalidInput)
+    if k > m:
+        raise InvalidInput(f"k is {k} and {m} eigenvalues are known; give a whole number from 1 to {m}")
     order = np.arange(m - 1, m - 1 - k, -1)
     d = spectrum.eigenvalues[order]
-    reach = np.zeros(k)
-    if spectrum.remainder is not None:
-        reach = np.linalg.norm(spectrum.remainder[:, order], axis=0) + spectrum.rounding
+    reach = spectrum.eigenvalue_errors[order]
     ends = np.stack([np.maximum(d - reach, 0.0), d + reach], axis=1)
     c = path.multiplier_bounds[:, None]  # (T, 1, 2)
     low, high = (np.exp(_log_weights(ends[:, end], c[..., 1 - end])) for end in (0, 1))
@@ -63,6 +69,6 @@ def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
 
 
 def _log_weights(d: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, k) log B_t at (k,) eigenvalues for (T, 1) multipliers, −∞ at zero ones or for one that knows no bound."""
+    """(T, k) log B_t at (k,) eigenvalues for (T, 1) multipliers; −∞ where an eigenvalue is 0 or a multiplier ∞."""
     with np.errstate(divide="ignore"):
         return -np.cumsum(np.log1p(c / d), axis=0)

@@ -1,4 +1,13 @@
-"""Every bound of hilbertsd.bounds checked on a path, round by round."""
+"""Every bound of hilbertsd.bounds checked on a path, round by round.
+
+    path = distill(kernel_matrix, targets, tolerance=0.1)
+    report = check_bounds(path)
+    report.holds  # True
+    for row in report.summary():
+        print(row["statement"], row["slack"], row["violations"])
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
 
 import html
 import math
@@ -9,28 +18,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.bounds import statements as bounds
+from hilbertsd.bounds import round_counts, round_ratios, sparsity
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput, MissingPackage
 
 RELATIVE_ROUNDING = 1e-9
-"""Sides of a statement may differ this much the wrong way, relative to the larger, before it counts as violated."""
+"""Relative difference the wrong way between the sides of a statement that does not yet count as a violation."""
 
 ROUNDING_PER_ROUND = 1e-15
-"""Added for every round before, and magnified where a side is a difference such as r − 1."""
+"""Relative rounding that each earlier round adds; it is magnified where a side is a difference such as r − 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class StatementCheck:
-    """One statement, left ≥ right or left = right, in every round it speaks of.
+    """One statement, left ≥ right or left = right, in every round it is about.
 
     Attributes
     ----------
-    name : how rows and tables call it.
-    text : the statement, with its source.
+    name : short name in rows and tables.
+    text : the statement as a formula, with its source.
     equality : whether both sides must agree.
-    rounds : (n,) round of each row; the collapse round where it speaks of the whole path.
-    left, right : (n,) its sides.
+    rounds : (n,) round of each row; the collapse round where the statement is about the whole path.
+    left, right : (n,) sides of the statement in each round.
     rounding : (n,) relative difference the wrong way that rounding explains.
     """
 
@@ -44,14 +53,14 @@ class StatementCheck:
 
     @property
     def slack(self) -> NDArray[np.float64]:
-        """(n,) left − right relative to the larger side; for an equality minus the distance. ≥ 0 where it holds."""
+        """(n,) left − right, for an equality −|left − right|, divided by the larger side: ≥ 0 where it holds."""
         larger = np.maximum(np.abs(self.left), np.abs(self.right))
         difference = np.divide(self.left - self.right, larger, out=np.zeros_like(larger), where=larger > 0)
         return -np.abs(difference) if self.equality else difference
 
     @property
     def holds(self) -> NDArray[np.bool_]:
-        """(n,) slack ≥ −rounding; a side that is not finite does not hold."""
+        """(n,) whether slack ≥ −rounding; False where a side is not finite."""
         return self.slack >= -self.rounding
 
     @property
@@ -67,10 +76,10 @@ class BoundsReport:
     Attributes
     ----------
     statements : one :class:`StatementCheck` each; those that say nothing about this path are left out.
-    start : round the statements with κ start from: 0, or 1 on the range of a singular kernel matrix.
-    condition_number : κ from there on.
-    ratio : r at that round, NaN where the path has no such round.
-    collapse_round : of the path.
+    start : first round of the statements with κ: 0, or 1 on the range of a singular kernel matrix.
+    condition_number : κ over the positive eigenvalues.
+    ratio : r at round `start`, NaN where the path has no such round.
+    collapse_round : T of the path, None where `max_rounds` ended it.
     """
 
     statements: tuple[StatementCheck, ...]
@@ -86,12 +95,12 @@ class BoundsReport:
 
     @property
     def n_checks(self) -> int:
-        """Number of rows."""
+        """Number of rows, one for each statement and round."""
         return sum(len(s.rounds) for s in self.statements)
 
     @property
     def form(self) -> str:
-        """Which form of the statements with κ was used."""
+        """Form of the statements with κ that was used."""
         return "on the range of the singular kernel matrix, from round 1" if self.start else "from round 0"
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -102,11 +111,11 @@ class BoundsReport:
                 yield {"name": s.name, "round": t, "left": left, "right": right, "slack": slack, "holds": holds}
 
     def violations(self) -> list[dict[str, Any]]:
-        """Rows that do not hold."""
+        """Rows in which a statement does not hold."""
         return [row for row in self.rows() if not row["holds"]]
 
     def summary(self) -> list[dict[str, Any]]:
-        """One dictionary per statement: its text, rows, the tightest of them, and how many are violated."""
+        """One dictionary per statement: its text, number of rows, number violated, and the row of least slack."""
         result = []
         for s in self.statements:
             worst = int(np.argmin(np.where(np.isnan(s.slack), -np.inf, s.slack)))
@@ -204,7 +213,10 @@ def check_bounds(path: DistillationPath) -> BoundsReport:
 
 @dataclass(frozen=True)
 class _Restarted:
-    """Rounds from `start` on, where only positive eigenvalues matter: c_t, r_t (one more than c_t), d and κ."""
+    """Rounds from `start` on, where only positive eigenvalues matter: c_t, r_t (one more than c_t), d and κ.
+
+    The statements with κ are checked on these.
+    """
 
     start: int
     multipliers: NDArray[np.float64]
@@ -222,9 +234,9 @@ class _Restarted:
 
 
 def _replay(path: DistillationPath, tolerance: float) -> tuple[NDArray[np.float64], ...]:
-    """What each round leaves over of its targets' energy and what not, (T,), and r_t, (T+1,), from the multipliers.
+    """Rounds computed anew from the multipliers, with energies in units of ε.
 
-    Energies are in units of ε.
+    Returns the energy of its targets that each round leaves over (T,), the energy that it fits (T,), and r_t (T+1,).
     """
     d, c, energies = path.eigenvalues, path.multipliers[:, None], path.spectrum.energies / tolerance
     after = path.basis_weights
@@ -243,13 +255,13 @@ def _for_every_kernel(
     explained: NDArray[np.float64],
     ratios: NDArray[np.float64],
 ) -> list[StatementCheck]:
-    """What needs no condition number: the constraint, the two triangle facts, the counts from them, collapse itself."""
+    """Statements without κ: the constraint, the two facts on residuals, the counts from them, and collapse itself."""
     rounds = np.arange(path.n_rounds)
     now, after = ratios[:-1], ratios[1:]
     rounding = _rounding(rounds, now)
     statements = [
         _check("constraint", "E(c_t) = ε (MFB 20)", rounds, errors * tolerance, tolerance, equality=True),
-        # The same where E hardly depends on c any more, because nearly all of the targets is left over.
+        # Sharper than the constraint where nearly all of the targets is left over, because E then hardly depends on c.
         _check("explained", "Σ e (1 − (c_t/(c_t+d))²)/ε = r_t² − 1", rounds, explained, now**2 - 1, rounding, True),
         _check("not collapsed", "r_t ≥ 1 for t < T", rounds, now, 1.0),
         _check("triangle", "r_{t+1} ≥ r_t − 1", rounds, after, now - 1, rounding),
@@ -259,25 +271,27 @@ def _for_every_kernel(
     # Within an ulp of the mean square a tolerance can be met in round 0 and still leave r_0 = 1 after rounding.
     if collapse and ratios[0] > 1:
         spectrum = path.spectrum
-        by_spectrum = bounds.rounds_by_spectrum(spectrum.eigenvalues, spectrum.energies, tolerance)
+        by_spectrum = round_counts.rounds_by_spectrum(spectrum.eigenvalues, spectrum.energies, tolerance)
         statements += [
             _check("collapse", "1 ≥ r_T", [collapse], [1.0], ratios[-1:]),
-            _check("rounds, triangle", "T ≥ ⌈r_0 − 1⌉", [collapse], collapse, bounds.rounds_by_triangle(ratios[0])),
+            _check(
+                "rounds, triangle", "T ≥ ⌈r_0 − 1⌉", [collapse], collapse, round_counts.rounds_by_triangle(ratios[0])
+            ),
             _check("rounds, spectrum", "T ≥ m + ⌈p_m − 1⌉ (rounds_by_spectrum)", [collapse], collapse, by_spectrum),
-            _check("rounds, at most", "⌈r_0²⌉ − 1 ≥ T", [collapse], bounds.most_rounds(ratios[0]), collapse),
+            _check("rounds, at most", "⌈r_0²⌉ − 1 ≥ T", [collapse], round_counts.most_rounds(ratios[0]), collapse),
         ]
     return statements
 
 
 def _on_multipliers_and_norms(path: _Restarted) -> list[StatementCheck]:
-    """Bracket, recurrence and Proposition 3, in every round whose targets are above the tolerance."""
+    """Bracket, recurrence and Proposition 3, in every round whose targets' mean square is above the tolerance."""
     alive = np.flatnonzero(path.ratios[:-1] > 1)
     rounds, c = path.rounds[alive], path.multipliers[alive]
     now, after = path.ratios[:-1][alive], path.ratios[1:][alive]
     d_min, d_max = path.eigenvalues[0], path.eigenvalues[-1]
-    least = bounds.next_ratio(now, path.condition_number)
+    least = round_ratios.next_ratio(now, path.condition_number)
     r = path.ratios[0]
-    linear = bounds.ratio_after(alive + 1, r, path.condition_number)
+    linear = round_ratios.ratio_after(alive + 1, r, path.condition_number)
     rounding = _rounding(rounds, now)
     accumulated = RELATIVE_ROUNDING + ROUNDING_PER_ROUND * (rounds + 8) * r / after
     return [
@@ -291,28 +305,28 @@ def _on_multipliers_and_norms(path: _Restarted) -> list[StatementCheck]:
 def _on_weights(path: _Restarted, resolution: float) -> list[StatementCheck]:
     """Theorem 5 and the sparsity index, in logarithms because the ratios leave double precision.
 
-    Theorem 5 for neighbouring eigenvalues implies it for every pair, because both sides multiply along the way; the
-    row of a round shows the neighbours that come closest.
+    Theorem 5 for neighbouring eigenvalues implies it for every pair, because both sides multiply from one pair to the
+    next. The row of a round shows the neighbours with the least slack.
     """
-    distinct = path.eigenvalues[bounds.distinct(path.eigenvalues)]
-    kept = path.eigenvalues[bounds.distinct(path.eigenvalues, resolution)]
+    distinct = path.eigenvalues[sparsity.distinct(path.eigenvalues)]
+    kept = path.eigenvalues[sparsity.distinct(path.eigenvalues, resolution)]
     counts = np.arange(1, path.n_rounds + 1)
     r = path.ratios[0]
     statements = []
     if len(distinct) > 1:
         left = _log_neighbour_ratios(distinct, path.multipliers)
-        right = counts[:, None] * bounds.log_neighbour_bounds(distinct, r)
+        right = counts[:, None] * sparsity.log_neighbour_bounds(distinct, r)
         closest = np.argmax(right / left, axis=1)[:, None]
         left, right = (np.take_along_axis(side, closest, axis=1)[:, 0] for side in (left, right))
         text = "log B_t[k]/B_t[j] ≥ (t+1) log((r_0−1+d_min/d_j)/(r_0−1+d_min/d_k))"
         statements.append(_check("Theorem 5", text, path.rounds, left, right))
     if len(kept) > 1:
         log_index = _log_neighbour_ratios(kept, path.multipliers).min(axis=1)
-        per_round = bounds.log_neighbour_bounds(kept, r).min()
-        guaranteed = bounds.guaranteed_rounds(r, path.condition_number)
+        per_round = sparsity.log_neighbour_bounds(kept, r).min()
+        guaranteed = round_counts.guaranteed_rounds(r, path.condition_number)
         text = "log S_B ≥ its bound over distinct eigenvalues"
         statements.append(_check("sparsity", f"{text} (MFB 50)", path.rounds, log_index, counts * per_round))
-        at = max(math.ceil(guaranteed * (1 - bounds.ROUNDING)), 1) - 1
+        at = max(math.ceil(guaranteed * (1 - round_counts.ROUNDING)), 1) - 1
         if at < path.n_rounds:
             side = guaranteed * per_round
             name = "sparsity, guaranteed"
@@ -321,12 +335,12 @@ def _on_weights(path: _Restarted, resolution: float) -> list[StatementCheck]:
 
 
 def _on_the_collapse_round(path: _Restarted, collapse_round: int) -> list[StatementCheck]:
-    """Counts from r and κ. Rounds are counted from the start of the path, so that T is the same in every row."""
+    """Lower bounds on T from r and κ, in rounds from the start of the path, so that T is the same in every row."""
     r, kappa, start = path.ratios[0], path.condition_number, path.start
     counts = {
-        "rounds, Proposition 4": ("T ≥ (r_0 − 1)/κ", bounds.guaranteed_rounds(r, kappa)),
-        "rounds, tangent": ("T ≥ t of Proposition 3", bounds.rounds_by_tangent(r, kappa)),
-        "rounds, recurrence": ("T ≥ steps of h", bounds.rounds_by_recurrence(r, kappa)),
+        "rounds, Proposition 4": ("T ≥ (r_0 − 1)/κ", round_counts.guaranteed_rounds(r, kappa)),
+        "rounds, tangent": ("T ≥ t of Proposition 3", round_counts.rounds_by_tangent(r, kappa)),
+        "rounds, recurrence": ("T ≥ steps of h", round_counts.rounds_by_recurrence(r, kappa)),
     }
     return [
         _check(name, text, [collapse_round], collapse_round, start + least) for name, (text, least) in counts.items()
@@ -334,7 +348,7 @@ def _on_the_collapse_round(path: _Restarted, collapse_round: int) -> list[Statem
 
 
 def _log_neighbour_ratios(eigenvalues: NDArray[np.float64], multipliers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(T, m−1) log B_t[k+1]/B_t[k], each round's part without cancellation."""
+    """(T, m−1) log B_t[k+1]/B_t[k], summed over the rounds without cancellation within one."""
     low, high, c = eigenvalues[:-1], eigenvalues[1:], multipliers[:, None]
     return np.cumsum(np.log1p(c / (c + high) * ((high - low) / low)), axis=0)
 
@@ -346,12 +360,14 @@ def _rounding(rounds: NDArray[np.intp], ratios: NDArray[np.float64]) -> NDArray[
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Row with None in place of numbers that are not finite, which JSON does not have."""
     return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
 def _check(
     name: str, text: str, rounds: Any, left: Any, right: Any, rounding: Any = RELATIVE_ROUNDING, equality: bool = False
 ) -> StatementCheck:
+    """Statement with its sides and rounding as arrays of one entry per round."""
     rounds = np.asarray(rounds, dtype=int)
     left, right, rounding = (np.broadcast_to(np.asarray(x, dtype=float), rounds.shape) for x in (left, right, rounding))
     return StatementCheck(name, text, equality, rounds, left, right, rounding)

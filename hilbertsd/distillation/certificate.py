@@ -25,23 +25,21 @@ square, where c_0 is close to the accuracy of the entries).
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.spectral.lanczos import DEPENDENT
-
-if TYPE_CHECKING:
-    from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.spectral.spectrum import KrylovSpectrum
 
 PRODUCT_ROUNDING = 2 * DEPENDENT
-"""Of the largest eigenvalue: what products with the kernel matrix and directions dropped from a block may hide."""
+"""Share of the largest eigenvalue that rounding in products and directions dropped from a block can hide."""
 
 SETTLED = 1e-12
-"""Of the multiplier, at which an end of an enclosure is no longer moved."""
+"""Relative step below which an end of a multiplier's enclosure is no longer moved."""
 
 MOST_STEPS = 100
+"""Newton steps after which an end of an enclosure is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +48,11 @@ class Certificate:
 
     Attributes
     ----------
-    multiplier_bounds : (T, 2) enclosures of c_t; 0 or ∞ where an end is not certain.
+    multiplier_bounds : (T, 2) enclosures of c_t, in units of the eigenvalues; 0 or ∞ where an end is not certain.
     target_norm_bounds : (T+1, 2) enclosures of ‖y_t‖.
     prediction_errors : (T,) bounds on the root mean square error of `train_predictions(t)`, in units of the targets;
         infinity where a multiplier is not certain.
-    collapse : whether the collapse round is certain.
+    collapse : whether the path certainly collapses, and in that round.
     """
 
     multiplier_bounds: NDArray[np.float64]
@@ -71,17 +69,19 @@ class Certificate:
         return float(np.max((high - low) / (high + low), initial=0.0))
 
 
-def certify(path: "DistillationPath") -> Certificate:
-    """Certificate of a path of a tolerance whose spectrum is a Krylov space's.
+def certify(
+    spectrum: KrylovSpectrum, tolerance: float, multipliers: NDArray[np.float64], collapse_round: int | None
+) -> Certificate:
+    """Certificate of the path with these rounds.
 
     Parameters
     ----------
-    path : from `distill(..., method="krylov")`, or of a :meth:`Spectrum.from_operator`.
+    spectrum : the Krylov space's, from `distill(..., method="krylov")` or :meth:`Spectrum.from_operator`.
+    tolerance : ε.
+    multipliers : (T,) c_t computed in that space.
+    collapse_round : T where the targets' norm in that space reached √(nε), None where `max_rounds` ended the path.
     """
-    spectrum = path.spectrum
-    assert spectrum.remainder is not None
-    assert path.tolerance is not None
-    bar = math.sqrt(spectrum.n_samples * path.tolerance)
+    bar = math.sqrt(spectrum.n_samples * tolerance)
     # In units of the largest eigenvalue, so that kernels of any size stay within double precision.
     unit = float(spectrum.eigenvalues[-1]) or 1.0
     theta, remainder, z = spectrum.eigenvalues / unit, spectrum.remainder / unit, spectrum.rotated_targets
@@ -90,17 +90,17 @@ def certify(path: "DistillationPath") -> Certificate:
     lower = _Chain(theta, remainder, rounding, bar, z, -1)
     upper = _Chain(theta, remainder, rounding, bar, z, 1)
     middle = _Chain(theta, remainder, rounding, bar, z, 0)
-    norms, multipliers, errors = [(upper.least_norm, lower.largest_norm)], [], []
-    for c in path.multipliers / unit:
-        multipliers.append((lower.advance(float(c)), upper.advance(float(c))))
+    norms, enclosures, errors = [(upper.least_norm, lower.largest_norm)], [], []
+    for c in multipliers / unit:
+        enclosures.append((lower.advance(float(c)), upper.advance(float(c))))
         norms.append((upper.least_norm, lower.largest_norm))
         # The true targets lie between those of the chains, entry by entry of G's eigenbasis, and so do the path's.
         apart = float(np.linalg.norm(lower.targets - upper.targets)) + lower.target_error + upper.target_error
         middle.take(float(c))
         errors.append((apart + middle.target_error) / math.sqrt(spectrum.n_samples))
     norm_bounds = np.array(norms)
-    certain = path.collapse_round is not None and bool(np.all(norm_bounds[:-1, 0] > bar) and norm_bounds[-1, 1] <= bar)
-    return Certificate(unit * np.array(multipliers).reshape(-1, 2), norm_bounds, np.array(errors), certain)
+    certain = collapse_round is not None and bool(np.all(norm_bounds[:-1, 0] > bar) and norm_bounds[-1, 1] <= bar)
+    return Certificate(unit * np.array(enclosures).reshape(-1, 2), norm_bounds, np.array(errors), certain)
 
 
 class _Chain:
@@ -120,8 +120,8 @@ class _Chain:
         self.targets = targets
         self._multipliers: list[float] = []
         self._left_over: list[float] = []  # p_i of the rounds so far
-        self._rounding = 0.0  # of the targets so far
-        self._scale = 1.0  # of the previous round's multiplier against the path's
+        self._rounding = 0.0  # rounding error of the targets so far
+        self._scale = 1.0  # the chain's multiplier divided by the path's, in the previous round
         self._certain = True
 
     @property
@@ -169,7 +169,7 @@ class _Chain:
             step = excess / slope
             if self._side * excess <= 0 and abs(step) < SETTLED:
                 return c
-            # Onto the safe side of the root, by a margin that is nothing beside what rtol asks for.
+            # Step onto the safe side of the root, by a margin far below any rtol.
             c *= math.exp(max(-2.0, min(2.0, step + self._side * SETTLED / 5)))
         return c if self._side * (self._bar - self._residual(c)[1][self._side < 0]) <= 0 else None
 
@@ -184,11 +184,15 @@ class _Chain:
         return norm, _bounds(norm, error, self._rounding + rounding), slope
 
     def _norm_bounds(self) -> tuple[float, float]:
+        """Bounds on the norm of the chain's true targets."""
         norm = float(np.linalg.norm(self.targets))
         return _bounds(norm, self._bilinear_error(list(self._left_over), self.targets), self._rounding)
 
     def _bilinear_error(self, left_over: list[float], vector: NDArray[np.float64]) -> float:
-        """Bound on a squared norm's error from the first solves' p_i; the rounds are run backwards from the vector."""
+        """Bound on the error of a squared norm.
+
+        `left_over` holds p_i of the first half of the solves; the other half runs the rounds backwards from the vector.
+        """
         for c in reversed(self._multipliers):
             solved, missed, _ = self._solved(vector, c)
             left_over.append(missed)
@@ -196,7 +200,7 @@ class _Chain:
         return float(np.array(left_over) @ np.cumsum(left_over)[::-1])
 
     def _solved(self, vector: NDArray[np.float64], c: float) -> tuple[NDArray[np.float64], float, float]:
-        """(c+Θ)⁻¹ applied to a vector, the norm of what that leaves over, and its rounding."""
+        """(c+Θ)⁻¹ applied to a vector, the norm p of what this solve leaves over, and its rounding error."""
         solved = vector / (c + self._theta)[:, None]
         return (
             solved,
@@ -206,5 +210,6 @@ class _Chain:
 
 
 def _bounds(norm: float, squared_error: float, rounding: float) -> tuple[float, float]:
+    """Bounds on a true norm from the computed one, the error of its square, and its rounding error."""
     low = math.sqrt(max(norm**2 - squared_error, 0.0)) - rounding
     return max(low, 0.0), math.sqrt(norm**2 + squared_error) + rounding

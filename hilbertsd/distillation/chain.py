@@ -8,33 +8,34 @@ so that after one eigendecomposition a round costs O(m), whatever the number of 
 themselves run on the host in NumPy, on m eigenvalues and energies; only the decomposition and predictions
 touch n-by-n arrays, in the array library of the kernel matrix. Where n is large a Krylov space of the targets
 stands in for the decomposition, grown until every multiplier is certain to the accuracy asked for.
+
+    path = distill(kernel_matrix, targets, tolerance=0.1)
+    path.collapse_round, path.multipliers  # rounds before the fit is zero, and c_t of each
+    path.predict(cross_kernel, round=1)  # round 0 is plain kernel regression, round 1 its first distillation
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
 import math
 import warnings
-from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hilbertsd.distillation.krylov_path import krylov_path
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.rounds import run_rounds
 from hilbertsd.errors import (
     CollapseWarning,
     InfeasibleTolerance,
     InvalidInput,
     InvalidTolerance,
+    MethodWarning,
     NotConverged,
     RoundingWarning,
 )
-from hilbertsd.gram.operators import KernelOperator, as_operator, entry_precision, is_operator
-from hilbertsd.spectral.inputs import checked_targets
-from hilbertsd.spectral.lanczos import BlockLanczos
-from hilbertsd.spectral.multiplier import check_above_floor, newton_root
+from hilbertsd.gram.operators import as_operator, is_operator
 from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.support.checks import check_positive, check_whole, distinguishable
+from hilbertsd.support.checks import check_choice, check_positive, check_whole, distinguishable
 from hilbertsd.support.machine import physical_memory
-from hilbertsd.support.progress import progress
 
 METHODS = ("auto", "exact", "krylov")
 
@@ -42,19 +43,7 @@ LARGEST_EXACT = 4000
 """Samples up to which "auto" decomposes the kernel matrix."""
 
 MATRICES_IN_MEMORY = 4
-"""Kernel matrix, eigenvectors and the decomposition's work space, in matrices of the size of the first."""
-
-MOST_VECTORS = 4000
-"""Krylov vectors after which the path is given up."""
-
-FIRST_CHECK, CHECK_GROWTH = 4, 1.25
-"""Block steps before the certificate is first asked, and the largest factor from one time to the next."""
-
-MEAN_SQUARE_ROUNDING = 1e-14
-"""Relative, of the targets' mean square as a Krylov space knows it."""
-
-LARGEST_RATIO = 1e300
-"""Above it c/d leaves double precision, and the weight d/(c+d) is nothing either way."""
+"""Float64 matrices of n² entries that a decomposition holds: kernel matrix, eigenvectors and work space."""
 
 
 def distill(
@@ -87,10 +76,11 @@ def distill(
     max_rounds : largest number of fits.
     method : "exact" decomposes the kernel matrix; "krylov" takes as many block Lanczos steps as the tolerance needs
         until every multiplier is enclosed (`path.multiplier_bounds`); "auto" is exact for a fixed multiplier and up to
-        n = 4,000 where memory holds four such matrices, Krylov otherwise and for kernel operators. `path.method` says
-        which one ran.
-    rtol : half width of the enclosures, relative, that "krylov" must reach. They are of the entries as given: what
-        rounding a kernel matrix to float32 changes is not in them.
+        n = 4,000 where memory holds four such matrices, Krylov otherwise and for kernel operators. Where Krylov does
+        not reach `rtol`, "auto" decomposes a kernel matrix given as an array after all, if memory holds four such
+        matrices, with a MethodWarning. `path.method` says which one ran.
+    rtol : relative half width of the multipliers' enclosures that "krylov" must reach. They enclose the multipliers of
+        the entries as given: what rounding a kernel matrix to float32 changes is not in them.
 
     Returns
     -------
@@ -103,7 +93,9 @@ def distill(
     InvalidInput
         `method` is unknown; or Krylov is asked for with a fixed multiplier, exact for a kernel operator.
     NotConverged
-        4,000 Krylov vectors do not reach `rtol`; the message says what they do reach.
+        4,000 Krylov vectors do not reach `rtol`, with method="krylov", for a kernel operator, or where memory holds
+        no decomposition; the message says what they do reach. Or the tolerance is so small beside the targets' mean
+        square that no multiplier in double precision meets it.
     InvalidTolerance
         `tolerance`, `multiplier` or `max_rounds` is no positive number, or not exactly one of the first two
         is given, or `multiplier` comes without `max_rounds`.
@@ -116,16 +108,29 @@ def distill(
         ‖y‖²/n ≤ ε: the path has no round.
     RoundingWarning
         c_0 + d_min is smaller than the rounding of the eigenvalues.
+    MethodWarning
+        "auto" decomposes the kernel matrix because Krylov did not reach `rtol`.
 
     Source: MFB (1), (17), (27-31).
     """
     tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)  # before the expensive part
     rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
+    path = None
     if _uses_krylov(kernel_matrix, tolerance, method):
         assert tolerance is not None
-        path = _krylov(as_operator(kernel_matrix, targets), targets, tolerance, max_rounds, rtol)
-    else:
-        path = _run(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
+        try:
+            path = krylov_path(as_operator(kernel_matrix, targets), targets, tolerance, max_rounds, rtol)
+        except NotConverged as error:
+            if method != "auto" or is_operator(kernel_matrix) or not _fits_memory(_rows(kernel_matrix)):
+                raise
+            warnings.warn(
+                f"{str(error).partition(';')[0]}, so that method='auto' decomposes the kernel matrix; give "
+                "method='exact' to do so at once, or a larger tolerance or rtol",
+                MethodWarning,
+                stacklevel=2,
+            )
+    if path is None:
+        path = run_rounds(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
     _warn(path)
     return path
 
@@ -137,12 +142,12 @@ def distill_spectrum(
     multiplier: float | None = None,
     max_rounds: int | None = None,
 ) -> DistillationPath:
-    """Do as :func:`distill`, from a spectrum already computed: the way to try many tolerances.
+    """Distil as :func:`distill`, from a spectrum already computed: the way to try many tolerances.
 
     Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
     """
     tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)
-    path = _run(spectrum, tolerance, multiplier, max_rounds)
+    path = run_rounds(spectrum, tolerance, multiplier, max_rounds)
     _warn(path)
     return path
 
@@ -152,8 +157,8 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
 
     Parameters
     ----------
-    spectrum : of the kernel matrix and targets.
-    n_rounds : at least 1; for 1 the answer is (just below) the targets' mean square.
+    spectrum : spectrum of the kernel matrix and targets.
+    n_rounds : number of nonzero fits, at least 1; for 1 the answer is (just below) the targets' mean square.
 
     Returns
     -------
@@ -180,7 +185,7 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     high = spectrum.target_mean_square
 
     def reaches(tolerance: float) -> bool:
-        return _run(spectrum, tolerance, None, n_rounds).n_rounds == n_rounds
+        return run_rounds(spectrum, tolerance, None, n_rounds).n_rounds == n_rounds
 
     low = max(spectrum.floor * (1 + 1e-9), high * 1e-16)
     if not reaches(low):
@@ -195,93 +200,28 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
 
 
 def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bool:
-    if method not in METHODS:
-        raise InvalidInput(f"method is {method!r}; give one of {', '.join(METHODS)}")
+    """Whether the method asked for is the Krylov method, or "auto" means it; InvalidInput where it cannot run."""
+    check_choice(method, "method", METHODS)
     by_products = is_operator(kernel_matrix)
     if method == "exact" and by_products:
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
     if tolerance is None and (method == "krylov" or by_products):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
-    is_list = isinstance(kernel_matrix, list | tuple)
-    rows = len(kernel_matrix) if is_list else (*getattr(kernel_matrix, "shape", ()), 0)[0]
-    large = tolerance is not None and not _fits_exactly(rows)
+    rows = _rows(kernel_matrix)
+    large = tolerance is not None and not (rows <= LARGEST_EXACT and _fits_memory(rows))
     return method == "krylov" or (method == "auto" and (by_products or large))
 
 
-def _fits_exactly(n_samples: int) -> bool:
-    """Whether "auto" decomposes: soon enough, and in this machine's memory."""
+def _rows(kernel_matrix: Any) -> int:
+    """Rows of an array or list before it is checked, 0 where there are none."""
+    is_list = isinstance(kernel_matrix, list | tuple)
+    return len(kernel_matrix) if is_list else (*getattr(kernel_matrix, "shape", ()), 0)[0]
+
+
+def _fits_memory(n_samples: int) -> bool:
+    """Whether this machine's memory holds a decomposition, as far as the system says."""
     memory = physical_memory()
-    return n_samples <= LARGEST_EXACT and (memory is None or MATRICES_IN_MEMORY * 8 * n_samples**2 <= memory)
-
-
-def _krylov(
-    operator: KernelOperator, targets: Any, tolerance: float, max_rounds: int | None, rtol: float
-) -> DistillationPath:
-    """Path on the smallest Krylov space tried whose certificate meets rtol."""
-    columns, single_output = checked_targets(targets, operator.shape[0])
-    mean_square = float(np.sum(columns**2)) / len(columns)
-    if mean_square <= tolerance * (1 + MEAN_SQUARE_ROUNDING):
-        tolerance = max(tolerance, mean_square * (1 + MEAN_SQUARE_ROUNDING))  # a tie is collapse, not a fit of 1e-15
-    lanczos = BlockLanczos(operator, columns)
-    schedule, precision = _Schedule(rtol), entry_precision(operator)
-    with progress(f"block products with the kernel matrix of {operator.shape[0]:,} samples") as bar:
-        while True:
-            lanczos.step()
-            bar.update(lanczos.steps, f"{lanczos.steps} made, {schedule}")
-            full = lanczos.complete or lanczos.size >= MOST_VECTORS
-            if not full and lanczos.steps < schedule.next_check:
-                continue
-            pairs = lanczos.pairs()
-            spectrum = Spectrum.from_pairs(pairs, np.empty((operator.shape[0], 0)), single_output, precision)
-            try:
-                path = _run(spectrum, tolerance, None, max_rounds)
-            except InfeasibleTolerance:
-                if full:
-                    raise
-                schedule.checked(lanczos.steps, math.inf)
-                continue
-            certificate = path.certificate
-            assert certificate is not None
-            width = certificate.relative_width
-            schedule.checked(lanczos.steps, width)
-            settled = certificate.collapse or path.collapse_round is None
-            if width <= rtol and settled:
-                whole = Spectrum.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, precision)
-                return replace(path, spectrum=whole)
-            if full:
-                raise NotConverged(
-                    f"{lanczos.size} Krylov vectors enclose the multipliers to {width:.2g}, not to rtol {rtol:g}"
-                    f"{'' if settled else ', and leave the collapse round open'}; use a larger tolerance or rtol, or "
-                    "method='exact'"
-                )
-
-
-class _Schedule:
-    """When to ask the certificate, which costs as much as a few block products.
-
-    Widths fall about geometrically, so after two of them the step at which one meets rtol is foreseen.
-    """
-
-    def __init__(self, rtol: float) -> None:
-        self._rtol = rtol
-        self._steps, self._width = 0, math.inf
-        self.next_check = FIRST_CHECK
-
-    def checked(self, steps: int, width: float) -> None:
-        """Take in the width reached after a number of steps."""
-        furthest = math.ceil(CHECK_GROWTH * steps)
-        self.next_check = max(steps + 1, furthest)
-        fall = math.log(self._width) - math.log(width) if 0 < width < self._width < math.inf else 0.0
-        if fall > 0 and width > self._rtol:
-            left = math.log(width) - math.log(self._rtol)
-            foreseen = steps + math.ceil(left * (steps - self._steps) / fall)
-            self.next_check = max(steps + 1, min(furthest, foreseen))
-        self._steps, self._width = steps, width
-
-    def __str__(self) -> str:
-        if math.isinf(self._width):
-            return "no multiplier enclosed yet"
-        return f"multipliers enclosed to {self._width:.1g} of {self._rtol:g}"
+    return memory is None or MATRICES_IN_MEMORY * 8 * n_samples**2 <= memory
 
 
 def _checked_rule(
@@ -304,54 +244,8 @@ def _checked_rule(
     return None, checked
 
 
-def _run(
-    spectrum: Spectrum, tolerance: float | None, multiplier: float | None, max_rounds: int | None
-) -> DistillationPath:
-    """Rounds for checked arguments."""
-    floor, mean_square = spectrum.floor, spectrum.target_mean_square
-    if tolerance is not None and tolerance < mean_square:
-        check_above_floor(tolerance, floor)
-    positive = spectrum.eigenvalues > 0
-    d, energies = spectrum.eigenvalues[positive], spectrum.energies[positive]
-    current = energies
-    log_weights = _CompensatedSum(np.zeros_like(d))
-    multipliers: list[float] = []
-    errors: list[float] = []
-    mean_squares = [mean_square]
-
-    def collapsed() -> bool:
-        return tolerance is not None and mean_squares[-1] <= tolerance
-
-    with progress("rounds of distillation", max_rounds) as bar:
-        while not collapsed() and (max_rounds is None or len(multipliers) < max_rounds):
-            if multiplier is not None:
-                c = multiplier
-            else:
-                assert tolerance is not None
-                # Round 0 cannot fit the null component, and it is gone from then on.
-                reachable = tolerance - (0.0 if multipliers else floor)
-                start = multipliers[-1] if multipliers else math.inf
-                c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
-            multipliers.append(c)
-            with np.errstate(over="ignore"):
-                log_weights = log_weights.plus(-np.log1p(np.minimum(c / d, LARGEST_RATIO)))
-            log_b = log_weights.total
-            current = energies * np.exp(2 * log_b)
-            errors.append(float(energies @ np.expm1(log_b) ** 2) + floor)
-            mean_squares.append(float(current.sum()))
-            bar.update(len(multipliers), f"{len(multipliers):,} made, ‖y_t‖²/n = {mean_squares[-1]:.3g}")
-    return DistillationPath(
-        spectrum=spectrum,
-        tolerance=tolerance,
-        multipliers=np.array(multipliers, dtype=float),
-        target_mean_squares=np.array(mean_squares),
-        training_errors=np.array(errors, dtype=float),
-        collapse_round=len(multipliers) if collapsed() else None,
-    )
-
-
 def _warn(path: DistillationPath) -> None:
-    """Say what a user should know about a path, from the public function that was called."""
+    """Warn the caller of the public function of a path without rounds, or of multipliers within rounding."""
     spectrum = path.spectrum
     if path.n_rounds == 0:
         assert path.tolerance is not None
@@ -371,24 +265,3 @@ def _warn(path: DistillationPath) -> None:
             RoundingWarning,
             stacklevel=3,
         )
-
-
-@dataclass(frozen=True)
-class _CompensatedSum:
-    """Running sum of log A_t per eigenvector with its rounding error (Knuth's two-sum).
-
-    An error made while r_t = ‖z_t‖/√(nε) is large grows by r_t/r_T until collapse; a plain sum loses up to
-    r_0 √T units in the last place on a long path.
-    """
-
-    value: NDArray[np.float64]
-    lost: NDArray[np.float64] | float = 0.0
-
-    def plus(self, term: NDArray[np.float64]) -> "_CompensatedSum":
-        value = self.value + term
-        back = value - self.value
-        return _CompensatedSum(value, self.lost + ((self.value - (value - back)) + (term - back)))
-
-    @property
-    def total(self) -> NDArray[np.float64]:
-        return self.value + self.lost

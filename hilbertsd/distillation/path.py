@@ -1,11 +1,18 @@
-"""DistillationPath: the result of distilling, one array entry per round."""
+"""DistillationPath: the result of distilling, one array entry per round.
+
+    path = distill(kernel_matrix, targets, tolerance=0.1)
+    for row in path.rows():
+        print(row["round"], row["multiplier"], row["training_error"])
+    path.save("path")
+    DistillationPath.load("path").predict(cross_kernel, round=0)
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
 
 import html
-import json
 import os
-import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -14,15 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.certificate import Certificate, certify
-from hilbertsd.errors import InvalidFile, InvalidRound
-from hilbertsd.spectral.reflections import Reflectors
-from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.support.files import written_whole
+from hilbertsd.distillation.path_file import read_path_file, write_path_file
+from hilbertsd.errors import InvalidRound
+from hilbertsd.spectral.spectrum import KrylovSpectrum, Spectrum
 
 ROWS_SHOWN = 10
 """Rounds shown in a notebook at each end of a long path."""
-
-FILE_FORMAT = "hilbertsd.DistillationPath/1"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,8 +58,8 @@ class DistillationPath:
 
     @property
     def method(self) -> str:
-        """How the spectrum was found: "exact" or "krylov"."""
-        return "exact" if self.spectrum.remainder is None else "krylov"
+        """How the eigenvalues were found: "exact" or "krylov"."""
+        return self.spectrum.method
 
     @property
     def eigenvalues(self) -> NDArray[np.float64]:
@@ -81,14 +85,16 @@ class DistillationPath:
     def dual_coefficients(self, round: int = -1) -> Any:
         """(n_samples, n_outputs) α with f_t(x) = Σ_k k(x, x_k) α_k, in the array library of the kernel.
 
-        Raises InvalidRound as :meth:`predict`. Source: MFB (31) in the form that needs no D⁻¹.
+        Raises InvalidRound as :meth:`predict`, InvalidKernel where α is beyond double precision. Source: MFB (31) in
+        the form that needs no D⁻¹.
         """
         index = self.round_index(round)
         if index is None:
             weights = np.zeros_like(self.eigenvalues)
         else:
             before = self.basis_weights[index - 1] if index else np.ones_like(self.eigenvalues)
-            weights = before / (self.multipliers[index] + self.eigenvalues)
+            with np.errstate(over="ignore"):
+                weights = before / (self.multipliers[index] + self.eigenvalues)
         return self.spectrum.dual_coefficients(weights)
 
     def predict(self, cross_kernel: Any, round: int = -1) -> Any:
@@ -111,6 +117,8 @@ class DistillationPath:
             Wrong width, not numeric, or not finite.
         InvalidRound
             `round` is no whole number, or lies beyond what was computed.
+        InvalidKernel
+            The coefficients of the fit are beyond double precision, as a kernel with values near 1e-300 can make them.
 
         Notes
         -----
@@ -130,8 +138,10 @@ class DistillationPath:
 
     @cached_property
     def certificate(self) -> Certificate | None:
-        """What a Krylov path is certain of; None where the whole spectrum is known, or for a fixed multiplier."""
-        return certify(self) if self.spectrum.remainder is not None and self.tolerance is not None else None
+        """Enclosures that a Krylov path is certain of; None for a whole spectrum, or for a fixed multiplier."""
+        if not isinstance(self.spectrum, KrylovSpectrum) or self.tolerance is None:
+            return None
+        return certify(self.spectrum, self.tolerance, self.multipliers, self.collapse_round)
 
     @property
     def multiplier_bounds(self) -> NDArray[np.float64]:
@@ -157,7 +167,7 @@ class DistillationPath:
                 "target_mean_square": float(self.target_mean_squares[t]),
                 "training_error": float(self.training_errors[t]),
             }
-            if self.spectrum.remainder is None:
+            if self.spectrum.is_whole:
                 row["effective_dimension"] = float(self.basis_weights[t].sum())
             yield row
 
@@ -188,32 +198,7 @@ class DistillationPath:
         Returns the file's path, which ends in .npz. An existing file is replaced whole or not at all.
         Raises InvalidFile if it cannot be written.
         """
-        target = _npz_path(path)
-        metadata = {
-            "format": FILE_FORMAT,
-            "tolerance": self.tolerance,
-            "collapse_round": self.collapse_round,
-            "single_output": self.spectrum.single_output,
-            "clipped": self.spectrum.clipped,
-            "rounding": self.spectrum.rounding,
-        }
-        arrays = {
-            "multipliers": self.multipliers,
-            "target_mean_squares": self.target_mean_squares,
-            "training_errors": self.training_errors,
-            "eigenvalues": self.eigenvalues,
-            "rotated_targets": self.spectrum.rotated_targets,
-        }
-        reflectors = self.spectrum.reflectors
-        if reflectors is None:
-            arrays["basis"] = np.asarray(self.spectrum.vectors)
-        else:  # under names of their own, so that nobody takes the vectors for the basis
-            arrays |= {"vectors": self.spectrum.vectors, "packed": reflectors.packed, "scales": reflectors.scales}
-        if self.spectrum.remainder is not None:
-            arrays["remainder"] = self.spectrum.remainder
-        with written_whole(target) as partial, partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
-        return target
+        return write_path_file(path, **{name.name: getattr(self, name.name) for name in fields(self)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -222,51 +207,13 @@ class DistillationPath:
         Raises
         ------
         InvalidFile
-            The file is missing, is no .npz, or holds something else.
+            The file is missing, is no .npz, is damaged, or holds values that no path has.
         """
-        source = _npz_path(path)
-        if source.is_file() and not zipfile.is_zipfile(source):
-            raise InvalidFile(f"{source} ({source.stat().st_size} bytes) is no .npz file; save the path again")
-        try:
-            with source.open("rb") as file, np.load(file, allow_pickle=False) as members:
-                arrays = {name: members[name] for name in members.files}
-            metadata = json.loads(str(arrays["metadata"]))
-            if metadata["format"] != FILE_FORMAT:
-                raise InvalidFile(
-                    f"{source} has format {metadata['format']!r} and this version reads {FILE_FORMAT!r}; "
-                    "read it with the version that wrote it"
-                )
-            reflectors = Reflectors(arrays["packed"], arrays["scales"]) if "packed" in arrays else None
-            spectrum = Spectrum(
-                arrays["eigenvalues"],
-                arrays["rotated_targets"],
-                arrays["basis" if reflectors is None else "vectors"],
-                metadata["single_output"],
-                metadata["clipped"],
-                metadata["rounding"],
-                arrays.get("remainder"),
-                reflectors,
-            )
-            loaded = cls(
-                spectrum,
-                metadata["tolerance"],
-                arrays["multipliers"],
-                arrays["target_mean_squares"],
-                arrays["training_errors"],
-                metadata["collapse_round"],
-            )
-            loaded._check_lengths()
-            return loaded
-        except FileNotFoundError as error:
-            raise InvalidFile(f"{source} does not exist; save a path there first") from error
-        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-            if isinstance(error, InvalidFile):
-                raise
-            raise InvalidFile(f"{source} is no saved DistillationPath: {error}; save it again") from error
+        return cls(**read_path_file(path))
 
     def __repr__(self) -> str:
         rule = "fixed multiplier" if self.tolerance is None else f"tolerance {self.tolerance:.6g}"
-        space = "" if self.spectrum.remainder is None else f", Krylov space of {len(self.eigenvalues)} dimensions"
+        space = "" if self.spectrum.is_whole else f", Krylov space of {len(self.eigenvalues)} dimensions"
         return f"DistillationPath({self._ending}, {rule}, n_samples={self.spectrum.n_samples}{space})"
 
     def _repr_html_(self) -> str:
@@ -280,17 +227,6 @@ class DistillationPath:
             f"<table><caption>{html.escape(repr(self))}</caption>"
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
-
-    def _check_lengths(self) -> None:
-        n_rounds, m = self.n_rounds, len(self.eigenvalues)
-        lengths = (len(self.target_mean_squares), len(self.training_errors), self.collapse_round or n_rounds)
-        if lengths != (n_rounds + 1, n_rounds, n_rounds):
-            raise ValueError(f"{n_rounds} multipliers beside series of {lengths}")
-        vectors, reflectors = self.spectrum.vectors, self.spectrum.reflectors
-        if self.spectrum.rotated_targets.shape[0] != m or vectors.shape[1] != m:
-            raise ValueError(f"{m} eigenvalues beside a basis of shape {vectors.shape}")
-        if reflectors is not None and (reflectors.packed.shape != vectors.shape or len(reflectors.scales) != m - 1):
-            raise ValueError(f"{len(reflectors.scales)} reflections of shape {reflectors.packed.shape} for {m} vectors")
 
     @property
     def _ending(self) -> str:
@@ -331,8 +267,3 @@ class DistillationPath:
                 f"give a round up to {self.n_rounds - 1} or distil again with a larger max_rounds"
             )
         return None
-
-
-def _npz_path(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")

@@ -11,7 +11,7 @@ from hilbertsd.gram.operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY
 from hilbertsd.support.checks import as_real_float64
 
 ROWS_PER_BLOCK = 512
-"""Rows compared at a time in the symmetry check, so that it needs no second matrix."""
+"""Rows compared at a time in the symmetry check, which so takes little memory."""
 
 
 def checked_kernel(kernel_matrix: Any) -> tuple[Any, float]:
@@ -27,6 +27,7 @@ def checked_kernel(kernel_matrix: Any) -> tuple[Any, float]:
 
 
 def _check_symmetric(matrix: Any, xp: Any, precision: float) -> None:
+    """Raise InvalidKernel where entries across the diagonal differ by more than rounding, or are not finite."""
     n = matrix.shape[0]
     asymmetry = scale = 0.0
     for start in range(0, n, ROWS_PER_BLOCK):
@@ -48,6 +49,7 @@ def _check_symmetric(matrix: Any, xp: Any, precision: float) -> None:
 
 
 def _check_finite(matrix: Any, xp: Any) -> None:
+    """Raise InvalidKernel naming the first entry that is not finite, if there is one."""
     position = int(xp.argmax(xp.astype(~xp.isfinite(xp.reshape(matrix, (-1,))), xp.int8)))
     row, column = divmod(position, matrix.shape[1])
     value = float(matrix[row, column])

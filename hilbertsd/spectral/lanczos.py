@@ -1,4 +1,4 @@
-"""Block Lanczos: the part of a kernel matrix that the targets see, in a few products with it.
+"""Block Lanczos: the part of a kernel matrix that the targets see, found by a few products with it.
 
 From the targets' columns, k block steps with full reorthogonalisation give an orthonormal Q (n, m) whose range holds
 the targets, and
@@ -6,8 +6,8 @@ the targets, and
     G Q = Q T + Q₊ R,      T block tridiagonal,      Q₊ the next block, R zero but in its last columns,
 
 with G = kernel_matrix/n. The pairs (θ, z) of T = W Θ Wᵀ, z = Wᵀ Qᵀ Y stand in for the eigenvalues of G and the rotated
-targets: every multiplier and round is computed from them as from the whole spectrum. R W, the *remainder*, says how far
-they are right (:mod:`.certificate`).
+targets: every multiplier and round is computed from them as from the whole spectrum. R W, the *remainder*, bounds their
+errors (:mod:`hilbertsd.distillation.certificate`).
 
 Where a product costs about the same for one column as for several, random directions join the targets in the first
 block. Their Krylov space finds the largest eigenvalues in a few steps and so deflates them for the targets: fewer
@@ -28,19 +28,19 @@ from hilbertsd.gram.operators import KernelOperator, block_size
 Matrix = NDArray[np.float64]
 
 DEPENDENT = 5e-15
-"""Directions of a new block below this share of the largest eigenvalue are rounding: the space is complete there."""
+"""Share of the largest eigenvalue below which a direction of a new block is rounding, and dropped."""
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class RitzPairs:
     """Ritz pairs of a Krylov space.
 
     Attributes
     ----------
-    values : (m,) θ ascending.
-    rotated_targets : (m, n_outputs) z.
-    vectors : (m, m) W.
-    remainder : (b, m) R W; zero rows where the space is invariant.
+    values : (m,) Ritz values θ, ascending.
+    rotated_targets : (m, n_outputs) the targets' coordinates z on the Ritz vectors.
+    vectors : (m, m) W, the Ritz vectors' coordinates in the basis Q.
+    remainder : (b, m) R W, what the kernel matrix sends out of the space; no rows where the space is invariant.
     """
 
     values: Matrix
@@ -55,7 +55,7 @@ class BlockLanczos:
     Attributes
     ----------
     steps : block products made so far.
-    complete : whether the space is invariant, so that nothing is left to gain.
+    complete : whether the space is invariant, so that further steps add nothing.
     """
 
     def __init__(self, operator: KernelOperator, targets: Matrix) -> None:
@@ -63,13 +63,13 @@ class BlockLanczos:
         self._n = operator.shape[0]
         u, singular, vt = np.linalg.svd(targets, full_matrices=False)
         kept = singular > np.finfo(float).eps * max(targets.shape) * singular[0]
-        self._coordinates = singular[kept, None] * vt[kept]  # of the targets in the first block
+        self._coordinates = singular[kept, None] * vt[kept]  # the targets' coordinates in the first block
         self._basis = np.empty((self._n, 0), order="F")
         self._columns = 0
         self._append(_widened(u[:, kept], min(block_size(operator), self._n)))
         self._last = slice(0, self._columns)
         self._projected = np.zeros((0, 0))
-        self._coupling = np.zeros((0, 0))  # R's block of the step before
+        self._coupling = np.zeros((0, 0))  # R's nonzero block, left by the step before
         self._largest = 0.0
         self.steps = 0
         self.complete = False
@@ -85,7 +85,7 @@ class BlockLanczos:
         return self._basis[:, : self.size]
 
     def step(self) -> None:
-        """Multiply the last block, and extend the space by what is new."""
+        """Multiply the last block, and extend the space by the new directions of the product."""
         block = self._basis[:, self._last]
         product = np.asarray(self._operator.multiply(np.ascontiguousarray(block))) / self._n
         if product.shape != block.shape:
@@ -94,14 +94,17 @@ class BlockLanczos:
                 "times the block"
             )
         if not np.all(np.isfinite(product)):
-            raise InvalidKernel("the kernel matrix times a block is not finite; check the kernel for missing values")
+            raise InvalidKernel(
+                "the kernel matrix times a block is not finite; check the kernel for missing values and for values "
+                "near the largest of double precision"
+            )
         known = self._basis[:, : self._columns]
         overlap = known.T @ product
         product -= known @ overlap
         diagonal = overlap[self._last]
-        again = block.T @ product  # what the diagonal block lost to rounding
-        product -= block @ again
-        diagonal += again
+        correction = block.T @ product  # part of the diagonal block that rounding left in the product
+        product -= block @ correction
+        diagonal += correction
         self._extend_projection((diagonal + diagonal.T) / 2)
         self._largest = max(self._largest, float(np.linalg.norm(diagonal, 2)))
         u, singular, vt = np.linalg.svd(product, full_matrices=False)
@@ -117,14 +120,15 @@ class BlockLanczos:
             self._append(new)
             self._last = slice(self._columns - new.shape[1], self._columns)
 
-    def pairs(self) -> Pairs:
+    def pairs(self) -> RitzPairs:
         """Ritz pairs of the space so far."""
         values, vectors = np.linalg.eigh(self._projected)
         rank = len(self._coordinates)
         last = self.size - self._coupling.shape[1]
-        return Pairs(values, vectors[:rank].T @ self._coordinates, vectors, self._coupling @ vectors[last:])
+        return RitzPairs(values, vectors[:rank].T @ self._coordinates, vectors, self._coupling @ vectors[last:])
 
     def _extend_projection(self, diagonal: Matrix) -> None:
+        """Append to T its next diagonal block, and beside it the coupling to the block before."""
         old, width = self.size, len(diagonal)
         grown = np.zeros((old + width, old + width))
         grown[:old, :old] = self._projected
@@ -136,6 +140,7 @@ class BlockLanczos:
         self._projected = grown
 
     def _append(self, block: Matrix) -> None:
+        """Append columns to Q, in memory that doubles when it is full."""
         needed = self._columns + block.shape[1]
         if needed > self._basis.shape[1]:
             grown = np.empty((self._n, max(needed, 2 * self._basis.shape[1])), order="F")
@@ -146,7 +151,7 @@ class BlockLanczos:
 
 
 def _widened(block: Matrix, width: int) -> Matrix:
-    """Orthonormal columns and as many random directions orthogonal to them as make up the width."""
+    """Orthonormal columns, filled up to a width with random directions orthogonal to them."""
     missing = width - block.shape[1]
     if missing <= 0:
         return block

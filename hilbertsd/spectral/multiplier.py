@@ -4,6 +4,11 @@ E(c) = Σ_k e_k (c/(c+d_k))² is the training error of the fit with multiplier c
 of G = kernel_matrix/n and e_k = Σ_j z_kj²/n the targets' energy on eigenvector k, summing to their mean
 square. E increases strictly from the floor Σ_{d_k=0} e_k to Σ_k e_k.
 
+    spectrum = Spectrum.from_kernel(kernel_matrix, targets)
+    c = solve_multiplier(spectrum.eigenvalues, spectrum.energies, tolerance=0.1)
+    training_error(spectrum.eigenvalues, spectrum.energies, c)  # 0.1
+    weights = spectrum.eigenvalues / (c + spectrum.eigenvalues)  # what the fit keeps of each eigenvector
+
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
@@ -14,9 +19,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance, NotConverged
-from hilbertsd.support.checks import check_positive, distinguishable
+from hilbertsd.support.checks import as_real_array, check_positive, distinguishable
 
 MAX_NEWTON_STEPS = 100
+"""Newton steps after which the search for a multiplier is given up."""
 
 
 def training_error(eigenvalues: ArrayLike, energies: ArrayLike, multiplier: float) -> float:
@@ -32,9 +38,9 @@ def training_error(eigenvalues: ArrayLike, energies: ArrayLike, multiplier: floa
     -------
     float, in squared units of the targets.
 
-    Source: MFB (20), for several outputs MFB §3.6.
+    Raises InvalidInput as :func:`solve_multiplier`. Source: MFB (20), for several outputs MFB §3.6.
     """
-    d, e = np.asarray(eigenvalues, float), np.asarray(energies, float)
+    d, e = _checked(eigenvalues, energies)
     return float(np.sum(e * (multiplier / (multiplier + d)) ** 2))
 
 
@@ -63,9 +69,7 @@ def solve_multiplier(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: flo
 
     Source: MFB (20), (23-24). The root is found by :func:`newton_root`.
     """
-    d, e = _checked(eigenvalues, "eigenvalues"), _checked(energies, "energies")
-    if d.shape != e.shape:
-        raise InvalidInput(f"eigenvalues has {d.size} entries and energies {e.size}; give one energy per eigenvalue")
+    d, e = _checked(eigenvalues, energies)
     tolerance = check_positive(tolerance, "tolerance", "the mean squared training error to allow", InvalidTolerance)
     total = float(e.sum())
     if tolerance >= total:
@@ -101,6 +105,8 @@ def newton_root(
     tolerance : right-hand side, between 0 and Σ e (the floor already subtracted).
     gap : Σ e − tolerance, given because the caller knows it without cancellation.
     start : a guess of c, for instance the multiplier of the round before.
+
+    Raises NotConverged where total and tolerance are too many orders of magnitude apart.
     """
     scale = float(eigenvalues.max())
     d = eigenvalues / scale
@@ -146,8 +152,17 @@ def check_above_floor(tolerance: float, floor: float) -> None:
         )
 
 
-def _checked(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=float)
+def _checked(eigenvalues: ArrayLike, energies: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both as float64 vectors of one length, or InvalidInput."""
+    d, e = _vector(eigenvalues, "eigenvalues"), _vector(energies, "energies")
+    if d.shape != e.shape:
+        raise InvalidInput(f"eigenvalues has {d.size} entries and energies {e.size}; give one energy per eigenvalue")
+    return d, e
+
+
+def _vector(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Values as a float64 vector, or InvalidInput unless all are finite and non-negative."""
+    array = np.asarray(as_real_array(values, name, InvalidInput), dtype=float)
     if array.ndim != 1 or array.size == 0:
         raise InvalidInput(f"{name} has shape {array.shape}; give a non-empty one-dimensional array")
     if not np.all(np.isfinite(array)) or array.min() < 0:

@@ -1,4 +1,4 @@
-"""Eigenvectors as a product that is not formed: a tridiagonal matrix's, reflected.
+"""Eigenvectors V = Q W kept as a product: Q of Householder reflections, W of a tridiagonal matrix's eigenvectors.
 
 A symmetric matrix is reduced to tridiagonal form by a product Q of n − 1 Householder reflections,
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 REFLECTIONS_PER_BLOCK = 64
-"""Reflections applied together, as products of matrices."""
+"""Reflections applied together, in products of matrices."""
 
 LARGEST_REDUCED = 46_000
 """Rows up to which the n² of LAPACK's workspace fits SciPy's 32-bit integers."""
@@ -32,7 +32,7 @@ class Reflectors:
     Attributes
     ----------
     packed : (n, n) in Fortran's order. Column i holds, below its subdiagonal, v_i behind the first i zeros and a one.
-    scales : (n − 1,) τ.
+    scales : (n − 1,) factors τ_i, 0 where there is no reflection.
     """
 
     packed: Matrix
@@ -57,7 +57,7 @@ class Reflectors:
         return product
 
     def _factors(self, start: int) -> tuple[Matrix, Matrix]:
-        """V and T⁻¹ of a block's product of reflections I − V T Vᵀ, which leaves the rows up to `start` alone.
+        """Factors V and T⁻¹ of a block of reflections, whose product I − V T Vᵀ leaves the rows up to `start` alone.
 
         T⁻¹ is the upper triangle of Vᵀ V with 1/τ, from [1/2, 1], on its diagonal. LAPACK's dormqr would do the same,
         but writes into the packed vectors meanwhile: not for memory maps or threads.
@@ -80,7 +80,7 @@ def reflected_eigh(matrix: Matrix) -> tuple[Matrix, Matrix, Reflectors]:
     from scipy.linalg import eigh_tridiagonal, get_lapack_funcs
 
     sytrd, sytrd_lwork = get_lapack_funcs(("sytrd", "sytrd_lwork"), dtype=np.float64)
-    # Its own transpose: that copy to Fortran's order is the faster one for the usual row-major array.
+    # The matrix is its own transpose, and transposed the usual row-major array is copied to Fortran's order faster.
     copy = np.array(matrix.T, order="F")
     workspace, _ = sytrd_lwork(len(matrix), lower=True)  # "lower" is a quarter faster than "upper" at n = 4,000
     packed, diagonal, off_diagonal, scales, _ = sytrd(copy, lower=True, lwork=int(workspace), overwrite_a=True)

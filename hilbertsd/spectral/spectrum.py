@@ -2,22 +2,31 @@
 
 With G = kernel_matrix/n = basis · diag(eigenvalues) · basisᵀ and z = basisᵀ · targets, every multiplier, round,
 bound and filter is a function of (eigenvalues, z); the basis only maps predictions back (MFB 18-20).
+
+    spectrum = Spectrum.from_kernel(kernel_matrix, targets)  # decompose once
+    for tolerance in (0.05, 0.1, 0.2):  # then try as many tolerances as wanted
+        path = distill_spectrum(spectrum, tolerance=tolerance)
+        predictions = path.predict(cross_kernel)
+
+A :class:`Spectrum` holds all eigenvalues, a :class:`KrylovSpectrum` the part of them that the targets see.
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, NotPositiveSemidefinite
+from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel
 from hilbertsd.gram.operators import as_operator, entry_precision
 from hilbertsd.spectral.inputs import checked_kernel, checked_targets
-from hilbertsd.spectral.lanczos import BlockLanczos, Pairs
+from hilbertsd.spectral.lanczos import BlockLanczos, RitzPairs
 from hilbertsd.spectral.reflections import LARGEST_REDUCED, Reflectors, reflected_eigh
+from hilbertsd.spectral.rounding import exact_eigenvalues, ritz_eigenvalues
 from hilbertsd.support.checks import as_real_float64, check_whole, to_library
 
 
@@ -27,18 +36,15 @@ class Spectrum:
 
     Attributes
     ----------
-    eigenvalues : (m,) ascending, non-negative, of kernel_matrix/n; NumPy. Values within rounding of zero
-        are exactly zero.
+    eigenvalues : (m,) eigenvalues of kernel_matrix/n, ascending and non-negative; NumPy. Values within rounding of
+        zero are exactly zero.
     rotated_targets : (m, n_outputs) z = basisᵀ · targets; NumPy.
-    vectors : (n_samples, m) orthonormal columns, in the array library of the kernel matrix: the basis, or what
-        `reflectors` turn into it.
+    vectors : (n_samples, m) orthonormal columns, in the array library of the kernel matrix. They are the basis where
+        `reflectors` is None, otherwise basis = Q · vectors.
     single_output : whether the targets came as (n_samples,); predictions then do, too.
     clipped : magnitude of the most negative eigenvalue that was set to zero, 0.0 where none was negative.
     rounding : absolute accuracy to which the eigenvalues are known, at least `clipped`.
-    remainder : None for a whole spectrum. For the m Ritz pairs of a Krylov space, (b, m) what the kernel matrix
-        does to the basis outside of it: kernel_matrix/n · basis = basis · diag(eigenvalues) + Q₊ · remainder with
-        orthonormal Q₊. Eigenvalues and weights are then those of the space, whose sums over k are not the matrix's.
-    reflectors : Q of basis = Q · vectors where the basis was not formed, None where `vectors` are the basis.
+    reflectors : the orthogonal matrix Q, None where the basis was formed.
     """
 
     eigenvalues: NDArray[np.float64]
@@ -47,17 +53,22 @@ class Spectrum:
     single_output: bool
     clipped: float
     rounding: float
-    remainder: NDArray[np.float64] | None = None
-    reflectors: Reflectors | None = None
+    reflectors: Reflectors | None = field(default=None, kw_only=True)
 
-    @classmethod
-    def from_operator(cls, operator: Any, targets: Any, *, steps: int) -> Self:
+    method: ClassVar[str] = "exact"
+    """How the eigenvalues were found: "exact" or "krylov"."""
+
+    is_whole: ClassVar[bool] = True
+    """Whether these are all eigenvalues of the kernel matrix, so that sums over them are the matrix's."""
+
+    @staticmethod
+    def from_operator(operator: Any, targets: Any, *, steps: int) -> "KrylovSpectrum":
         """Part of the spectrum that the targets see, from a fixed number of block products with the kernel matrix.
 
         Parameters
         ----------
-        operator : a :class:`hilbertsd.gram.operators.KernelOperator`, a function that multiplies the raw
-            kernel matrix with an (n, b) block, or an (n, n) array of raw kernel values.
+        operator : a :class:`hilbertsd.gram.KernelOperator`, a function that multiplies the raw kernel matrix with an
+            (n, b) block, or an (n, n) array of raw kernel values.
         targets : (n,) or (n, n_outputs). Random directions join them up to the operator's `block_size`.
         steps : block products to make; fewer are made where the Krylov space is complete.
 
@@ -66,7 +77,7 @@ class Spectrum:
         InvalidInput
             `steps` is no whole number of at least 1.
         InvalidKernel
-            Not square, or products that are not finite.
+            Not square, products that are not finite, or too small or large to compute with.
         InvalidTargets, NotPositiveSemidefinite
             As :meth:`from_kernel`.
 
@@ -83,26 +94,11 @@ class Spectrum:
             if lanczos.complete:
                 break
         pairs = lanczos.pairs()
-        return cls.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, entry_precision(operator))
+        basis = lanczos.basis @ pairs.vectors
+        return KrylovSpectrum.from_pairs(pairs, basis, single_output, entry_precision(operator))
 
-    @classmethod
-    def from_pairs(cls, pairs: Pairs, basis: NDArray[np.float64], single_output: bool, precision: float) -> Self:
-        """Spectrum of the Ritz pairs of a Krylov space and their vectors (n, m), or (n, 0) where no fit is wanted.
-
-        `precision` is the machine epsilon of the kernel matrix's entries. Zeros and negative values are treated as in
-        :meth:`from_kernel`, except that entries of lower precision are taken as they are: the products with them are
-        in float64.
-        """
-        scale = float(np.abs(pairs.values).max())
-        _refuse_indefinite(float(pairs.values[0]), scale, precision, basis.shape[0])
-        zero = 4 * math.sqrt(basis.shape[0]) * np.finfo(np.float64).eps * scale
-        eigenvalues = np.where(pairs.values <= zero, 0.0, pairs.values)
-        clipped = max(0.0, -float(pairs.values[0]))
-        rounding = max(zero, clipped)
-        return cls(eigenvalues, pairs.rotated_targets, basis, single_output, clipped, rounding, pairs.remainder)
-
-    @classmethod
-    def from_kernel(cls, kernel_matrix: Any, targets: Any) -> Self:
+    @staticmethod
+    def from_kernel(kernel_matrix: Any, targets: Any) -> "Spectrum":
         """Decompose a kernel matrix exactly.
 
         Parameters
@@ -114,7 +110,8 @@ class Spectrum:
         Raises
         ------
         InvalidKernel
-            Not square, empty, complex, not numeric, not finite or not symmetric; or JAX without 64 bits.
+            Not square, empty, complex, not numeric, not finite or not symmetric; the largest eigenvalue of
+            kernel_matrix/n is below 1e-305 without being zero, or above 1e291; or JAX without 64 bits.
         NotPositiveSemidefinite
             An eigenvalue is negative beyond rounding.
         InvalidTargets
@@ -147,14 +144,17 @@ class Spectrum:
                 f"the eigendecomposition did not converge ({error}); check the kernel matrix"
             ) from error
         raw = np.asarray(raw_eigenvalues)
-        eigenvalues, clipped, rounding = _without_rounding(raw / n_samples, precision, n_samples)
+        eigenvalues, clipped, rounding = exact_eigenvalues(raw / n_samples, precision, n_samples)
         rotated = np.asarray(vectors.T @ to_library(reflected, vectors))
-        return cls(eigenvalues, rotated, vectors, single_output, clipped, rounding, reflectors=reflectors)
+        return Spectrum(eigenvalues, rotated, vectors, single_output, clipped, rounding, reflectors=reflectors)
 
     def require_whole(self, what: str) -> None:
-        """Raise InvalidInput naming what needs all eigenvalues, if this is a Krylov space's part of them."""
-        if self.remainder is not None:
-            raise InvalidInput(f"{what} needs the whole spectrum; distil with method='exact'")
+        """Raise InvalidInput naming what needs all eigenvalues, where only a part of them is known."""
+
+    @property
+    def eigenvalue_errors(self) -> NDArray[np.float64]:
+        """(m,) distance from each value within which an eigenvalue lies; 0 where it is known up to `rounding`."""
+        return np.zeros_like(self.eigenvalues)
 
     @property
     def n_samples(self) -> int:
@@ -199,8 +199,19 @@ class Spectrum:
         Returns
         -------
         α = V diag(φ(d)/d) z / n, in the array library of the kernel.
+
+        Raises InvalidKernel where α is beyond double precision, as a kernel with values near 1e-300 can make it.
         """
-        return self.from_eigenbasis(weights) / self.n_samples
+        # Where c + d is so small that 1/(c + d) overflows, the check below says so.
+        with np.errstate(over="ignore", invalid="ignore"):
+            coefficients = self.from_eigenbasis(weights) / self.n_samples
+        if not bool(array_api.array_namespace(coefficients).isfinite(coefficients).all()):
+            raise InvalidKernel(
+                f"the coefficients of the fit are beyond double precision, because the kernel is as small as "
+                f"{self.eigenvalues[-1]:.3g}, the largest eigenvalue of kernel_matrix/n; multiply the kernel, and "
+                "cross kernels with it, by a constant"
+            )
+        return coefficients
 
     def from_eigenbasis(self, weights: NDArray[np.float64]) -> Any:
         """(n_samples, n_outputs) V diag(weights) z: rotated targets, each scaled by its weight, at the samples."""
@@ -248,27 +259,45 @@ class Spectrum:
         return columns if self.reflectors is None else self.reflectors.apply(columns)
 
 
-def _without_rounding(
-    eigenvalues: NDArray[np.float64], precision: float, n_samples: int
-) -> tuple[NDArray[np.float64], float, float]:
-    """Eigenvalues with those within rounding of zero set to zero, the amount clipped, and the rounding."""
-    largest, smallest = float(eigenvalues[-1]), float(eigenvalues[0])
-    scale = max(abs(largest), abs(smallest))
-    _refuse_indefinite(smallest, scale, precision, n_samples)
-    root_n = math.sqrt(n_samples)
-    zero = 4 * root_n * np.finfo(np.float64).eps * scale
-    if precision > np.finfo(np.float64).eps:
-        zero += precision * float(np.linalg.norm(eigenvalues)) / root_n
-    clipped = max(0.0, -smallest)
-    return np.where(eigenvalues <= zero, 0.0, eigenvalues), clipped, max(zero, clipped)
+@dataclass(frozen=True, eq=False)
+class KrylovSpectrum(Spectrum):
+    """Part of a spectrum that the targets see: the m Ritz pairs of a Krylov space in place of eigenpairs.
 
+    Eigenvalues and rotated targets are those of the space, so sums over them are not the kernel matrix's. Attributes
+    are those of :class:`Spectrum`, with `vectors` (n_samples, 0) where no fit is wanted, and one more.
 
-def _refuse_indefinite(smallest: float, largest: float, precision: float, n_samples: int) -> None:
-    """Raise NotPositiveSemidefinite where a negative eigenvalue is no rounding of entries of this precision."""
-    if smallest < -math.sqrt(precision) * largest:
-        raise NotPositiveSemidefinite(
-            f"kernel_matrix is indefinite: the most negative eigenvalue of kernel_matrix/n is {smallest:.6g} and the "
-            f"largest {largest:.6g}, where rounding explains at most {math.sqrt(precision) * largest:.3g}; use a "
-            "positive semidefinite kernel, pass a kernel computed in float32 as float32, or add at least "
-            f"{-smallest * n_samples:.3g} to the diagonal of kernel_matrix"
+    Attributes
+    ----------
+    remainder : (b, m) what the kernel matrix does to the basis outside of the space: kernel_matrix/n · basis =
+        basis · diag(eigenvalues) + Q₊ · remainder with orthonormal Q₊.
+    """
+
+    remainder: NDArray[np.float64] = field(kw_only=True)
+
+    method: ClassVar[str] = "krylov"
+    is_whole: ClassVar[bool] = False
+
+    @classmethod
+    def from_pairs(cls, pairs: RitzPairs, basis: NDArray[np.float64], single_output: bool, precision: float) -> Self:
+        """Spectrum of the Ritz pairs of a Krylov space and their vectors (n, m), or (n, 0) where no fit is wanted.
+
+        `precision` is the machine epsilon of the kernel matrix's entries. Zeros and negative values are treated as in
+        :meth:`from_kernel`, except that entries of lower precision are taken as they are: the products with them are
+        in float64.
+        """
+        eigenvalues, clipped, rounding = ritz_eigenvalues(pairs.values, precision, basis.shape[0])
+        return cls(
+            eigenvalues, pairs.rotated_targets, basis, single_output, clipped, rounding, remainder=pairs.remainder
         )
+
+    def require_whole(self, what: str) -> None:
+        """Raise InvalidInput naming what needs all eigenvalues."""
+        raise InvalidInput(f"{what} needs the whole spectrum; distil with method='exact'")
+
+    @property
+    def eigenvalue_errors(self) -> NDArray[np.float64]:
+        """(m,) distance from each Ritz value within which an eigenvalue lies: its remainder's norm and `rounding`.
+
+        Source: Parlett, The Symmetric Eigenvalue Problem (1998), §4.5.
+        """
+        return np.linalg.norm(self.remainder, axis=0) + self.rounding

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.analysis.early_stopping import EarlyStopping, stop_early
-from hilbertsd.bounds.statements import sparsity_index
+from hilbertsd.bounds.sparsity import sparsity_index
 from hilbertsd.data import spline_toy as data
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.errors import InvalidInput

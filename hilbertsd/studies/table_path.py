@@ -102,7 +102,7 @@ class Prepared:
 
 def prepare(table: Table, config: Config) -> Prepared:
     """Split, standardise by the training rows, and decompose; errors as :func:`run`."""
-    from hilbertsd.estimators import centred_targets
+    from hilbertsd.distillation.fraction import centred_targets
     from hilbertsd.gram.named import kernel_values
 
     train, test = _split(len(table.targets), config)
@@ -118,9 +118,9 @@ def prepare(table: Table, config: Config) -> Prepared:
 
 def distilled(prepared: Prepared, config: Config) -> DistillationPath:
     """Path at the configured fraction of the targets' mean square; errors and warnings as :func:`run`."""
-    from hilbertsd.estimators import fractional_path
+    from hilbertsd.distillation.fraction import distill_to_fraction
 
-    path = fractional_path(prepared.spectrum, config.tolerance)
+    path = distill_to_fraction(prepared.spectrum, config.tolerance)
     if path.n_rounds == 0:
         warnings.warn(
             f"the training mean already meets tolerance {config.tolerance:g} of the targets' mean square, so that the "

@@ -18,6 +18,10 @@ def written_whole(target: Path) -> Iterator[Path]:
     """
     partial = target.with_name(target.name + ".partial")
     try:
+        partial.unlink(missing_ok=True)  # fails for a name that no file can have
+    except (OSError, ValueError) as error:
+        raise InvalidFile(f"{target} cannot be written: {error}; give another folder or name") from error
+    try:
         yield partial
         partial.replace(target)
     except OSError as error:

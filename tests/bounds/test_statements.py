@@ -189,7 +189,7 @@ def test_ties_are_left_out():
         (lambda: bounds.next_ratio(np.nan, 2.0), InvalidInput, "ratio holds nan"),
         (lambda: bounds.ratio_after(-1, 2.0, 2.0), InvalidInput, "rounds holds -1"),
         (lambda: bounds.least_sparsity_index([1.0, 2.0], 2.0, -3), InvalidInput, "rounds holds -3"),
-        (lambda: bounds.multiplier_bracket(["a"], 2.0), InvalidInput, "eigenvalues is no number"),
+        (lambda: bounds.multiplier_bracket(["a"], 2.0), InvalidInput, "eigenvalues has dtype <U1"),
         (lambda: bounds.sparsity_index([1.0, 2.0], [-np.inf, -1.0]), InvalidInput, "holds -inf"),
         (lambda: bounds.sparsity_index([[1.0, 2.0]], [[1.0, 2.0]]), InvalidInput, r"shape \(1, 2\)"),
         (lambda: bounds.rounds_by_spectrum([1.0], [1.0], 0.0), InvalidTolerance, r"tolerance is 0\.0"),

@@ -106,10 +106,10 @@ def test_check_bounds_on_a_table(hilbertsd, table, tmp_path):
 
 
 def test_a_violated_bound_is_exit_code_1(hilbertsd, table, monkeypatch):
-    from hilbertsd.distillation import chain as distillation
+    from hilbertsd.distillation import rounds
 
-    right = distillation.newton_root
-    monkeypatch.setattr(distillation, "newton_root", lambda *arguments: 1.01 * right(*arguments))
+    right = rounds.newton_root
+    monkeypatch.setattr(rounds, "newton_root", lambda *arguments: 1.01 * right(*arguments))
     code, out, _ = hilbertsd("check-bounds", table, "--target", "price")
     assert code == 1
     assert "violated" in out

@@ -179,10 +179,10 @@ def test_the_comparison_from_kernels_is_not_vacuous():
 
 def test_a_multiplier_off_by_1e_9_is_caught(monkeypatch):
     """The comparison can fail: perturb every root slightly and see it refused."""
-    from hilbertsd.distillation import chain as distillation
+    from hilbertsd.distillation import rounds
 
-    exact_root = distillation.newton_root
-    monkeypatch.setattr(distillation, "newton_root", lambda *args: exact_root(*args) * (1 + 1e-9))
+    exact_root = rounds.newton_root
+    monkeypatch.setattr(rounds, "newton_root", lambda *args: exact_root(*args) * (1 + 1e-9))
     problem = Problem.random(12, 2, 4.0, 0.5, 0, 0, 0.0, 1)
     with pytest.raises(AssertionError):
         check_given_spectrum(problem)

@@ -1,12 +1,12 @@
-"""What a path answers: predictions, files, pages."""
+"""What a path answers: predictions and pages."""
 
 import json
 
 import numpy as np
 import pytest
 
-from hilbertsd import DistillationPath, distill
-from hilbertsd.errors import InvalidCrossKernel, InvalidFile, InvalidRound
+from hilbertsd import distill
+from hilbertsd.errors import InvalidCrossKernel, InvalidRound
 
 
 @pytest.fixture
@@ -68,55 +68,6 @@ def test_rounds_not_computed_are_refused(data):
 def test_bad_cross_kernels_are_refused(path, cross_kernel, message):
     with pytest.raises(InvalidCrossKernel, match=message):
         path.predict(cross_kernel)
-
-
-@pytest.mark.parametrize("name", ["path", "path.npz", "path.v1"])
-def test_saving_and_loading_keeps_everything(path, data, tmp_path, name):
-    file = path.save(tmp_path / name)
-    assert file.suffix == ".npz"
-    assert [p.name for p in tmp_path.iterdir()] == [file.name]
-    loaded = DistillationPath.load(tmp_path / name)
-    assert json.dumps(loaded.to_dict()) == json.dumps(path.to_dict())
-    np.testing.assert_array_equal(loaded.predict(data[2], 1), path.predict(data[2], 1))
-    assert str(np.load(file, allow_pickle=False)["metadata"]).startswith('{"format": "hilbertsd.')
-
-
-def test_files_that_hold_no_path_are_refused(path, tmp_path):
-    with pytest.raises(InvalidFile, match="does not exist"):
-        DistillationPath.load(tmp_path / "none")
-    (tmp_path / "text.npz").write_text("no zip file")
-    with pytest.raises(InvalidFile, match=r"text\.npz \(11 bytes\)"):
-        DistillationPath.load(tmp_path / "text.npz")
-    np.savez(tmp_path / "other.npz", a=np.ones(3))
-    with pytest.raises(InvalidFile, match="metadata"):
-        DistillationPath.load(tmp_path / "other.npz")
-    whole_file = path.save(tmp_path / "whole")
-    whole = whole_file.read_bytes()
-    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InvalidFile, match=r"half\.npz .* is no \.npz file"):
-        DistillationPath.load(tmp_path / "half.npz")
-    np.savez(tmp_path / "new.npz", metadata=np.array('{"format": "hilbertsd.DistillationPath/99"}'))
-    with pytest.raises(InvalidFile, match=r"DistillationPath/99.*reads"):
-        DistillationPath.load(tmp_path / "new.npz")
-    arrays = dict(np.load(whole_file))
-    np.savez(tmp_path / "short.npz", **{**arrays, "multipliers": arrays["multipliers"][:1]})
-    with pytest.raises(InvalidFile, match="1 multipliers beside series of"):
-        DistillationPath.load(tmp_path / "short.npz")
-    np.savez(tmp_path / "thin.npz", **{**arrays, "eigenvalues": arrays["eigenvalues"][:-1]})
-    with pytest.raises(InvalidFile, match="59 eigenvalues beside a basis"):
-        DistillationPath.load(tmp_path / "thin.npz")
-
-
-def test_places_that_cannot_be_written_are_refused_and_left_clean(path, tmp_path):
-    (tmp_path / "taken.npz").mkdir()
-    for name in ("missing/path", "taken"):
-        with pytest.raises(InvalidFile, match="cannot be written"):
-            path.save(tmp_path / name)
-    assert [p.name for p in tmp_path.iterdir()] == ["taken.npz"]
-    (tmp_path / "file").write_text("x")
-    for name in ("taken", "file/path"):
-        with pytest.raises(InvalidFile):
-            DistillationPath.load(tmp_path / name)
 
 
 def test_pages_show_every_round_of_a_short_path_and_the_ends_of_a_long_one(path, data):

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from hilbertsd import Spectrum, distill_spectrum
-from hilbertsd.errors import InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+from hilbertsd import Spectrum, distill, distill_spectrum, filters
+from hilbertsd.errors import InvalidInput, InvalidKernel, InvalidTargets, NotPositiveSemidefinite
+from hilbertsd.spectral import KrylovSpectrum
 
 
 def test_it_reproduces_kernel_and_targets(data):
@@ -145,3 +146,74 @@ def test_one_sample_is_a_problem_like_any_other():
     spectrum = Spectrum.from_kernel([[4.0]], [3.0])
     assert spectrum.eigenvalues.tolist() == [4.0]
     assert spectrum.energies.tolist() == [9.0]
+
+
+def test_a_krylov_spectrum_is_a_kind_of_its_own(data):
+    kernel, targets, _ = data
+    whole, part = Spectrum.from_kernel(kernel, targets), Spectrum.from_operator(kernel, targets, steps=3)
+    assert (type(whole), type(part)) == (Spectrum, KrylovSpectrum)
+    assert (whole.method, part.method) == ("exact", "krylov")
+    assert (whole.is_whole, part.is_whole) == (True, False)
+    assert not hasattr(whole, "remainder")
+    whole.require_whole("a sum")
+    with pytest.raises(InvalidInput, match="a sum needs the whole spectrum"):
+        part.require_whole("a sum")
+    assert not whole.eigenvalue_errors.any()
+    exact = whole.eigenvalues[:, None]
+    nearest = np.abs(exact - part.eigenvalues).min(axis=0)
+    assert np.all(nearest <= part.eigenvalue_errors)
+    with pytest.raises(TypeError, match="remainder"):
+        KrylovSpectrum(whole.eigenvalues, whole.rotated_targets, whole.vectors, False, 0.0, 0.0)
+
+
+SMALLEST, LARGEST = 1e-305, 1e291
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_kernels_are_taken_down_to_the_smallest_scale_that_works(data, method):
+    """Above it multipliers and predictions are those of the kernel of scale 1; at 1e-306 they can be NaN."""
+    kernel, targets, cross_kernel = data
+    largest = Spectrum.from_kernel(kernel, targets).eigenvalues[-1]
+    expected = distill(kernel, targets, tolerance=0.3, method=method)
+    scale = 1.001 * SMALLEST / largest
+    found = distill(scale * kernel, targets, tolerance=0.3, method=method)
+    np.testing.assert_allclose(found.multipliers / scale, expected.multipliers, rtol=1e-9)
+    np.testing.assert_allclose(found.predict(scale * cross_kernel), expected.predict(cross_kernel), rtol=1e-6)
+    for scale in (0.999 * SMALLEST / largest, 1e-310, 1e-320):
+        with pytest.raises(InvalidKernel, match=r"outside the range from 1e-305 to 1e\+291 .*multiply the kernel"):
+            distill(scale * kernel, targets, tolerance=0.3, method=method)
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_kernels_are_taken_up_to_the_largest_scale_that_works(data, method):
+    """Multipliers near collapse are up to 1e16 times the eigenvalues, and must not overflow."""
+    kernel, targets, cross_kernel = data
+    largest = Spectrum.from_kernel(kernel, targets).eigenvalues[-1]
+    expected = distill(kernel, targets, tolerance=0.3, method=method)
+    scale = 0.999 * LARGEST / largest
+    found = distill(scale * kernel, targets, tolerance=0.3, method=method)
+    np.testing.assert_allclose(found.multipliers / scale, expected.multipliers, rtol=1e-9)
+    np.testing.assert_allclose(found.predict(scale * cross_kernel), expected.predict(cross_kernel), rtol=1e-6)
+
+
+    spectrum = Spectrum.from_kernel(scale * kernel, targets)
+    tie = np.nextafter(spectrum.target_mean_square, 0)
+    assert np.all(np.isfinite(distill_spectrum(spectrum, tolerance=tie).multipliers))
+    for scale in (1.001 * LARGEST / largest, 1e300):
+        with pytest.raises(InvalidKernel, match=r"outside the range from 1e-305 to 1e\+291 .*multiply the kernel"):
+            distill(scale * kernel, targets, tolerance=0.3, method=method)
+
+
+def test_a_kernel_of_zeros_is_a_kernel():
+    assert Spectrum.from_kernel(np.zeros((3, 3)), np.ones(3)).floor == 1.0
+
+
+def test_coefficients_beyond_double_precision_are_refused():
+    """An eigenvalue of 5e-311 beside one of 5e-305, and a multiplier as small."""
+    kernel, targets = np.diag([1e-310, 1e-304]), np.ones(2)
+    path = distill(kernel, targets, tolerance=1e-6, max_rounds=1)
+    np.testing.assert_allclose(path.train_predictions(0), 1, atol=2e-3)
+    fit = filters.FilteredFit(path.spectrum, filters.ridge(1e-311))
+    for call in (lambda: path.predict(kernel, 0), lambda: fit.predict(kernel)):
+        with pytest.raises(InvalidKernel, match=r"coefficients of the fit are beyond double precision.*multiply"):
+            call()
