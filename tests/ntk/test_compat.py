@@ -11,7 +11,8 @@ jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 
 from hilbertsd.ntk import StaxNetwork, architecture, gram
-from hilbertsd.ntk.compat import _mean_of_slices, sixty_four_bits
+from hilbertsd.ntk.compat import _mean_of_slices
+from hilbertsd.ntk.jax_backend import sixty_four_bits
 
 
 def arc_cosine(X, Y, depth):
