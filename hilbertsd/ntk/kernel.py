@@ -44,6 +44,9 @@ NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**18, 2**26
 SMALLEST_TILE, LARGEST_TILE = 4, 1024
 """Limits for the number of images a side of a compiled tile."""
 
+SMALLEST_DEVIATION = {"float32": 1e-16, "float64": 1e-150}
+"""Smallest standard deviation of a ReLU's inputs, by dtype; squares of smaller ones lose digits, or all of them."""
+
 BYTES_KEPT = 2**30
 """Memory for prepared images, for each kernel matrix in each process. All images of CIFAR fit for fully connected
 networks; only these are so cheap that preparing images takes a noticeable share of the time."""
@@ -161,7 +164,17 @@ class NeuralKernel:
 
     def _prepare(self, images: NDArray[Any], side: int) -> "_PreparedImages":
         run = partial(with_deviations, self.architecture.layers, self.dtype)
-        return _PreparedImages(side, list(_by_parts(run, images, side)), [_image_hash(image) for image in images])
+        prepared = _PreparedImages(side, list(_by_parts(run, images, side)), [_image_hash(image) for image in images])
+        deviations = prepared.smallest_deviations()[: len(images)]
+        too_small = (deviations < SMALLEST_DEVIATION[self.dtype]) & images.reshape(len(images), -1).any(axis=1)
+        if np.any(too_small):
+            largest = np.abs(images[too_small]).max()
+            raise InvalidInput(
+                f"an image with values up to {largest:g} gives the inputs of a ReLU a standard deviation of "
+                f"{deviations[too_small].min():g}, too small for {self.dtype}; scale the images so that their values "
+                "are near 1"
+            )
+        return prepared
 
     def _diagonal(self, images: NDArray[Any], side: int) -> NDArray[np.float64]:
         """(n,) values of every image with itself, in float64, for at most `side` images at once."""
@@ -309,6 +322,15 @@ class _PreparedImages:
     def tile(self, images: slice) -> tuple[Any, list[Any]]:
         """Return the part that begins with these images."""
         return self.parts[images.start // self.side]
+
+    def smallest_deviations(self) -> NDArray[Any]:
+        """For every image, the smallest over all ReLUs of the largest standard deviation over all positions."""
+        return np.concatenate(
+            [
+                np.min([std.reshape(-1, self.side).max(axis=0) for std in deviations], axis=0)
+                for _, deviations in self.parts
+            ]
+        )
 
     @property
     def nbytes(self) -> int:
