@@ -157,8 +157,21 @@ def test_the_diagonal_is_in_float64_and_exact_for_images_with_black_parts(images
     assert difference(exact[:5, 5:], direct(network, dark[:5], dark[5:], "ntk")) < 1e-12
     single = gram(network, dark, dtype="float32")
     np.testing.assert_array_equal(np.diag(single), np.diag(exact).astype(np.float32))
-    copies = NeuralKernel(network, dtype="float32")(dark, dark)
-    assert np.abs(np.diag(copies) / np.diag(exact) - 1).max() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", list(PRECISION))
+@pytest.mark.parametrize("name", ["fully-connected-2", "convolutional-2"])
+def test_copies_of_an_image_have_the_value_of_the_image_with_itself(images, name, dtype):
+    """From its cosine the angle between two copies would have half its digits."""
+    X = np.concatenate([images[:5], images[2:4], np.where(images[:1] == 0, -0.0, images[:1])]).astype(dtype)
+    X[0, 0, 0], X[7, 0, 0] = 0.0, -0.0
+    of_each = np.diag(gram(name, X[:5], tile=4))
+    origin = np.array([0, 1, 2, 3, 4, 2, 3, 0])
+    copies = origin[:, None] == origin[None, :]
+    expected = np.broadcast_to(of_each[origin], copies.shape).astype(dtype)
+    for found in (gram(name, X, dtype=dtype, tile=4), gram(name, X, X.astype("float64"), dtype=dtype, tile=4)):
+        np.testing.assert_array_equal(found[copies], expected[copies])
+        assert np.all(found[~copies] != expected[~copies])
 
 
 def test_float64_does_not_depend_on_jax_settings(images):
