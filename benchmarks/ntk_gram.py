@@ -29,8 +29,7 @@ import numpy as np
 
 from hilbertsd.gram.filling import fill
 from hilbertsd.gram.store import GramPlan, GramStore
-from hilbertsd.ntk import NeuralKernel, StaxNetwork, architecture, compat
-from hilbertsd.ntk import kernel as kernel_module
+from hilbertsd.ntk import NeuralKernel, StaxNetwork, architecture, compat, jax_backend, recursion
 from hilbertsd.ntk.jobs import default_tile
 from hilbertsd.support.files import write_json
 from hilbertsd.support.provenance import provenance
@@ -65,7 +64,7 @@ def pairs(n: int) -> float:
 def stock(network: Any, images: np.ndarray, batches: tuple[int, ...], dtype: str, repeats: int) -> dict[str, Any]:
     """Pairs per second of `neural_tangents.batch`, as it is now, at its fastest batch size; and its matrix."""
     module, best = compat.neural_tangents(), {"pairs_per_second": 0.0}
-    with compat.sixty_four_bits(dtype == "float64"):
+    with jax_backend.sixty_four_bits(dtype == "float64"):
         X = jnp.asarray(images, dtype)
         for batch in batches:
             function = module.batch(partial(StaxNetwork(network).kernel_fn, get="ntk"), batch_size=batch)
@@ -93,10 +92,10 @@ def ours(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> dict[str, An
     side, _ = kernel._sides(images.shape[1:], len(images), len(images))
     kernel.matrix(images[: 2 * side])  # compile
     seconds, matrix = timed(lambda: kernel.matrix(images), repeats)
-    prepared = kernel._prepared(images[:side], side)
-    with compat.sixty_four_bits(True):
-        arguments = (prepared.tiles[0], prepared.tiles[0], np.ones((), kernel.dtype))
-        compiled: Any = kernel_module._pair_covariance.lower(*kernel._compiled_for, *arguments).compile()
+    prepared = kernel._prepare(images[:side], side)
+    with jax_backend.sixty_four_bits(True):
+        arguments = (prepared.parts[0], prepared.parts[0], np.ones((), kernel.dtype))
+        compiled: Any = recursion.pair_covariance.lower(*kernel._static_arguments, *arguments).compile()
     return {
         "pairs_per_second": pairs(len(images)) / seconds,
         "tile": side,

@@ -1,4 +1,4 @@
-"""Layers of a network as data, from which finite networks and infinite-width kernels are both made."""
+"""Layers of a network as plain data, from which finite networks and infinite-width kernels are both made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class Dense:
-    """Matrix product with Gaussian weights.
+    """Matrix product with Gaussian weights, plus Gaussian biases.
 
     Attributes
     ----------
-    width : outputs.
-    weight_std : σ_w; weights have variance σ_w²/inputs.
-    bias_std : σ_b, 0 for no bias.
+    width : number of outputs.
+    weight_std : σ_w; the variance of a weight is σ_w² divided by the number of inputs.
+    bias_std : σ_b, the standard deviation of the biases; 0 for no biases.
     """
 
     width: int
@@ -23,14 +23,14 @@ class Dense:
 
 @dataclass(frozen=True)
 class Convolution:
-    """Two-dimensional convolution with Gaussian weights, zeros beyond the border and as many positions as before.
+    """Two-dimensional convolution with Gaussian weights; positions beyond the border count as zero ("SAME" padding).
 
     Attributes
     ----------
-    channels : outputs of a position.
-    weight_std, bias_std : as of :class:`Dense`, with size² times the channels before as inputs.
-    size : rows and columns of the filter.
-    stride : keep every stride-th position, from the first.
+    channels : number of outputs at each position.
+    weight_std, bias_std : as in :class:`Dense`; the number of inputs is size² times the channels of the layer before.
+    size : number of rows, and of columns, of the filter.
+    stride : of every `stride` neighbouring positions the first is kept, in rows and in columns.
     """
 
     channels: int
@@ -47,7 +47,7 @@ class Relu:
 
 @dataclass(frozen=True)
 class AveragePool:
-    """Mean over squares of two rows and two columns."""
+    """Mean over squares of two rows by two columns, which halves both sides."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,21 @@ class GlobalAveragePool:
 
 @dataclass(frozen=True)
 class Flatten:
-    """All positions as one vector."""
+    """The values at all positions, joined into one vector."""
 
 
 @dataclass(frozen=True)
 class Residual:
-    """Sum of two branches, each of which ends in a convolution, or is empty after one."""
+    """Sum of two branches that start from the same input.
+
+    A branch ends in a convolution; an empty one passes on its input, which then has to come from a convolution or from
+    another residual block.
+
+    Attributes
+    ----------
+    main : layers of the first branch.
+    shortcut : layers of the second branch; empty for the identity.
+    """
 
     main: "tuple[Layer, ...]"
     shortcut: "tuple[Layer, ...]" = ()
@@ -72,7 +81,12 @@ Layer: TypeAlias = Dense | Convolution | Relu | AveragePool | GlobalAveragePool 
 
 
 def segments(layers: Sequence[Layer]) -> tuple[Sequence[Layer], Layer | None, Sequence[Layer]]:
-    """Layers before the first that makes positions meet, that one (None if there is none), and those after it."""
+    """Cut a network at its first pooling or flattening layer.
+
+    Returns
+    -------
+    The layers before that layer, the layer itself (None if there is none), and the layers after it.
+    """
     for index, layer in enumerate(layers):
         if isinstance(layer, AveragePool | GlobalAveragePool | Flatten):
             return layers[:index], layer, layers[index + 1 :]
@@ -80,7 +94,7 @@ def segments(layers: Sequence[Layer]) -> tuple[Sequence[Layer], Layer | None, Se
 
 
 def stride_of(layers: Sequence[Layer]) -> int:
-    """Product of the strides of layers without pooling."""
+    """Product of the strides along a path through layers that do not pool."""
     stride = 1
     for layer in layers:
         if isinstance(layer, Convolution):
@@ -91,11 +105,11 @@ def stride_of(layers: Sequence[Layer]) -> int:
 
 
 def until_last_relu(layers: Sequence[Layer]) -> Sequence[Layer]:
-    """Layers up to the last that is, or has within it, a ReLU."""
+    """Layers up to and including the last one that is a ReLU or contains one."""
     return layers[: max((index for index, layer in enumerate(layers, 1) if _has_relu(layer)), default=0)]
 
 
 def _has_relu(layer: Layer) -> bool:
     if isinstance(layer, Residual):
-        return any(_has_relu(each) for each in (*layer.main, *layer.shortcut))
+        return any(_has_relu(inner) for inner in (*layer.main, *layer.shortcut))
     return isinstance(layer, Relu)

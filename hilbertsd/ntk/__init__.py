@@ -1,6 +1,8 @@
 """Neural tangent kernels: kernel matrices of infinitely wide networks, and of finite ones at initialisation.
 
-Needs JAX and for some of it neural-tangents (extra `ntk`); every name says, when first used, what is missing.
+`architecture` needs nothing beside NumPy; kernels of infinitely wide networks need JAX (extra `jax`); finite networks
+need neural-tangents, too (extra `ntk`). Where a package is missing, the names that need it raise MissingPackage, which
+says how to install it.
 """
 
 import lazy_loader

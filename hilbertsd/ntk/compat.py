@@ -1,7 +1,7 @@
-"""neural-tangents 0.6.5 on the JAX of today, without tensorflow: the one place that knows how.
+"""neural-tangents 0.6.5 on today's JAX, without tensorflow: the only module that imports it.
 
-neural-tangents imports names that JAX has moved or dropped, and a submodule that needs tensorflow. While it is being
-imported those names stand where it looks for them, made of JAX's public ones; afterwards they are gone again.
+neural-tangents imports names that JAX has moved or dropped, and a submodule that needs tensorflow. During the import
+this module puts stand-ins, made of JAX's public names, where neural-tangents looks; afterwards it takes them away.
 """
 
 import importlib
@@ -16,46 +16,43 @@ from typing import Any
 from hilbertsd.errors import MissingPackage
 
 VERSION = "0.6.5"
-"""The version of neural-tangents that was tested, the last one there is."""
+"""The version of neural-tangents that is tested here; it is the last release."""
 
 INSTALL = f"pip install 'jax>=0.6.2,<0.13' frozendict && pip install --no-deps neural-tangents=={VERSION}"
-"""Without dependencies, of which tensorflow is one."""
-
+"""Installs neural-tangents without its dependencies, because they include tensorflow."""
 
 _import_lock = Lock()
 
 
 def neural_tangents() -> ModuleType:
-    """neural-tangents as a module that works with the JAX installed.
+    """Import neural-tangents so that it works with the installed JAX.
 
-    Its `batch`, `predict` and empirical implementations 2 and 3 are as fragile as upstream left them; `stax` and
-    `empirical_ntk_fn` with implementation 1 are what the tests hold this project's own values against.
+    Use `stax`, and `empirical_ntk_fn` with implementation 1: tests compare this project's values with theirs. `batch`,
+    `predict` and the empirical implementations 2 and 3 are not repaired here.
 
     Raises
     ------
     MissingPackage
-        neural-tangents or JAX is not installed, or JAX is one that neural-tangents cannot be made to work with; the
+        neural-tangents or JAX is not installed, or neural-tangents cannot be made to work with this version of JAX; the
         message names the versions.
     """
-    with _import_lock:  # what stands in for older names of JAX is the whole process's
+    with _import_lock:  # the stand-ins are visible to the whole process
         return _adapted()
 
 
 @cache
 def _adapted() -> ModuleType:
-    try:
-        import jax
-    except ImportError as error:
-        raise MissingPackage(f"neural tangent kernels need JAX and neural-tangents; {INSTALL}") from error
+    from hilbertsd.ntk.jax_backend import jax
+
     try:
         with _names_of_older_jax():
             module = importlib.import_module("neural_tangents")
         if module.__version__ != VERSION:
             raise ImportError(f"neural-tangents is {module.__version__}")
         _replace_convolution(module)
-    except Exception as error:  # nobody knows what a later JAX will make of it
+    except Exception as error:  # a later JAX may raise anything
         if isinstance(error, ModuleNotFoundError) and error.name == "neural_tangents":
-            raise MissingPackage(f"neural tangent kernels need neural-tangents {VERSION}; {INSTALL}") from error
+            raise MissingPackage(f"finite networks need neural-tangents {VERSION}; {INSTALL}") from error
         for name in [name for name in sys.modules if name.split(".")[0] == "neural_tangents"]:
             del sys.modules[name]
         raise MissingPackage(
@@ -66,48 +63,36 @@ def _adapted() -> ModuleType:
 
 
 @contextmanager
-def sixty_four_bits(enabled: bool) -> Iterator[None]:
-    """JAX with 64-bit numbers on or off within, in this thread, whatever they are outside."""
-    import jax
-    import jax.experimental
-
-    # JAX before 0.8 has it among the experimental ones.
-    switch: Any = getattr(jax if hasattr(jax, "enable_x64") else jax.experimental, "enable_x64")  # noqa: B009
-    with switch(enabled):
-        yield
-
-
-@contextmanager
 def _names_of_older_jax() -> Iterator[None]:
-    """What neural-tangents looks for in JAX and today's JAX has elsewhere, there while it is imported."""
+    """Inside the block, the names that neural-tangents imports exist where it looks for them."""
     import jax.core
     import jax.extend.core
-    import jax.extend.linear_util  # not loaded by jax itself
+    import jax.extend.linear_util  # `import jax` does not load it
     from jax.interpreters import ad
 
     util, experimental = ModuleType("jax.util"), ModuleType("neural_tangents.experimental")
     util.__dict__.update(safe_map=_safe_map, safe_zip=_safe_zip)
-    places: list[tuple[Any, str, Any]] = [
+    stand_ins: list[tuple[Any, str, Any]] = [
         (jax.core.__dict__, name, getattr(jax.extend.core, name))
         for name in ("Jaxpr", "JaxprEqn", "Literal", "Primitive", "Var")
     ]
-    places.append((ad.__dict__, "zeros_like_p", jax.extend.core.Primitive("zeros_like")))
-    places += [(sys.modules, module.__name__, module) for module in (util, experimental)]
-    before = [(place, name, place.get(name)) for place, name, _ in places]
-    for place, name, value in places:
-        place[name] = value
+    stand_ins.append((ad.__dict__, "zeros_like_p", jax.extend.core.Primitive("zeros_like")))
+    stand_ins += [(sys.modules, module.__name__, module) for module in (util, experimental)]
+    before = [(namespace, name, namespace.get(name)) for namespace, name, _ in stand_ins]
+    for namespace, name, value in stand_ins:
+        namespace[name] = value
     try:
         yield
     finally:
-        for place, name, value in before:
+        for namespace, name, value in before:
             if value is None:
-                del place[name]
+                del namespace[name]
             else:
-                place[name] = value
+                namespace[name] = value
 
 
 def _safe_map(function: Callable[..., Any], *lists: Iterable[Any]) -> list[Any]:
-    return [function(*each) for each in zip(*lists, strict=True)]
+    return [function(*arguments) for arguments in zip(*lists, strict=True)]
 
 
 def _safe_zip(*lists: Iterable[Any]) -> list[tuple[Any, ...]]:
@@ -115,30 +100,32 @@ def _safe_zip(*lists: Iterable[Any]) -> list[tuple[Any, ...]]:
 
 
 def _replace_convolution(module: ModuleType) -> None:
-    """Put a mean of shifted slices in the place of a convolution of covariances with one channel.
+    """Make neural-tangents average covariances over a filter with :func:`_mean_of_slices`.
 
-    XLA for CPUs computes that convolution slowly, and in float64 JAX 0.8 to 0.10 read beyond its end.
+    It uses a convolution with one channel, which XLA computes slowly on CPUs; in float64, with JAX 0.8 to 0.10, that
+    convolution reads beyond the end of its input.
     """
     linear = importlib.import_module(f"{module.__name__}._src.stax.linear")
-    convolution = "_conv_kernel_full_spatial_shared"
-    # Where there is none to replace, an AttributeError here is better than a replacement that nothing calls.
-    _mean_of_slices.__dict__["__wrapped__"] = getattr(linear, convolution)
-    setattr(linear, convolution, _mean_of_slices)
+    name = "_conv_kernel_full_spatial_shared"
+    # An AttributeError here is better than a replacement that nothing calls.
+    _mean_of_slices.__dict__["__wrapped__"] = getattr(linear, name)
+    setattr(linear, name, _mean_of_slices)
 
 
 def _mean_of_slices(
     lhs: Any, filter_shape: Sequence[int], strides: Sequence[int], padding: Any, batch_ndim: int
 ) -> Any:
-    """Covariances (batch..., height, height, width, width) averaged over a filter's positions, both in step.
+    """Average covariances (batch..., height, height, width, width) over the positions of a filter.
 
-    The result has its spatial axes in reverse order, as neural-tangents expects and keeps track of.
+    The filter moves both positions of a pair by the same step. The result has its spatial axes in reverse order, which
+    neural-tangents expects.
     """
     import jax.numpy as jnp
     from jax import lax
 
     if lhs is None or lhs.ndim == 0:
         return lhs
-    # Without the barrier XLA would compute what leads up to this once for every slice.
+    # Without the barrier XLA would compute the input again for every slice.
     lhs = lax.optimization_barrier(lhs)
     for index, (size, stride) in enumerate(zip(filter_shape, strides, strict=True)):
         first = batch_ndim + 2 * index

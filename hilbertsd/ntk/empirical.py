@@ -1,8 +1,12 @@
 """Empirical neural tangent kernels: K(x, x') = ⟨∇_W F(x), ∇_W F(x')⟩ of finite networks at random parameters.
 
-With J the gradients of all examples, (n, P), the kernel matrix is J Jᵀ = Σ_b J_b J_bᵀ over blocks of parameters. One
-J_b at a time is in memory: every entry of J is computed once, none is kept, and each block passes the network anew.
-A block's product is in the precision of the network, the sum over blocks in float64, which costs nothing beside it.
+    network = architecture("wrn-10-1", outputs=10)
+    for train, cross in empirical_grams(network, images, test_images, seeds=range(5)):
+        ...  # (n, n) and (m, n), one pair for every draw of the parameters
+
+Let J be the (n, P) gradients of n images by P parameters. The kernel matrix is J Jᵀ = Σ_b J_b J_bᵀ over blocks of
+parameters. Only one J_b is in memory at a time; its gradients take a pass through the network for every image, and are
+then dropped. Products of a block are in the precision of the network. Their sum is in float64, which costs little.
 """
 
 import numbers
@@ -17,10 +21,11 @@ from numpy.typing import NDArray
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import DTYPES
 from hilbertsd.gram.tiles import slices
-from hilbertsd.networks.architectures import Architecture
-from hilbertsd.ntk.compat import sixty_four_bits
+from hilbertsd.networks.architectures import Architecture, check_architecture
+from hilbertsd.networks.images import finite_images
+from hilbertsd.ntk.jax_backend import jax, jnp, lax, on_cpu, sixty_four_bits
 from hilbertsd.ntk.stax import StaxNetwork
-from hilbertsd.support.checks import as_real_array, check_positive
+from hilbertsd.support.checks import check_choice, check_positive
 from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.progress import Task, progress
 
@@ -28,16 +33,17 @@ FORMS = ("single-logit", "full-output")
 MATMUL_PRECISIONS = ("highest", "high", "default")
 
 SHARE_OF_MEMORY = {"cpu": 0.5, "accelerator": 0.2}
-"""What a block of gradients may take where no budget is given; an accelerator's products take copies of its rows."""
+"""Default share of the memory for a block of gradients; products on an accelerator need copies of its rows."""
 
 DEFAULT_MEMORY = 2e9
-"""Bytes for a block of gradients where the system does not say how much memory there is."""
+"""Bytes for a block of gradients where the system does not say how much memory it has."""
 
 ROWS_AT_ONCE = 2048
-"""Of a block, multiplied with the others on an accelerator."""
+"""Number of rows of a block that an accelerator multiplies with the others at a time."""
 
 EXAMPLES_AT_ONCE = {"cpu": 1, "accelerator": 128}
-"""Examples in one call; on a CPU more gain nothing, and inside a loop of XLA's convolutions are ten times as slow."""
+"""Number of images whose gradients one call computes. On a CPU more save no time, and XLA's convolutions are ten times
+slower in a loop."""
 
 
 def empirical_grams(
@@ -51,65 +57,63 @@ def empirical_grams(
     matmul_precision: str = "highest",
     memory: float | None = None,
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    """Tangent kernel matrices of a finite network at its initial parameters, one pair for every seed.
+    """Tangent kernel matrices of a finite network at random initial parameters, one pair for every seed.
 
     Parameters
     ----------
     architecture : from :func:`hilbertsd.networks.architectures.architecture`.
     images : (n, rows, columns, channels), or (n, d) for a fully connected network.
     others : (m, …) more of the kind, for instance test images.
-    seeds : of the parameters, which are drawn in float32 whatever the dtype, so that both have the same network.
-    form : "single-logit" for gradients of the first output alone, a kernel for all classes; "full-output" for those of
-        all k, whose kernel matrix is (nk, nk) with the k rows of a sample one after another.
-    dtype : "float32" or "float64" of network, gradients and result, whatever JAX's 64-bit setting. The entries in
-        float32 are within some 1e-6 of the largest.
-    matmul_precision : of an accelerator's products in float32: "highest", or "high" or "default", which may be TF32.
-    memory : bytes that a block of gradients may take, (n + m) × P_block × 4 in float32; None for half of the
-        machine's, or a fifth of the accelerator's. The last digits depend on it.
+    seeds : seeds of the initial parameters. These are drawn in float32 for every dtype, so that a seed always means the
+        same network.
+    form : "single-logit" for gradients of the first output, which gives one kernel for all classes; "full-output" for
+        gradients of all k outputs, which gives an (nk, nk) matrix with the k rows of an image one after another.
+    dtype : "float32" or "float64", the precision of network, gradients and result whatever JAX's 64-bit setting.
+        Entries in float32 are within about 1e-6 of the largest entry.
+    matmul_precision : precision of an accelerator's float32 products: "highest", or "high" or "default", which may use
+        TF32.
+    memory : bytes that a block of gradients may take, (n + m) × (parameters of a block) × 4 in float32; None for half
+        of the machine's memory, or a fifth of the accelerator's. The last digits of the result depend on it.
 
     Returns
     -------
-    For every seed (n, n) between the images, exactly symmetric, and (m, n) between the others and the images; 0 rows
-    without others.
+    Iterator that gives, for every seed, (n, n) between the images, exactly symmetric, and (m, n) between the others and
+    the images; without others m = 0.
 
     Raises
     ------
     InvalidInput
-        A form, dtype or precision is none of these; a seed is no whole number from 0 to 2³² − 1; the images do not fit
-        the architecture or the others; or the memory is too small for one parameter.
+        The architecture is none; the form, dtype or precision is unknown; a seed is no whole number from 0 to 2³² − 1;
+        images are not finite numbers in the dtype, or fit neither the architecture nor each other; the memory is too
+        small for the gradients of one parameter. While iterating: the kernel is not finite in the dtype.
     MissingPackage
         JAX or neural-tangents is not installed.
 
     Source: Jacot, Gabriel & Hongler (2018), arXiv:1806.07572.
     """
-    for name, value, known in (
-        ("form", form, FORMS),
-        ("dtype", dtype, DTYPES),
-        ("matmul_precision", matmul_precision, MATMUL_PRECISIONS),
-    ):
-        if value not in known:
-            raise InvalidInput(f"{name} is {value!r}; give one of {', '.join(known)}")
+    check_architecture(architecture)
+    check_choice(form, "form", FORMS)
+    check_choice(dtype, "dtype", DTYPES)
+    check_choice(matmul_precision, "matmul_precision", MATMUL_PRECISIONS)
     seeds = [_checked_seed(seed) for seed in seeds]
     images, others = _checked_images(architecture, images, others, dtype)
     outputs = 1 if form == "single-logit" else architecture.options["outputs"]
     if memory is not None:
         check_positive(memory, "memory", "in bytes, or None", InvalidInput)
-    budget = _memory_available() if memory is None else memory
-    width = int(budget // (len(images) + len(others)) // outputs // np.dtype(dtype).itemsize)
-    if width < 1:
-        rows = (len(images) + len(others)) * outputs
+    budget = _default_memory() if memory is None else memory
+    bytes_per_parameter = (len(images) + len(others)) * outputs * np.dtype(dtype).itemsize
+    block_length = int(budget // bytes_per_parameter)
+    if block_length < 1:
         raise InvalidInput(
-            f"memory is {budget:g} bytes and the gradients of one parameter are {rows * np.dtype(dtype).itemsize:,}; "
+            f"memory is {budget:g} bytes and the gradients of one parameter are {bytes_per_parameter:,}; "
             "give more memory or fewer images"
         )
-    gradients = _Gradients(architecture, np.concatenate([images, others]), form == "single-logit", width)
+    gradients = _Gradients(architecture, np.concatenate([images, others]), form == "single-logit", block_length)
     return _grams(gradients, seeds, len(images) * outputs, matmul_precision)
 
 
 def initial_parameters(architecture: Architecture, seed: int, image_shape: Sequence[int]) -> Any:
-    """Parameters of a seed, float32, the same ones whatever JAX's 64-bit setting; see :func:`empirical_grams`."""
-    import jax
-
+    """Float32 parameters that a seed stands for, the same ones whatever JAX's 64-bit setting."""
     with sixty_four_bits(False):
         return StaxNetwork(architecture).init(jax.random.key(_checked_seed(seed), impl="threefry2x32"), image_shape)
 
@@ -117,48 +121,52 @@ def initial_parameters(architecture: Architecture, seed: int, image_shape: Seque
 def _grams(
     gradients: "_Gradients", seeds: Sequence[int], n: int, matmul_precision: str
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-    import jax
-
     for position, seed in enumerate(seeds):
-        # JAX's settings are back before anything is yielded, or the caller's code would run with these.
+        # Leave JAX's settings before yielding: the caller's code runs until the next kernel is asked for.
         with (
             sixty_four_bits(gradients.images.dtype == np.float64),
             jax.default_matmul_precision(matmul_precision),
-            progress(f"tangent kernel, network {position + 1} of {len(seeds)}", gradients.examples_in_all) as bar,
+            progress(f"tangent kernel, network {position + 1} of {len(seeds)}", gradients.steps) as bar,
         ):
             result = _sum_over_blocks(gradients, seed, n, bar)
         yield result
 
 
 def _sum_over_blocks(gradients: "_Gradients", seed: int, n: int, bar: Task) -> tuple[NDArray[Any], NDArray[Any]]:
-    rows = gradients.rows
+    """Kernel matrix of the first n rows of J, and of the other rows with them."""
+    rows, dtype = gradients.rows, gradients.images.dtype
     train, cross = np.zeros((n, n)), np.zeros((rows - n, n))
     for block in gradients.blocks(seed, bar):
-        between, across = _products(block, n)
-        train += between
-        cross += across
-    dtype = gradients.images.dtype
-    return train.astype(dtype, copy=False), cross.astype(dtype, copy=False)
+        train_part, cross_part = _products(block, n)
+        train += train_part
+        cross += cross_part
+    with np.errstate(over="ignore"):  # refused below
+        train, cross = train.astype(dtype, copy=False), cross.astype(dtype, copy=False)
+    if not (np.all(np.isfinite(train)) and np.all(np.isfinite(cross))):
+        raise InvalidInput(
+            f"the tangent kernel of images with values up to {np.abs(gradients.images).max():g} is not finite in "
+            f"{dtype}; scale the images so that their values are near 1"
+        )
+    return train, cross
 
 
 def _products(block: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """First n rows times their transpose, exactly symmetric, and the other rows times the first."""
-    import jax.numpy as jnp
-
-    if _kind_of_device() == "cpu":
-        values = np.asarray(block)  # a view; NumPy halves the work of A Aᵀ, which XLA does not
+    """Products of the first n rows with themselves, exactly symmetric, and of the other rows with the first n."""
+    if on_cpu():
+        values = np.asarray(block)  # a view; NumPy halves the work of A Aᵀ, and XLA does not
         first = values[:n]
-        return first @ first.T, values[n:] @ first.T
+        with np.errstate(over="ignore", invalid="ignore"):  # refused in the sum
+            return first @ first.T, values[n:] @ first.T
     first = block[:n]  # a copy, and so are the rows below; nothing is transposed
     parts = [jnp.einsum("ip,jp->ij", block[rows], first) for rows in slices(len(block), ROWS_AT_ONCE)]
     products = np.concatenate([np.asarray(part) for part in parts])
-    between = np.tril(products[:n])
-    return between + np.tril(between, -1).T, products[n:]
+    lower = np.tril(products[:n])
+    return lower + np.tril(lower, -1).T, products[n:]
 
 
 @dataclass(frozen=True)
-class _Slice:
-    """Part of one leaf of the parameters, as positions in it once it is flat."""
+class _LeafPart:
+    """Part of one array (leaf) of the parameters: from `start` to `stop` in the flattened array."""
 
     leaf: int
     start: int
@@ -166,42 +174,44 @@ class _Slice:
 
 
 class _Gradients:
-    """Gradients of all images, block of parameters by block; compiled once for all seeds."""
+    """Gradients of all images, one block of parameters after another; compiled once for all seeds.
 
-    def __init__(self, architecture: Architecture, images: NDArray[Any], single: bool, width: int) -> None:
-        self.images, self._architecture, self._single, self._width = images, architecture, single, width
-        self._network = StaxNetwork(architecture)
-        self._filled: dict[tuple[_Slice, ...], Callable[..., Any]] = {}
+    Attributes
+    ----------
+    images : (n, ...) in the dtype of the gradients.
+    """
+
+    def __init__(self, architecture: Architecture, images: NDArray[Any], single_logit: bool, block_length: int) -> None:
+        self.images, self._architecture, self._single_logit = images, architecture, single_logit
+        self._block_length, self._network = block_length, StaxNetwork(architecture)
+        self._compiled: dict[tuple[_LeafPart, ...], Callable[..., Any]] = {}
         self._at_once = min(EXAMPLES_AT_ONCE[_kind_of_device()], len(images))
 
     @property
     def rows(self) -> int:
-        return len(self.images) * (1 if self._single else self._architecture.options["outputs"])
+        """Rows of J: one for each image and output."""
+        return len(self.images) * (1 if self._single_logit else self._architecture.options["outputs"])
 
     @property
-    def examples_in_all(self) -> int:
-        """Examples times blocks."""
-        import jax
-
+    def steps(self) -> int:
+        """Number of images times number of blocks, for a progress bar."""
         shape = self.images.shape[1:]
         parameters = jax.eval_shape(lambda key: self._network.init(key, shape), jax.random.key(0))
         leaves = jax.tree_util.tree_leaves(parameters)
-        return len(self.images) * len(_split([leaf.size for leaf in leaves], self._width))
+        return len(self.images) * len(_split([leaf.size for leaf in leaves], self._block_length))
 
     def blocks(self, seed: int, bar: Task) -> Iterator[Any]:
-        """(rows, P_block) gradients on JAX's device, one block after another; drop each before asking for the next."""
-        import jax
-        import jax.numpy as jnp
-
-        leaves, structure = self._parameters(seed)
+        """(rows, parameters of the block) gradients on JAX's device; drop one block before asking for the next."""
+        leaves, structure = jax.tree_util.tree_flatten(
+            initial_parameters(self._architecture, seed, self.images.shape[1:])
+        )
         leaves, images = [jnp.asarray(leaf, self.images.dtype) for leaf in leaves], jnp.asarray(self.images)
         n, done = len(images), 0
-        for parts in _split([leaf.size for leaf in leaves], self._width):
-            fill = self._filled.get(parts)
+        for parts in _split([leaf.size for leaf in leaves], self._block_length):
+            fill = self._compiled.get(parts)
             if fill is None:
-                fill = jax.jit(self._fill(parts, structure), donate_argnums=0)
-                self._filled[parts] = fill
-            block = jnp.zeros((self.rows, sum(each.stop - each.start for each in parts)), self.images.dtype)
+                fill = self._compiled[parts] = jax.jit(self._fill(parts, structure), donate_argnums=0)
+            block = jnp.zeros((self.rows, sum(part.stop - part.start for part in parts)), self.images.dtype)
             for start in range(0, n, self._at_once):
                 # The last call goes back to where it is whole, so that all have one shape and compile once.
                 block = fill(block, leaves, images, min(start, n - self._at_once))
@@ -210,58 +220,53 @@ class _Gradients:
             yield block
             del block
 
-    def _parameters(self, seed: int) -> tuple[list[Any], Any]:
-        import jax
-
-        return jax.tree_util.tree_flatten(initial_parameters(self._architecture, seed, self.images.shape[1:]))
-
-    def _fill(self, slices: tuple[_Slice, ...], structure: Any) -> Callable[..., Any]:
+    def _fill(self, parts: tuple[_LeafPart, ...], structure: Any) -> Callable[..., Any]:
         """Function that writes the gradients of some images into their rows of a block."""
-        import jax
-        import jax.numpy as jnp
-        from jax import lax
-
-        together, single, apply = self._at_once, self._single, self._network.apply
-        # Gradients of these leaves only: XLA leaves out what the others would need.
-        chosen = [each.leaf for each in slices]
+        at_once, single_logit, apply = self._at_once, self._single_logit, self._network.apply
+        # With gradients by these leaves only, XLA leaves out what the others would need.
+        chosen = [part.leaf for part in parts]
 
         def gradient(leaves: list[Any], image: Any) -> Any:
-            def outputs(parts: list[Any]) -> Any:
-                whole = list(leaves)
-                for leaf, part in zip(chosen, parts, strict=True):
-                    whole[leaf] = part
-                result = apply(jax.tree_util.tree_unflatten(structure, whole), image[None])[0]
-                return result[0] if single else result
+            def outputs(chosen_leaves: list[Any]) -> Any:
+                all_leaves = list(leaves)
+                for leaf, values in zip(chosen, chosen_leaves, strict=True):
+                    all_leaves[leaf] = values
+                result = apply(jax.tree_util.tree_unflatten(structure, all_leaves), image[None])[0]
+                return result[0] if single_logit else result
 
-            derivative: Callable[..., Any] = jax.grad if single else jax.jacrev
-            parts = derivative(outputs)([leaves[leaf] for leaf in chosen])
-            count = 1 if single else parts[0].shape[0]
-            flat = [
-                part.reshape(count, -1)[:, each.start : each.stop] for part, each in zip(parts, slices, strict=True)
-            ]
+            derivative: Callable[..., Any] = jax.grad if single_logit else jax.jacrev
+            gradients = derivative(outputs)([leaves[leaf] for leaf in chosen])
+            count = 1 if single_logit else gradients[0].shape[0]
+            flat = [g.reshape(count, -1)[:, part.start : part.stop] for g, part in zip(gradients, parts, strict=True)]
             return jnp.concatenate(flat, axis=1)
 
         def fill(block: Any, leaves: list[Any], images: Any, start: Any) -> Any:
-            some = lax.dynamic_slice_in_dim(images, start, together)
+            some = lax.dynamic_slice_in_dim(images, start, at_once)
             rows = jax.vmap(lambda image: gradient(leaves, image))(some)
-            outputs = rows.shape[1]
-            rows = rows.reshape(together * outputs, -1)
-            return lax.dynamic_update_slice_in_dim(block, rows, start * outputs, 0)
+            n_outputs = rows.shape[1]
+            rows = rows.reshape(at_once * n_outputs, -1)
+            return lax.dynamic_update_slice_in_dim(block, rows, start * n_outputs, 0)
 
         return fill
 
 
-def _split(sizes: Sequence[int], width: int) -> list[tuple[_Slice, ...]]:
-    """Parameters in as few blocks of about equal length as the width allows; leaves are cut where a block ends."""
+def _split(sizes: Sequence[int], block_length: int) -> list[tuple[_LeafPart, ...]]:
+    """Split parameters into as few blocks as the length allows, of about equal length; a leaf may be cut.
+
+    Parameters
+    ----------
+    sizes : number of parameters of every leaf.
+    block_length : most parameters of a block.
+    """
     total = sum(sizes)
-    count = -(-total // width)
+    count = -(-total // block_length)
     ends = [total * (block + 1) // count for block in range(count)]
     offsets = np.concatenate([[0], np.cumsum(sizes)]).tolist()
     blocks, start = [], 0
     for end in ends:
         blocks.append(
             tuple(
-                _Slice(leaf, max(start - first, 0), min(end, last) - first)
+                _LeafPart(leaf, max(start - first, 0), min(end, last) - first)
                 for leaf, (first, last) in enumerate(pairwise(offsets))
                 if first < end and last > start
             )
@@ -279,36 +284,34 @@ def _checked_seed(seed: Any) -> int:
 def _checked_images(
     architecture: Architecture, images: Any, others: Any, dtype: str
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Images and others, none where None, as NumPy arrays of a dtype."""
-    first = np.asarray(as_real_array(images, "images", InvalidInput), dtype=dtype)
+    """Images and others as NumPy arrays of a dtype; others None gives an array of no images."""
+    first = _in_dtype(images, "images", dtype)
     if first.ndim < 2 or first.size == 0:
         raise InvalidInput(f"images have shape {first.shape}; give (n, rows, columns, channels) with none of them 0")
     architecture.check(first.shape[1:])
-    second = first[:0] if others is None else np.asarray(as_real_array(others, "others", InvalidInput), dtype=dtype)
+    second = first[:0] if others is None else _in_dtype(others, "others", dtype)
     if second.shape[1:] != first.shape[1:]:
         raise InvalidInput(
             f"others have shape {second.shape} beside images of shape {first.shape}; give (m, "
             f"{', '.join(map(str, first.shape[1:]))})"
         )
-    for name, array in (("images", first), ("others", second)):
-        if not np.all(np.isfinite(array)):
-            row = int(np.argmin(np.isfinite(array).reshape(len(array), -1).all(axis=1)))
-            raise InvalidInput(f"{name} hold values that are not finite in row {row}; leave it out")
     return first, second
 
 
+def _in_dtype(images: Any, name: str, dtype: str) -> NDArray[Any]:
+    values = finite_images(images, name)
+    with np.errstate(over="ignore"):
+        converted = values.astype(dtype)
+    if not np.all(np.isfinite(converted)):
+        raise InvalidInput(f"{name} have values up to {np.abs(values).max():g}, too large for {dtype}; scale them")
+    return converted
+
+
 def _kind_of_device() -> str:
-    import jax
-
-    return "cpu" if jax.default_backend() == "cpu" else "accelerator"
+    return "cpu" if on_cpu() else "accelerator"
 
 
-def _memory_available() -> float:
-    """Bytes for a block of gradients."""
-    import jax
-
-    if _kind_of_device() == "cpu":
-        total = physical_memory()
-    else:
-        total = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+def _default_memory() -> float:
+    """Bytes for a block of gradients where none are given."""
+    total = physical_memory() if on_cpu() else (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     return DEFAULT_MEMORY if total is None else SHARE_OF_MEMORY[_kind_of_device()] * total

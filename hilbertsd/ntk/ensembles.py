@@ -1,14 +1,18 @@
-"""Five uses of networks that differ by seed alone, each a ridge regression with its tangent kernel K_l.
+"""Five ways to use L networks that differ only by seed, each a ridge regression with its tangent kernel K_l.
 
-    single                   K_l fit to the targets
-    ensemble                 mean of the L singles' outputs
-    train the average        one fit with Σ_l K_l/L, the kernel of (F_1+…+F_L)/√L; a factor would change nothing,
-                             because regularisers are in units of each kernel
-    knowledge distillation   K_l fit to the ensemble's training outputs
-    self-distillation        K_l fit to the training outputs of single l+1, the last one's to those of the first
+    single                   fit K_l to the targets
+    ensemble                 mean of the outputs of the L singles
+    train the average        one fit with Σ_l K_l/L, the kernel of (F_1+…+F_L)/√L; regularisers are in units of each
+                             kernel, so that its scale does not matter
+    knowledge distillation   fit K_l to the training outputs of the ensemble
+    self-distillation        fit K_l to the training outputs of single l+1, and K_L to those of single 1
 
-A fit is f(x) = k_xᵀ(K + nc I)⁻¹y with c = λ tr K/n², the same λ in all fits of a use. One decomposition of every kernel
-serves all λ and all targets.
+A fit is f(x) = k_xᵀ(K + nc I)⁻¹y with c = λ tr K/n², with the same λ in all fits of one use. Every kernel is decomposed
+once, for all λ and all targets:
+
+    members = [Member.from_grams(train, cross) for train, cross in grams]  # (n, n) and (m, n) of L networks
+    average = Member.from_grams(sum(trains) / L, sum(crosses) / L)
+    five_uses(members, average, targets, multiple=0.1)["ensemble"].test  # (1, m, k)
 
 Source: Allen-Zhu & Li (2020), arXiv:2012.09816, in their tangent kernel regime, trained to the ridge solution.
 """
@@ -30,12 +34,12 @@ USES = ("single", "ensemble", "train the average", "knowledge distillation", "se
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """Outputs of one use: of all L models, or of the one that it makes.
+    """Outputs of one use: of its L models, or of the single model that it makes.
 
     Attributes
     ----------
-    train : (L or 1, n, k) at the training samples.
-    test : (L or 1, m, k).
+    train : (L or 1, n, k) outputs for the training samples.
+    test : (L or 1, m, k) outputs for the test samples.
     """
 
     train: NDArray[np.float64]
@@ -44,13 +48,13 @@ class Outputs:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """Kernel of one network, decomposed: K/n = V D Vᵀ.
+    """Decomposed kernel of one network: K/n = V D Vᵀ.
 
     Attributes
     ----------
-    eigenvalues : (n,) ascending D.
-    basis : (n, n) V.
-    cross_basis : (m, n) the test-train kernel times V/n.
+    eigenvalues : (n,) diagonal of D, ascending.
+    basis : (n, n) eigenvectors V.
+    cross_basis : (m, n) test-train kernel matrix times V/n.
     """
 
     eigenvalues: NDArray[np.float64]
@@ -59,7 +63,12 @@ class Member:
 
     @classmethod
     def from_grams(cls, train: Any, cross: Any) -> Self:
-        """Decompose (n, n) values between the training samples, beside (m, n) of test and training samples.
+        """Decompose a kernel.
+
+        Parameters
+        ----------
+        train : (n, n) kernel matrix of the training samples.
+        cross : (m, n) kernel matrix of test and training samples.
 
         Raises
         ------
@@ -72,7 +81,10 @@ class Member:
         return cls(spectrum.eigenvalues, basis, values @ basis / spectrum.n_samples)
 
     def fit(self, targets: NDArray[np.float64], multiple: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(n, k) and (m, k) outputs of the ridge fit to (n, k) targets, with λ = `multiple` of the mean of D."""
+        """Fit (n, k) targets by ridge regression; λ = `multiple` is in units of the mean eigenvalue.
+
+        Returns the (n, k) outputs for the training samples and the (m, k) outputs for the test samples.
+        """
         dual = (self.basis.T @ targets) / (self.eigenvalues + multiple * self.eigenvalues.mean())[:, None]
         return self.basis @ (self.eigenvalues[:, None] * dual), self.cross_basis @ dual
 
@@ -84,9 +96,9 @@ def five_uses(
 
     Parameters
     ----------
-    members : L kernels.
-    average : of their mean.
-    targets : (n, k).
+    members : the L kernels.
+    average : the mean of the L kernels.
+    targets : (n, k) targets of the training samples.
     multiple : λ, in units of the mean eigenvalue of each kernel.
     """
     single = _stacked(member.fit(targets, multiple) for member in members)
@@ -105,13 +117,13 @@ def five_uses(
 
 @dataclass(frozen=True, eq=False)
 class Accuracies:
-    """Which samples every use classifies as labelled, for every regulariser.
+    """Accuracy of every use, for every regulariser.
 
     Attributes
     ----------
-    multiples : (R,) λ.
-    train : by use, (R, L or 1) shares of the training samples; against their labels, not the teacher's outputs.
-    test_correct : by use, (R, L or 1, m) for every test sample.
+    multiples : (R,) values of λ.
+    train : by use, (R, L or 1) accuracy on the training samples, measured with their labels, not a teacher's outputs.
+    test_correct : by use, (R, L or 1, m) whether each test sample is classified as labelled.
     """
 
     multiples: NDArray[np.float64]
@@ -120,7 +132,7 @@ class Accuracies:
 
     @property
     def test(self) -> dict[str, NDArray[np.float64]]:
-        """By use, (R, L or 1) shares of the test samples."""
+        """Accuracy on the test samples, (R, L or 1) by use."""
         return {use: correct.mean(axis=2) for use, correct in self.test_correct.items()}
 
 
@@ -131,25 +143,25 @@ def ensemble_accuracies(
 
     Parameters
     ----------
-    train_grams : L kernel matrices (n, n).
-    cross_grams : L of (m, n), test and training samples.
-    targets : (n, k), a class is the position of a row's largest.
-    test_labels : (m,) classes.
-    multiples : (R,) λ, positive.
+    train_grams : L kernel matrices (n, n) of the training samples.
+    cross_grams : L kernel matrices (m, n) of test and training samples.
+    targets : (n, k) targets; the class of a sample is the position of the largest value of its row.
+    test_labels : (m,) classes from 0 to k − 1.
+    multiples : (R,) positive values of λ.
 
     Raises
     ------
     InvalidInput
-        Numbers or shapes do not agree, or a λ is not positive.
+        The numbers or shapes of the matrices do not agree, or a λ is not positive.
     InvalidKernel, NotPositiveSemidefinite, InvalidCrossKernel
-        As :meth:`Member.from_grams`.
+        See :meth:`Member.from_grams`.
 
     Notes
     -----
-    The decompositions are held together: (L+1)(n² + nm) numbers in float64.
+    All decompositions are in memory at the same time: (L+1)(n² + nm) numbers in float64.
     """
     targets, labels = np.asarray(targets, dtype=float), np.asarray(test_labels)
-    grid = [check_positive(each, "multiple", "a λ", InvalidInput) for each in np.ravel(multiples).tolist()]
+    grid = [check_positive(multiple, "multiple", "a λ", InvalidInput) for multiple in np.ravel(multiples).tolist()]
     shapes = {np.shape(train) for train in train_grams}, {np.shape(cross) for cross in cross_grams}
     expected = {(len(targets), len(targets))}, {(len(labels), len(targets))}
     if targets.ndim != 2 or len(train_grams) != len(cross_grams) or shapes != expected:

@@ -1,4 +1,13 @@
-"""Kernel matrices of a network on a data set, in stores that can be killed, resumed and verified."""
+"""Kernel matrices of a network on a data set, in stores on disk; a run may be killed and resumed.
+
+    images = image_split("cifar10", n_train=5000, n_test=1000, folder="cifar")
+    job = GramJob(NeuralKernel(architecture("myrtle-5"), dtype="float32"), images)
+    job.estimated_seconds()
+    train, test = job.run("kernels")  # stores kernels/train-train and kernels/test-train
+    path = distill(train, images.targets, tolerance=0.05)
+
+What is in the folder already is not computed again.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,13 +19,14 @@ from hilbertsd.gram.filling import bytes_missing, check_fits, fill, seconds_per_
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.gram.tiles import power_of_two
 from hilbertsd.networks.layers import AveragePool, GlobalAveragePool
-from hilbertsd.ntk.kernel import NeuralKernel, tiles_in_flight
+from hilbertsd.ntk.jax_backend import tiles_in_flight
+from hilbertsd.ntk.kernel import NeuralKernel
 
 LARGEST_STORED_TILE = {"pooled": 256, "unpooled": 1024}
-"""Images a side of a tile in a store: with kernels of pooled networks the work of a minute, which a kill may cost."""
+"""Most images a side of a stored tile. A run that is killed loses the tiles in work: about a minute with pooling."""
 
 TILES_A_SIDE = 8
-"""Into how many the kernel matrix of the training images is split at least, so that cores end together."""
+"""The kernel matrix of the training images has at least this many tiles a side, so that all cores end together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +35,9 @@ class GramJob:
 
     Attributes
     ----------
-    kernel : of the network.
-    images : of the data set.
-    tile : images a side of a tile in the stores; None for what suits the network.
+    kernel : kernel of the network.
+    images : training and test images of the data set.
+    tile : number of images a side of a stored tile; None for what suits the network.
     """
 
     kernel: NeuralKernel
@@ -36,47 +46,48 @@ class GramJob:
 
     @cached_property
     def plans(self) -> dict[str, GramPlan]:
-        """What the stores will hold, by their folders' names; values are stored in the dtype they are computed in."""
+        """Plans of both stores, by the names of their folders; values are stored in the dtype they are computed in."""
         config = {**self.kernel.config, "dataset": self.images.name}
-        how: Any = {"tile": self.tile or default_tile(self.kernel, len(self.images.train)), "dtype": self.kernel.dtype}
+        tile = self.tile or default_tile(self.kernel, len(self.images.train))
+        layout: Any = {"tile": tile, "dtype": self.kernel.dtype}
         return {
-            "train-train": GramPlan.of(self.images.train, config, **how),
-            "test-train": GramPlan.of(self.images.test, config, self.images.train, **how),
+            "train-train": GramPlan.of(self.images.train, config, **layout),
+            "test-train": GramPlan.of(self.images.test, config, self.images.train, **layout),
         }
 
     def estimated_seconds(self) -> float:
-        """Time that both matrices take on this machine, from one tile of the first."""
+        """Estimate the time for both matrices on this machine, from the time of one tile."""
         plans = self.plans
         plan = plans["train-train"]
         seconds = seconds_per_tile(plan, self.kernel, self.images.train)
-        pairs = sum(each.n_pairs for each in plans.values())
+        pairs = sum(store_plan.n_pairs for store_plan in plans.values())
         return seconds * pairs / (plan.chunks[0] * plan.chunks[1]) / tiles_in_flight()
 
     def check_fits(self, folder: str | Path) -> None:
-        """Raise InvalidInput where disk or memory are too small for both stores."""
-        besides = 0
+        """Raise InvalidInput unless disk and memory have room for both stores."""
+        bytes_before = 0
         for name, plan in self.plans.items():
-            check_fits(plan, Path(folder) / name, besides)
-            besides += bytes_missing(plan, Path(folder) / name)
+            check_fits(plan, Path(folder) / name, bytes_before)
+            bytes_before += bytes_missing(plan, Path(folder) / name)
 
     def run(self, folder: str | Path, client: Any = None) -> tuple[GramStore, GramStore]:
-        """Compute what is missing of both matrices, in two stores within a folder.
+        """Compute what both stores in a folder still miss.
 
         Parameters
         ----------
-        folder : made where there is none.
-        client : of a Dask cluster whose workers see the folder; None for this machine.
+        folder : folder of the stores; it is made if it does not exist.
+        client : client of a Dask cluster whose workers see the folder; None for this machine.
 
         Returns
         -------
-        Train-train and test-train stores, complete.
+        The complete stores of the (n, n) train-train and the (m, n) test-train matrix.
 
         Raises
         ------
         InvalidFile
             A store in the folder is for another network or other images, or cannot be written.
         InvalidInput
-            The disk or the memory is too small, or the images do not fit the network.
+            The disk or the memory is too small; the images do not fit the network, or their kernel is not finite.
         """
         self.kernel.architecture.check(self.images.train.shape[1:])
         self.check_fits(folder)
@@ -96,7 +107,7 @@ class GramJob:
 
 
 def default_tile(kernel: NeuralKernel, n: int) -> int:
-    """Images a side of a tile for n training images, a power of two: fewer where every pair of positions counts."""
+    """Number of images a side of a stored tile for n training images: a power of two, smaller for pooled networks."""
     pooled = any(isinstance(layer, GlobalAveragePool | AveragePool) for layer in kernel.architecture.layers)
     largest = LARGEST_STORED_TILE["pooled" if pooled else "unpooled"]
     return min(largest, max(1, power_of_two(n // TILES_A_SIDE + 1) // 2))

@@ -1,4 +1,10 @@
-"""Empirical kernels on disk, one pair of files for every seed, so that a run that was killed goes on where it was."""
+"""Empirical kernels in files, one pair of files for every seed, so that a run may be killed and resumed.
+
+    pairs = stored_grams(Path("kernels"), architecture("wrn-10-1"), images, test_images, seeds=range(10))
+    train, cross = pairs[0]  # of seed 0: (n, n) and (m, n), read from the files if they are there
+
+Arrays are .npy files; a JSON file beside them says what they were computed from.
+"""
 
 import hashlib
 import json
@@ -20,12 +26,12 @@ PARTS = ("train", "cross")
 def stored_grams(
     folder: Path, architecture: Architecture, images: NDArray[Any], others: NDArray[Any], seeds: Sequence[int]
 ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Single-logit kernels of all seeds: those that the folder has are read, the others computed and written to it.
+    """Single-logit kernels of all seeds, read from a folder; those it does not have are computed and written first.
 
     Parameters
     ----------
-    folder : made where it does not exist. Of a seed it holds seed-0-train.npy, seed-0-cross.npy and, once these are
-        whole, seed-0.json, which says what they are.
+    folder : folder of the files; it is made if it does not exist. For seed 0 it holds seed-0-train.npy,
+        seed-0-cross.npy and seed-0.json, which is written last and says what the arrays were computed from.
     architecture, images, others, seeds : see :func:`hilbertsd.ntk.empirical.empirical_grams`.
 
     Returns
@@ -35,17 +41,19 @@ def stored_grams(
     Raises
     ------
     InvalidFile
-        The folder holds kernels of something else, or files that cannot be read or written.
+        The folder holds kernels of other images or networks, or files that cannot be read or written.
+    InvalidInput, MissingPackage
+        As :func:`hilbertsd.ntk.empirical_grams`.
     """
     folder = output_folder(folder)
-    described = {seed: _description(architecture, images, others, seed) for seed in seeds}
-    missing = [seed for seed in seeds if not _is_stored(folder, seed, described[seed])]
+    descriptions = {seed: _description(architecture, images, others, seed) for seed in seeds}
+    missing = [seed for seed in seeds if not _is_stored(folder, seed, descriptions[seed])]
     computed = empirical_grams(architecture, images, others, seeds=missing)
     for seed, pair in zip(missing, computed, strict=True):
         for part, values in zip(PARTS, pair, strict=True):
             with written_whole(_array(folder, seed, part)) as partial, partial.open("wb") as file:
                 np.save(file, values, allow_pickle=False)
-        write_json(_record(folder, seed), described[seed])
+        write_json(_record(folder, seed), descriptions[seed])
     n, m = len(images), len(others)
     return [(_read(folder, seed, "train", (n, n)), _read(folder, seed, "cross", (m, n))) for seed in seeds]
 
@@ -61,7 +69,7 @@ def _description(architecture: Architecture, images: NDArray[Any], others: NDArr
 
 
 def _digest(array: NDArray[Any]) -> str:
-    """Shape and hash of the values, in float32 as the network sees them."""
+    """Shape and hash of images, in float32 as the network gets them."""
     values = np.ascontiguousarray(array, dtype="<f4")
     return f"{' × '.join(map(str, values.shape))}, sha256 {hashlib.sha256(values.tobytes()).hexdigest()}"
 
@@ -69,8 +77,8 @@ def _digest(array: NDArray[Any]) -> str:
 def _is_stored(folder: Path, seed: int, description: dict[str, Any]) -> bool:
     path = _record(folder, seed)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        different = [name for name in description if found.get(name) != description[name]]
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        different = [name for name in description if stored.get(name) != description[name]]
     except FileNotFoundError:
         return False
     except (OSError, ValueError, AttributeError) as error:

@@ -1,4 +1,11 @@
-"""Architectures as neural-tangents' functions: finite networks, and its own kernel function."""
+"""Architectures as functions of neural-tangents.
+
+    network = StaxNetwork(architecture("wrn-10-1"))
+    parameters = network.init(jax.random.key(0), (32, 32, 3))
+    network.apply(parameters, images)  # (n, 10) outputs for (n, 32, 32, 3) images
+
+These are finite networks, and neural-tangents' own function for the infinite-width kernels.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -19,18 +26,18 @@ from hilbertsd.networks.layers import (
 )
 from hilbertsd.ntk.compat import neural_tangents
 
-__all__ = ["Architecture", "StaxNetwork", "architecture"]  # the first and the last as users of this room name them
+__all__ = ["Architecture", "StaxNetwork", "architecture"]  # hilbertsd.ntk.architecture is that of networks
 
 
 @dataclass(frozen=True)
 class StaxNetwork:
-    """A network of an architecture, made by neural-tangents' `stax`.
+    """Network of an architecture, built with neural-tangents' `stax`.
+
+    Its methods raise MissingPackage where JAX or neural-tangents is not installed.
 
     Attributes
     ----------
     architecture : from :func:`hilbertsd.networks.architecture`.
-
-    Raises MissingPackage, when first used, where neural-tangents is not installed.
     """
 
     architecture: Architecture
@@ -46,17 +53,20 @@ class StaxNetwork:
         Raises
         ------
         InvalidInput
-            Images of this shape do not pass through: see :meth:`hilbertsd.networks.Architecture.check`.
+            Images of this shape do not pass through the network; see :meth:`hilbertsd.networks.Architecture.check`.
         """
         self.architecture.check(image_shape)
         return self._functions[0](key, (1, *image_shape))[1]
 
     def apply(self, parameters: Any, images: Any) -> Any:
-        """(n, outputs) of a finite network, for (n, rows, columns, channels) images."""
+        """Compute the (n, outputs) outputs of a finite network for (n, rows, columns, channels) images."""
         return self._functions[1](parameters, images)
 
     def kernel_fn(self, X: Any, X2: Any = None, get: Any = ("ntk", "nngp")) -> Any:
-        """neural-tangents' own kernel function, in JAX's default precision; :func:`hilbertsd.ntk.gram` is faster."""
+        """Compute infinite-width kernels with neural-tangents, in JAX's default precision.
+
+        :func:`hilbertsd.ntk.gram` computes the same values faster.
+        """
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="`FanIn` layers assume independent inputs", category=UserWarning)
             return self._functions[2](X, X2, get)
@@ -67,24 +77,26 @@ class StaxNetwork:
 
 
 def _functions(layers: Sequence[Layer], parameterization: str) -> Any:
-    """Layers as neural-tangents' (init, apply, kernel) functions."""
+    """Build neural-tangents' functions (init, apply, kernel) of some layers."""
     stax = neural_tangents().stax
-    made = []
+    stax_layers = []
     for layer in layers:
         if isinstance(layer, Dense):
             scales = (layer.weight_std, layer.bias_std or None)
-            made.append(stax.Dense(layer.width, *scales, parameterization=parameterization))
+            stax_layers.append(stax.Dense(layer.width, *scales, parameterization=parameterization))
         elif isinstance(layer, Convolution):
             shape = {"filter_shape": (layer.size,) * 2, "strides": (layer.stride,) * 2, "padding": "SAME"}
             scales = {"W_std": layer.weight_std, "b_std": layer.bias_std or None}
-            made.append(stax.Conv(layer.channels, **shape, **scales, parameterization=parameterization))
+            stax_layers.append(stax.Conv(layer.channels, **shape, **scales, parameterization=parameterization))
         elif isinstance(layer, Residual):
             branches = (
-                _functions(each, parameterization) if each else stax.Identity() for each in (layer.main, layer.shortcut)
+                _functions(branch, parameterization) if branch else stax.Identity()
+                for branch in (layer.main, layer.shortcut)
             )
-            made.append(stax.serial(stax.FanOut(2), stax.parallel(*branches), stax.FanInSum()))
+            stax_layers.append(stax.serial(stax.FanOut(2), stax.parallel(*branches), stax.FanInSum()))
         elif isinstance(layer, AveragePool):
-            made.append(stax.AvgPool((2, 2), strides=(2, 2)))
+            stax_layers.append(stax.AvgPool((2, 2), strides=(2, 2)))
         else:
-            made.append({Relu: stax.Relu, GlobalAveragePool: stax.GlobalAvgPool, Flatten: stax.Flatten}[type(layer)]())
-    return stax.serial(*made)
+            plain = {Relu: stax.Relu, GlobalAveragePool: stax.GlobalAvgPool, Flatten: stax.Flatten}
+            stax_layers.append(plain[type(layer)]())
+    return stax.serial(*stax_layers)

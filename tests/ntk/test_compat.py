@@ -11,7 +11,8 @@ jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 
 from hilbertsd.ntk import StaxNetwork, architecture, gram
-from hilbertsd.ntk.compat import _mean_of_slices, sixty_four_bits
+from hilbertsd.ntk.compat import _mean_of_slices
+from hilbertsd.ntk.jax_backend import sixty_four_bits
 
 
 def arc_cosine(X, Y, depth):
@@ -113,12 +114,26 @@ def said_by(code):
     return done.stdout
 
 
+ABSENT = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == {package!r}:
+            raise ModuleNotFoundError("No module named " + repr(name), name=name)
+sys.meta_path.insert(0, Absent())
+"""
+
 COMPLAINT = """
-import hilbertsd
+import numpy as np, hilbertsd
 from hilbertsd.errors import MissingPackage
-for name in ("neural_tangents", "architecture", "gram"):
+network = hilbertsd.ntk.architecture("fully-connected-1-2")
+assert network == hilbertsd.networks.architecture("fully-connected-1-2")
+for ask in (
+    lambda: hilbertsd.ntk.neural_tangents(),
+    lambda: hilbertsd.ntk.StaxNetwork(network).init(None, (3,)),
+    lambda: next(hilbertsd.ntk.empirical_grams(network, np.ones((2, 3)))),
+):
     try:
-        ask = getattr(hilbertsd.ntk, name)
         ask()
     except MissingPackage as error:
         print(error)
@@ -134,19 +149,37 @@ def test_the_import_leaves_no_trace():
     ).split() == ["False", "False", "False", "False", "False", "0.6.5"]
 
 
-def test_without_neural_tangents_everything_else_works_and_ntk_says_how_to_get_it():
+def test_without_neural_tangents_only_finite_networks_are_missing():
+    """Kernels of infinitely wide networks, in memory and in a store, need JAX alone."""
     said = said_by(
-        "import sys; sys.modules['neural_tangents'] = None\n"
-        "import numpy as np, hilbertsd\n"
-        "assert hilbertsd.distill(np.eye(3), [1.0, 2, 3], tolerance=1.0).collapse_round\n" + COMPLAINT
+        ABSENT.format(package="neural_tangents") + COMPLAINT + "\n"
+        "import tempfile\n"
+        "from hilbertsd.gram import GramPlan, GramStore, fill\n"
+        "X, kernel = np.eye(3), hilbertsd.ntk.NeuralKernel(network)\n"
+        "K = hilbertsd.ntk.gram('fully-connected-1-2', X)\n"
+        "with tempfile.TemporaryDirectory() as folder:\n"
+        "    store = GramStore.create(folder + '/K', GramPlan.of(X, kernel.config))\n"
+        "    fill(store, kernel, X)\n"
+        "    assert np.allclose(store.to_array(), K)\n"
     )
     assert said.count("pip install --no-deps neural-tangents==0.6.5") == 3
-    assert said.count("neural tangent kernels need neural-tangents 0.6.5") == 3
+    assert said.count("finite networks need neural-tangents 0.6.5") == 3
 
 
-def test_without_jax_ntk_says_how_to_get_it():
-    said = said_by("import sys; sys.modules['jax'] = None\n" + COMPLAINT)
-    assert said.count("need JAX and neural-tangents; pip install 'jax>=0.6.2,<0.13'") == 3
+def test_without_jax_every_kernel_says_how_to_get_it():
+    said = said_by(
+        ABSENT.format(package="jax") + COMPLAINT + "\n"
+        "assert hilbertsd.distill(np.eye(3), [1.0, 2, 3], tolerance=1.0).collapse_round\n"
+        "for name in ('gram', 'NeuralKernel', 'GramJob', 'empirical_grams', 'stored_grams'):\n"
+        "    try:\n"
+        "        getattr(hilbertsd.ntk, name)\n"
+        "    except MissingPackage as error:\n"
+        "        print(error)\n"
+    )
+    lines = said.splitlines()
+    assert len(lines) == 8
+    assert all(line.startswith("neural tangent kernels need JAX (") for line in lines)
+    assert all(line.endswith("; pip install 'jax>=0.6.2,<0.13'") for line in lines)
 
 
 def test_a_jax_that_it_cannot_live_with_is_named():

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.ntk import StaxNetwork, empirical
-from hilbertsd.ntk.compat import neural_tangents, sixty_four_bits
+from hilbertsd.ntk.compat import neural_tangents
 from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
+from hilbertsd.ntk.jax_backend import sixty_four_bits
 
 WRN = {"name": "wrn-10-1", "width": 2, "outputs": 3, "bias_std": 0.1}
 DENSE = {"name": "fully-connected-2-7", "outputs": 3, "bias_std": 0.1}

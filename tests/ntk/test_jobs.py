@@ -14,8 +14,7 @@ from hilbertsd.cli.ntk import chosen
 from hilbertsd.data.splits import image_split
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.gram.store import GramStore
-from hilbertsd.ntk import NeuralKernel, architecture, gram
-from hilbertsd.ntk import kernel as kernel_module
+from hilbertsd.ntk import NeuralKernel, architecture, gram, recursion
 from hilbertsd.ntk.jobs import GramJob, default_tile
 from hilbertsd.studies import ntk_cifar as study
 
@@ -46,7 +45,7 @@ def test_a_killed_job_goes_on_where_it_was(images, tmp_path, monkeypatch):
     """The same bytes, and only tiles that were missing are computed."""
     whole = job_of(images).run(tmp_path / "whole")
     computed = []
-    between = NeuralKernel._between
+    between = NeuralKernel._pair_values
 
     def until_killed(self, *arguments):
         if len(computed) == 30:
@@ -54,17 +53,17 @@ def test_a_killed_job_goes_on_where_it_was(images, tmp_path, monkeypatch):
         computed.append(arguments)
         return between(self, *arguments)
 
-    monkeypatch.setattr(NeuralKernel, "_between", until_killed)
+    monkeypatch.setattr(NeuralKernel, "_pair_values", until_killed)
     with pytest.raises(KeyboardInterrupt):
         job_of(images).run(tmp_path / "killed")
     left = len(GramStore.open(tmp_path / "killed/train-train").missing())
     assert 0 < left < 6
     computed.clear()
-    monkeypatch.setattr(NeuralKernel, "_between", between)
+    monkeypatch.setattr(NeuralKernel, "_pair_values", between)
     resumed = job_of(images).run(tmp_path / "killed")
     for one, other in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(one.to_array(), other.to_array())
-    monkeypatch.setattr(NeuralKernel, "_between", until_killed)
+    monkeypatch.setattr(NeuralKernel, "_pair_values", until_killed)
     job_of(images).run(tmp_path / "killed")
     assert computed == []
 
@@ -91,9 +90,9 @@ def test_small_stores_have_eight_tiles_a_side(name, largest):
 def test_tiles_of_a_store_compile_once(images, tmp_path):
     """The last ones are smaller, and compile nothing of their own."""
     network = architecture("convolutional-1", bias_std=0.11)
-    before = kernel_module._pair_covariance._cache_size()
+    before = recursion.pair_covariance._cache_size()
     GramJob(NeuralKernel(network, "ntk", "float32"), replace(images, test=images.test[:8]), tile=8).run(tmp_path)
-    assert kernel_module._pair_covariance._cache_size() == before + 1
+    assert recursion.pair_covariance._cache_size() == before + 1
 
 
 def test_both_stores_have_to_fit_together(images, tmp_path, monkeypatch):
@@ -239,7 +238,7 @@ def test_data_suggest_the_preset(monkeypatch, tmp_path):
         (["run", "ntk-cifar", "--dataset", "mnist"], "dataset is 'mnist'"),
         (["ntk", "run", "alexnet", "g"], "architecture is 'alexnet'"),
         (["ntk", "run", "vgg-11", "g"], "vgg-11 divides a side of 1 positions by 2"),
-        (["ntk", "run", "myrtle-5", "g", "--pooling"], "myrtle has no option 'pooling'"),
+        (["ntk", "run", "myrtle-5", "g", "--pooling"], "myrtle option is 'pooling'"),
         (["ntk", "plan", "myrtle-5", "g", "--kernel", "rbf"], "kernel is 'rbf'"),
         (["ntk", "plan", "myrtle-5", "g", "--n-train", 5000], "n is 5000 and there are 1347"),
         (["ntk", "run", "myrtle-5", "g", "--download"], "--download without --dataset"),
