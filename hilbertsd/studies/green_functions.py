@@ -1,7 +1,9 @@
 """Green's functions that the solver finds for given operators, held against every closed form.
 
-    kernel, closed_form = pairs()["Brownian bridge"]
-    kernel([0.2, 0.7]) - closed_form([0.2, 0.7])    # zero to 2e-14
+kernel, closed_form = pairs()["Brownian bridge"]
+kernel([0.2, 0.7]) - closed_form([0.2, 0.7])    # zero to 2e-14
+
+A figure shows an operator without closed form beside one that has one.
 """
 
 import math

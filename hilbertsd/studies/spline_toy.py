@@ -1,8 +1,10 @@
 """The paper's spline example: eleven noisy points of sin(2πx), distilled until collapse (MFB §4).
 
-    result = STUDY.execute(Config(), Path(".")).result    # writes figure2, figure3 and result.json
-    result.path.collapse_round                            # 4
-    result.grid_errors                                    # [0.154, 0.069, 0.121, 0.307]
+result = STUDY.execute(Config(), Path(".")).result    # writes figure2, figure3 and result.json
+result.path.collapse_round                            # 4
+result.grid_errors                                    # [0.154, 0.069, 0.121, 0.307]
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
 from dataclasses import dataclass, replace

@@ -1,9 +1,11 @@
-"""What figures share: style, colours by round, and saving. matplotlib is loaded when a figure is drawn.
+"""What figures share: style, colours by round, and saving.
 
     with style():
         figure = new_figure(5, 3)
         figure.subplots().plot(path.multipliers, color=round_colours(1)[0])
         save_figure(figure, Path("."), "multipliers")
+
+matplotlib is loaded when a figure is drawn.
 """
 
 from collections.abc import Iterator

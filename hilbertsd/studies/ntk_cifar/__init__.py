@@ -1,0 +1,11 @@
+"""The study of self-distillation with neural tangent kernels.
+
+    study = hilbertsd.studies.study("ntk-cifar")
+    outcome = study.execute(study.config("smoke"), folder)
+
+`presets` says which data are taken, `fits` holds the results, `figures` draws them, `experiment` computes them.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
