@@ -1,8 +1,8 @@
 """Every bound on random problems: violations, and how tight each one is.
 
-path = random_problem(seed=0, index=3)       # one problem, distilled to collapse
-check_bounds(path).holds                     # True
-run(Config("quick")).violations              # [] over 500 problems
+    path = random_problem(seed=0, index=3)       # one problem, distilled to collapse
+    check_bounds(path).holds                     # True
+    run(Config("quick")).violations              # [] over 500 problems
 
 Tightness is the right side of a statement over its left side: 1 where a bound is met with equality.
 """
@@ -19,7 +19,6 @@ from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Study, option
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 from hilbertsd.support.progress import tracked
 
@@ -58,12 +57,12 @@ COUNTS = {
 class Config(form.Config):
     """How many problems, and which; problem i has its own generator, seeded with (seed, i)."""
 
-    preset: str = option("quick", "quick (500 problems, seconds) or full (20,000, minutes).", choices=tuple(PRESETS))
-    seed: int = option(0, "Seed of the random problems.", least=0)
+    preset: str = form.option("quick", "quick (500 problems) or full (20,000, minutes).", choices=tuple(PRESETS))
+    seed: int = form.option(0, "Seed of the random problems.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Counts and tightness over all problems.
 
     Attributes
@@ -77,7 +76,6 @@ class Result(form.Result):
     counts : by lower bound on T, (n,) its value, NaN where it says nothing.
     """
 
-    config: Config
     n_checks: int
     violations: list[dict[str, Any]]
     tightness: dict[str, NDArray[np.float64]]
@@ -258,7 +256,7 @@ def figures(result: Result) -> dict[str, Any]:
     return {"bounds": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "bounds",
     "Every bound of the paper, and sharper ones, on random problems: violations and tightness (MFB §3).",
     Config,

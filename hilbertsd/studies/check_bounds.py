@@ -1,8 +1,5 @@
 """Every bound of the paper on the path of a user's table.
 
-result = run(Config(Path("table.csv"), "price"))
-result.holds, result.report.violations()
-
 The command `hilbertsd check-bounds` ends with exit code 1 where a statement does not hold.
 """
 
@@ -11,17 +8,15 @@ from typing import Any
 
 from hilbertsd.bounds.report import BoundsReport, check_bounds
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Study
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[TableConfig]):
     """Report on every statement of the paper, for the path of all rows."""
 
     COLUMNS = ("name", "checks", "violations", "round", "left", "right")
 
-    config: TableConfig
     report: BoundsReport
 
     def rows(self) -> list[dict[str, Any]]:
@@ -47,7 +42,7 @@ def run(config: TableConfig) -> Result:
     return Result(config, check_bounds(distilled(prepare(config), config)))
 
 
-STUDY = Study(
+STUDY = form.Study(
     "check-bounds",
     "Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold.",
     TableConfig,

@@ -1,8 +1,5 @@
 """A user's table distilled: training and test error by round.
 
-result = run(Config(Path("table.csv"), "price", test=0.25))
-result.path.collapse_round, result.best_test_round
-
 The command `hilbertsd distill` writes result.json, path.npz and the figure where it is given a folder.
 """
 
@@ -14,7 +11,6 @@ from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Study, option
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
 from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
@@ -23,12 +19,12 @@ from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 class Config(TableConfig):
     """Which table, kernel and ε, and how its rows are split."""
 
-    test: float = option(0.25, "Fraction of the rows to hold out.")
-    seed: int = option(0, "Seed of the random split.", least=0)
+    test: float = form.option(0.25, "Fraction of the rows to hold out.")
+    seed: int = form.option(0, "Seed of the random split.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Path on the training rows and errors on both parts.
 
     Attributes
@@ -40,7 +36,6 @@ class Result(form.Result):
     mean_test_error : test error of the training mean alone, which every fit from the collapse round on has.
     """
 
-    config: Config
     feature_names: tuple[str, ...]
     path: DistillationPath
     n_test: int
@@ -125,7 +120,7 @@ def figures(result: Result) -> dict[str, Any]:
     if result.test_errors is not None and result.mean_test_error is not None:
         errors.plot(rounds, result.test_errors, "s--", color="C1", markersize=4, label="test")
         errors.axhline(result.mean_test_error, color="0.5", linestyle=":", label="test, training mean alone")
-    errors.set(xlabel="round t", ylabel=f"mean squared error of {result.target_name}", title="errors by round")
+    errors.set(xlabel="round t", ylabel=f"mean squared error of {result.config.target}", title="errors by round")
     errors.xaxis.get_major_locator().set_params(integer=True)
     errors.legend(loc="best" if path.n_rounds < 1000 else "upper left")
     positive = path.eigenvalues > 0
@@ -139,7 +134,7 @@ def figures(result: Result) -> dict[str, Any]:
     return {"distill": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "distill",
     "Distil a kernel regression on a table of yours: training and test error, round by round.",
     Config,

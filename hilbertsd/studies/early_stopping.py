@@ -1,8 +1,8 @@
 """Self-distillation beside early stopping: weights and test error of both, at equal training error (MFB §3.4).
 
-result = run(Config(draws=20))
-result.rows()[1]["early_stopping_error"]     # error of the single fit with round 1's training error
-result.means()[1]["difference"]              # distillation − early stopping in round 1, mean over 20 fresh draws
+    result = run(Config(draws=20))
+    result.rows()[1]["early_stopping_error"]     # error of the single fit with round 1's training error
+    result.means()[1]["difference"]              # distillation − early stopping in round 1, mean over 20 fresh draws
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
@@ -20,7 +20,6 @@ from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Claim, Study, Verdict, mean_and_standard_error, option
 from hilbertsd.studies.spline_toy import PUBLISHED_TOLERANCE, tolerance_like_published
 from hilbertsd.support.plotting import new_figure, round_colours
 from hilbertsd.support.progress import tracked
@@ -35,8 +34,8 @@ LEAST_DRAWS = 20
 class Config(form.Config):
     """Which draws of the noise are compared beside the paper's own; draw i has the seed + i."""
 
-    draws: int = option(500, "Fresh draws of the noise beside the paper's own.", least=LEAST_DRAWS)
-    seed: int = option(0, "Seed of the first fresh draw.", least=0)
+    draws: int = form.option(500, "Fresh draws of the noise beside the paper's own.", least=LEAST_DRAWS)
+    seed: int = form.option(0, "Seed of the first fresh draw.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +63,9 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Comparisons on the paper's draw and on the fresh ones."""
 
-    config: Config
     published: Comparison
     fresh: list[Comparison]
 
@@ -95,28 +93,19 @@ class Result(form.Result):
                 break
             distilled = np.array([one.distilled_errors[t] for one in reached])
             single = np.array([one.single_errors[t] for one in reached])
-            both = mean_and_standard_error(distilled), mean_and_standard_error(single)
-            difference = mean_and_standard_error(distilled - single)
-            rows.append(
-                {
-                    "round": t,
-                    "draws": len(reached),
-                    "distillation_error": both[0].mean,
-                    "distillation_standard_error": both[0].standard_error,
-                    "early_stopping_error": both[1].mean,
-                    "early_stopping_standard_error": both[1].standard_error,
-                    "difference": difference.mean,
-                    "difference_standard_error": difference.standard_error,
-                    "share_where_distillation_is_better": float(np.mean(distilled - single < 0)),
-                }
-            )
+            differences = distilled - single
+            row: dict[str, float] = {"round": t, "draws": len(reached)}
+            for name, errors in (("distillation", distilled), ("early_stopping", single)):
+                row[f"{name}_error"], row[f"{name}_standard_error"] = form.mean_and_standard_error(errors)
+            row["difference"], row["difference_standard_error"] = form.mean_and_standard_error(differences)
+            rows.append({**row, "share_where_distillation_is_better": float(np.mean(differences < 0))})
         return rows
 
     def best_errors(self) -> dict[str, float]:
         """Lowest test error over the rounds, of which the paper claims nothing: distillation against early stopping."""
         distilled = np.array([one.distilled_errors.min() for one in self.fresh])
         difference = distilled - np.array([one.single_errors.min() for one in self.fresh])
-        mean, standard_error = mean_and_standard_error(difference)
+        mean, standard_error = form.mean_and_standard_error(difference)
         return {
             "draws": len(difference),
             "distillation_mean": float(distilled.mean()),
@@ -134,22 +123,22 @@ class Result(form.Result):
             f"{best['mean_difference']:.2g} ± {best['standard_error']:.2g}"
         ]
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[form.Claim]:
         """What the paper claims, tested on every draw."""
         comparisons = [self.published, *self.fresh]
         pairs = np.concatenate([one.sparsity[1:] for one in comparisons])
         sparser = int(np.count_nonzero(pairs[:, 0] > pairs[:, 1]))
         excess = np.array([_largest_ratio_excess(one) for one in comparisons])
         return [
-            Claim(
+            form.Claim(
                 "at equal training error distillation's weights are sparser than early stopping's (MFB §3.4)",
-                Verdict.of(sparser == len(pairs)),
+                form.Verdict.of(sparser == len(pairs)),
                 {"rounds_after_the_first": len(pairs), "rounds_where_sparser": sparser},
             ),
-            Claim(
+            form.Claim(
                 "neighbouring weights differ by at most d_k/d_j in early stopping, and by more in distillation's "
                 "last round (MFB §3.4)",
-                Verdict.of(bool(excess[:, 1].max() <= 1 + 1e-12 < excess[:, 0].min())),
+                form.Verdict.of(bool(excess[:, 1].max() <= 1 + 1e-12 < excess[:, 0].min())),
                 {
                     "largest_ratio_over_d_ratio_early_stopping": float(excess[:, 1].max()),
                     "largest_ratio_over_d_ratio_distillation_smallest_of_draws": float(excess[:, 0].min()),
@@ -254,7 +243,7 @@ def figures(result: Result) -> dict[str, Any]:
     return {"early-stopping": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "early-stopping",
     "Weights and test error of distillation and of single fits at equal training error (MFB §3.4).",
     Config,

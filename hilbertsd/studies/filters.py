@@ -1,8 +1,8 @@
 """Spectral filters side by side: φ(d) at equal training error, and the test error each can reach.
 
-result = run(Config(samples=30, draws=10))
-result.matched["ridge"].weights(result.spectrum.eigenvalues)    # φ(d) at distillation's training error
-result.best["gradient flow"] - result.best["ridge"]             # (10,) differences of the lowest errors
+    result = run(Config(samples=30, draws=10))
+    result.matched["ridge"].weights(result.spectrum.eigenvalues)    # φ(d) at distillation's training error
+    result.best["gradient flow"] - result.best["ridge"]             # (10,) differences of the lowest errors
 
 Every family is tuned with the truth at hand, so that what is compared is the best that each can do.
 """
@@ -21,7 +21,6 @@ from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Study, mean_and_standard_error, option
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 from hilbertsd.support.progress import tracked
 
@@ -56,10 +55,10 @@ class Config(form.Config):
     Raises InvalidInput as the base does, and where the tolerance is not between 0 and 1.
     """
 
-    samples: int = option(50, "Noisy points of sin(2πx) a draw, uniform on [0, 1].", least=5)
-    draws: int = option(200, "Data sets on which every family is tuned.", least=2)
-    tolerance: float = option(0.05, "ε of the drawn path, as a fraction of the targets' mean square.")
-    seed: int = option(0, "Seed of the first draw.", least=0)
+    samples: int = form.option(50, "Noisy points of sin(2πx) a draw, uniform on [0, 1].", least=5)
+    draws: int = form.option(200, "Data sets on which every family is tuned.", least=2)
+    tolerance: float = form.option(0.05, "ε of the drawn path, as a fraction of the targets' mean square.")
+    seed: int = form.option(0, "Seed of the first draw.", least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -68,7 +67,7 @@ class Config(form.Config):
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Filters matched on the first draw, and the best test error of every family on all draws.
 
     Attributes
@@ -82,7 +81,6 @@ class Result(form.Result):
 
     COLUMNS = ("family", "best_test_error", "standard_error", "minus_tuned_ridge", "minus_tuned_ridge_standard_error")
 
-    config: Config
     spectrum: Spectrum
     matched: dict[str, filters.Filter]
     training_error: float
@@ -95,7 +93,7 @@ class Result(form.Result):
         rows = []
         for name, best in self.best.items():
             fit = filters.FilteredFit(self.spectrum, self.matched[name])
-            lowest, difference = mean_and_standard_error(best), mean_and_standard_error(best - ridge)
+            lowest, difference = form.mean_and_standard_error(best), form.mean_and_standard_error(best - ridge)
             rows.append(
                 {
                     "family": name,
@@ -229,7 +227,7 @@ def figures(result: Result) -> dict[str, Any]:
     return {"filters": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "filters",
     "Spectral filters side by side: distillation, ridge, iterated Tikhonov, gradient flow, truncation.",
     Config,

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +108,9 @@ class Config:
         return replace(self, **missing)
 
 
+C = TypeVar("C", bound=Config)
+
+
 class Verdict(StrEnum):
     """What a study says of a claim; `REPORTED` is for a number of which nobody claimed anything."""
 
@@ -161,7 +164,7 @@ def mean_and_standard_error(values: NDArray[np.float64]) -> Estimate:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(ABC):
+class Result(ABC, Generic[C]):
     """Base of every study's result.
 
     A study gives `rows` and `numbers`, and where it has any to say `headline`, `closing`, `claims` and `holds`.
@@ -174,7 +177,7 @@ class Result(ABC):
     COLUMNS: ClassVar[tuple[str, ...]] = ()
     """Names of the values of `rows` that the terminal shows; all where empty."""
 
-    config: Config
+    config: C
 
     @abstractmethod
     def rows(self) -> list[dict[str, Any]]:

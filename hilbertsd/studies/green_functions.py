@@ -1,10 +1,4 @@
-"""Green's functions that the solver finds for given operators, held against every closed form.
-
-kernel, closed_form = pairs()["Brownian bridge"]
-kernel([0.2, 0.7]) - closed_form([0.2, 0.7])    # zero to 2e-14
-
-A figure shows an operator without closed form beside one that has one.
-"""
+"""Green's functions that the solver finds for given operators, held against every closed form."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +11,6 @@ from numpy.typing import NDArray
 from hilbertsd import greens
 from hilbertsd.greens.operators import OperatorKernel
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Study, option
 from hilbertsd.support.plotting import new_figure, round_colours
 
 MATERN_ORDERS = {0.5: 1, 1.5: 2, 2.5: 3}
@@ -32,12 +25,12 @@ SOURCES = (0.15, 0.5, 0.8)
 class Config(form.Config):
     """Where kernels are compared: at all pairs of random points of [0, 1] and its two ends."""
 
-    points: int = option(200, "Random points at whose pairs kernels are compared.", least=1)
-    seed: int = option(0, "Seed of the random points.", least=0)
+    points: int = form.option(200, "Random points at whose pairs kernels are compared.", least=1)
+    seed: int = form.option(0, "Seed of the random points.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Errors of the solver.
 
     Attributes
@@ -45,7 +38,6 @@ class Result(form.Result):
     errors : largest difference over all pairs of points, relative to the largest kernel value, by closed form.
     """
 
-    config: Config
     errors: dict[str, float]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -140,6 +132,6 @@ def figures(result: Result) -> dict[str, Any]:
     return {"green-functions": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "green-functions", "Green's functions found for given operators, against every closed form.", Config, run, figures
 )

@@ -19,7 +19,6 @@ from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.networks.architectures import Architecture, architecture
 from hilbertsd.ntk.ensembles import USES, Accuracies, ensemble_accuracies
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Claim, Estimate, Study, Verdict, mean_and_standard_error
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
@@ -77,7 +76,7 @@ PRESETS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[ImageConfig]):
     """Accuracies over the grid, and where on it every use stands.
 
     Attributes
@@ -91,7 +90,6 @@ class Result(form.Result):
 
     COLUMNS = ("use", "published", "test_accuracy", "standard_deviation_over_models", "train_accuracy", "multiple")
 
-    config: ImageConfig
     images: ImageSplit
     network: Architecture
     validation: Accuracies
@@ -127,7 +125,7 @@ class Result(form.Result):
         """Number of networks."""
         return self.test.test["single"].shape[1]
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[form.Claim]:
         """What the paper claims on CIFAR.
 
         The difference of two uses is taken image by image, over the models' mean, and its standard error is over test
@@ -138,11 +136,11 @@ class Result(form.Result):
         claims = []
         for claim, first, second, beats in CLAIMS:
             right = [self.test.test_correct[use][self.chosen[use]].mean(axis=0) for use in (first, second)]
-            difference = mean_and_standard_error(100 * (right[0] - right[1]))
+            difference = form.mean_and_standard_error(100 * (right[0] - right[1]))
             claims.append(
-                Claim(
+                form.Claim(
                     f"{claim} (Allen-Zhu & Li)",
-                    _verdict(difference, beats) if is_cifar else Verdict.NOT_TESTABLE,
+                    _verdict(difference, beats) if is_cifar else form.Verdict.NOT_TESTABLE,
                     {"difference": difference.mean, "standard_error": difference.standard_error},
                     f"{difference.mean:+.2f} ± {difference.standard_error:.2f}",
                 )
@@ -214,15 +212,15 @@ def on_images(config: ImageConfig, images: ImageSplit, kernels: Path) -> Result:
     return Result(config, images, network, validation, test, chosen)
 
 
-def _verdict(difference: Estimate, beats: bool) -> Verdict:
+def _verdict(difference: form.Estimate, beats: bool) -> form.Verdict:
     """Verdict on the claim that one use beats another, or that it does not, from their difference in points."""
     margin = STANDARD_ERRORS * difference.standard_error
     low, high = difference.mean - margin, difference.mean + margin
     if low > 0:
-        return Verdict.of(beats)
+        return form.Verdict.of(beats)
     if not beats and high < MARGIN:
-        return Verdict.REPRODUCED
-    return Verdict.NOT_REPRODUCED if beats and high < 0 else Verdict.NOT_TESTABLE
+        return form.Verdict.REPRODUCED
+    return form.Verdict.NOT_REPRODUCED if beats and high < 0 else form.Verdict.NOT_TESTABLE
 
 
 def figures(result: Result) -> dict[str, Any]:
@@ -251,7 +249,7 @@ def figures(result: Result) -> dict[str, Any]:
     return {"ntk-ensembles": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "ntk-ensembles",
     "Ensembles, averages and distillation of finite networks' tangent kernels (Allen-Zhu & Li).",
     ImageConfig,

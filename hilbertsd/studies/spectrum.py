@@ -1,11 +1,4 @@
-"""A user's kernel seen through its spectrum: decay, where the target lies, where ε cuts, what each round keeps.
-
-result = run(TableConfig(Path("diabetes.npz"), "progression"))
-result.cut                                   # leading eigenvectors that hold all but ε of the mean square
-result.complexity.effective_dimension        # (T,) degrees of freedom of every round
-
-All rows are used; none is held out.
-"""
+"""A user's kernel seen through its spectrum: decay, where the target lies, where ε cuts, what each round keeps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +9,12 @@ from numpy.typing import NDArray
 from hilbertsd.analysis.equivalent_kernel import Complexity, complexity
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Study
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
 from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[TableConfig]):
     """Spectrum and path of all rows of a table.
 
     Attributes
@@ -32,7 +24,6 @@ class Result(form.Result):
     complexity : complexity of every round's equivalent kernel, at radius 1.
     """
 
-    config: TableConfig
     feature_names: tuple[str, ...]
     path: DistillationPath
     complexity: Complexity
@@ -156,7 +147,7 @@ def figures(result: Result) -> dict[str, Any]:
     return {"spectrum": figure}
 
 
-STUDY = Study(
+STUDY = form.Study(
     "spectrum",
     "TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps.",
     TableConfig,

@@ -1,8 +1,8 @@
 """The paper's spline example: eleven noisy points of sin(2πx), distilled until collapse (MFB §4).
 
-result = STUDY.execute(Config(), Path(".")).result    # writes figure2, figure3 and result.json
-result.path.collapse_round                            # 4
-result.grid_errors                                    # [0.154, 0.069, 0.121, 0.307]
+    result = STUDY.execute(Config(), Path(".")).result    # writes figure2, figure3 and result.json
+    result.path.collapse_round                            # 4
+    result.grid_errors                                    # [0.154, 0.069, 0.121, 0.307]
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
@@ -19,7 +19,6 @@ from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Claim, Study, Verdict, option
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
 PUBLISHED_TOLERANCE = 0.045
@@ -34,14 +33,14 @@ class Config(form.Config):
     the way from its floor to its mean square, because 0.045 is below the floor of three draws in eight.
     """
 
-    tolerance: float | None = option(
+    tolerance: float | None = form.option(
         None, "ε, mean squared training error of every round. [default: 0.045, or its like for a seed]"
     )
-    seed: int | None = option(None, "Seed of a fresh draw of the noise. [default: the paper's draw]", least=0)
+    seed: int | None = form.option(None, "Seed of a fresh draw of the noise. [default: the paper's draw]", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Path and fits.
 
     Attributes
@@ -54,7 +53,6 @@ class Result(form.Result):
     grid_errors : (T,) mean squared error of f_t against sin(2πx) on the grid.
     """
 
-    config: Config
     targets: NDArray[np.float64]
     path: DistillationPath
     grid: NDArray[np.float64]
@@ -85,7 +83,7 @@ class Result(form.Result):
             f"{self.zero_fit_grid_error:.3f})"
         ]
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[form.Claim]:
         """What the paper claims of its draw, tested on this one."""
         path, errors = self.path, self.grid_errors.tolist()
         n_rounds = path.n_rounds
@@ -94,19 +92,19 @@ class Result(form.Result):
         ratios = _neighbour_ratios(path)
         sparser = bool(np.all(np.diff(ratios, axis=0) < 0)) if n_rounds > 1 else None
         return [
-            Claim(
+            form.Claim(
                 "a few rounds reduce over-fitting, further rounds under-fit (MFB §4, Figure 2c)",
-                Verdict.of(improves_then_worsens if n_rounds > 1 else None),
+                form.Verdict.of(improves_then_worsens if n_rounds > 1 else None),
                 {"grid_errors": errors, "best_round": best},
             ),
-            Claim(
+            form.Claim(
                 "the smaller of two basis weights shrinks faster, in every round (MFB §4, Figure 3)",
-                Verdict.of(sparser),
+                form.Verdict.of(sparser),
                 {"smallest_neighbour_ratio_by_round": [float(r.min()) for r in ratios]},
             ),
-            Claim(
+            form.Claim(
                 "the solution collapses to zero after finitely many rounds (MFB §3.2)",
-                Verdict.of(path.collapse_round is not None),
+                form.Verdict.of(path.collapse_round is not None),
                 {"collapse_round": path.collapse_round},
             ),
         ]
@@ -198,7 +196,7 @@ def _figure_3(result: Result) -> Any:
     return figure
 
 
-STUDY = Study(
+STUDY = form.Study(
     "spline-toy",
     "The paper's spline example: eleven points, fits round by round, basis weights (MFB Figures 2, 3).",
     Config,

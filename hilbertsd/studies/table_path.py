@@ -1,8 +1,8 @@
 """A user's table, from the file to the path: what `distill`, `check-bounds` and the study `spectrum` share.
 
-config = TableConfig(Path("table.csv"), "price", gamma=0.3)
-prepared = prepare(config, test_fraction=0.25)     # read, split, standardised, centred, decomposed
-path = distilled(prepared, config)                 # with ε = 0.1 of the training targets' mean square
+    config = TableConfig(Path("table.csv"), "price", gamma=0.3)
+    prepared = prepare(config, test_fraction=0.25)     # read, split, standardised, centred, decomposed
+    path = distilled(prepared, config)                 # with ε = 0.1 of the training targets' mean square
 
 Features are standardised by the training rows and the target is centred on their mean.
 """
@@ -19,7 +19,6 @@ from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
-from hilbertsd.studies.form import argument, option
 from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.progress import working
 
@@ -28,12 +27,12 @@ from hilbertsd.support.progress import working
 class TableConfig(form.Config):
     """Which table, kernel and ε."""
 
-    table: Path = argument("CSV or other delimited text, Parquet or NPZ, with named columns.")
-    target: str = option(help="Column (NPZ: array) to predict; all others are features.")
-    kernel: str = option("rbf", "A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")
-    gamma: float | None = option(None, "Kernel width, on standardised features. [default: 1/number of features]")
-    tolerance: float = option(0.1, "ε as a fraction of the centred targets' mean square.")
-    drop: tuple[str, ...] = option((), "Column to leave out; repeat for more.")
+    table: Path = form.argument("CSV or other delimited text, Parquet or NPZ, with named columns.")
+    target: str = form.option(help="Column (NPZ: array) to predict; all others are features.")
+    kernel: str = form.option("rbf", "A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")
+    gamma: float | None = form.option(None, "Kernel width, on standardised features. [default: 1/number of features]")
+    tolerance: float = form.option(0.1, "ε as a fraction of the centred targets' mean square.")
+    drop: tuple[str, ...] = form.option((), "Column to leave out; repeat for more.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,5 @@
 """The study of self-distillation with neural tangent kernels.
 
-    study = hilbertsd.studies.study("ntk-cifar")
-    outcome = study.execute(study.config("smoke"), folder)
-
 `presets` says which data are taken, `fits` holds the results, `figures` draws them, `experiment` computes them.
 """
 

@@ -21,7 +21,7 @@ from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.studies.form import Study
+from hilbertsd.studies import form
 from hilbertsd.studies.ntk_cifar.figures import figures
 from hilbertsd.studies.ntk_cifar.fits import Chain, Config, Fits, Network, Result
 from hilbertsd.support.progress import progress
@@ -120,15 +120,7 @@ def _fits(
             errors.append(float(np.sum((leave_one_out(fit, 0) - images.targets[:n]) ** 2) / n))
             accuracies.append(float(_correct(fit.predict(cross, 0), test_labels).mean()))
             bar.update(done + 1)
-    return Fits(
-        network,
-        n,
-        len(test_labels),
-        tuple(chains),
-        multipliers,
-        np.array(errors),
-        np.array(accuracies),
-    )
+    return Fits(network, n, len(test_labels), tuple(chains), multipliers, np.array(errors), np.array(accuracies))
 
 
 def _correct(predictions: Any, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -136,7 +128,7 @@ def _correct(predictions: Any, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.argmax(predictions, axis=1) == labels
 
 
-STUDY = Study(
+STUDY = form.Study(
     "ntk-cifar",
     "Neural tangent kernels of wide networks on CIFAR: accuracy by round, kernels × images × ε.",
     Config,

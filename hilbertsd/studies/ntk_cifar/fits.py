@@ -1,10 +1,5 @@
 """Results of the study on neural tangent kernels: accuracies of paths, of early stops and of ridge, and claims.
 
-    fits = result.fits[0]                        # one kernel, one number of training images
-    fits.chains[1].test_accuracy                 # (T,) by round, at the second tolerance
-    fits.chains[1].gain()                        # best round − round 0 in percentage points, ± s.e.
-    fits.tuned_ridge                             # test accuracy of ridge tuned by leave-one-out
-
 Accuracies are shares, against the original labels.
 """
 
@@ -16,7 +11,6 @@ from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
-from hilbertsd.studies.form import Claim, Estimate, Verdict, mean_and_standard_error
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
 
 TOLERANCES = (0.005, 0.02, 0.1)
@@ -99,11 +93,11 @@ class Chain:
         """(T,) test accuracy of the ridge fit with every round's training error."""
         return self.stopped_correct.mean(axis=1)
 
-    def gain(self) -> Estimate:
+    def gain(self) -> form.Estimate:
         """Percentage points of test accuracy of the best round over round 0; see :func:`_chosen_gain`."""
         return _chosen_gain(self.correct, self.correct[:1])
 
-    def gain_over_stopping(self) -> Estimate:
+    def gain_over_stopping(self) -> form.Estimate:
         """Percentage points of test accuracy of the best round over the best early stop; see :func:`_chosen_gain`."""
         return _chosen_gain(self.correct, self.stopped_correct)
 
@@ -170,10 +164,9 @@ class Fits:
 
 
 @dataclass(frozen=True, eq=False)
-class Result(form.Result):
+class Result(form.Result[Config]):
     """Fits of every kernel on every number of training images, and what to call the data."""
 
-    config: Config
     data: str
     fits: tuple[Fits, ...] = field(repr=False)
 
@@ -199,7 +192,7 @@ class Result(form.Result):
             for chain in fits.chains
         ]
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[form.Claim]:
         """What the paper says of networks (MFB §5), and of distillation beside early stopping, with verdicts.
 
         The best round is chosen on one half of the test images and compared on the other, image by image; a difference
@@ -212,7 +205,7 @@ class Result(form.Result):
         return [
             _noted(
                 "train accuracy never rises from round to round",
-                _over_paths(falls, n) if is_cifar else Verdict.NOT_TESTABLE,
+                _over_paths(falls, n) if is_cifar else form.Verdict.NOT_TESTABLE,
                 f"on {falls} of {n} paths",
             ),
             _claim("test accuracy rises above that of round 0", [chain.gain() for chain in chains], is_cifar),
@@ -221,7 +214,7 @@ class Result(form.Result):
                 [chain.gain_over_stopping() for chain in chains],
                 is_cifar,
             ),
-            _noted("every bound of the paper holds", Verdict.of(holds == n), f"on {holds} of {n} paths"),
+            _noted("every bound of the paper holds", form.Verdict.of(holds == n), f"on {holds} of {n} paths"),
         ]
 
     def numbers(self) -> dict[str, Any]:
@@ -234,7 +227,7 @@ def standard_error(accuracy: float, n_test: int) -> float:
     return float(np.sqrt(accuracy * (1 - accuracy) / n_test))
 
 
-def _chosen_gain(correct: NDArray[np.bool_], others: NDArray[np.bool_]) -> Estimate:
+def _chosen_gain(correct: NDArray[np.bool_], others: NDArray[np.bool_]) -> form.Estimate:
     """Percentage points by which the best row is right more often than the best other row.
 
     Parameters
@@ -245,10 +238,10 @@ def _chosen_gain(correct: NDArray[np.bool_], others: NDArray[np.bool_]) -> Estim
     itself.
     """
     best, other = (rows[np.argmax(rows[:, ::2].mean(axis=1)), 1::2].astype(float) for rows in (correct, others))
-    return mean_and_standard_error(100 * (best - other))
+    return form.mean_and_standard_error(100 * (best - other))
 
 
-def _points(gain: Estimate) -> dict[str, float]:
+def _points(gain: form.Estimate) -> dict[str, float]:
     """Gain as a result keeps it."""
     return {"points": gain.mean, "standard_error": gain.standard_error}
 
@@ -258,11 +251,11 @@ def _percent(share: Any) -> float:
     return round(100 * float(share), 2)
 
 
-def _claim(claim: str, gains: list[Estimate], is_cifar: bool) -> Claim:
+def _claim(claim: str, gains: list[form.Estimate], is_cifar: bool) -> form.Claim:
     """Claim that gains are positive, with a verdict over all paths from the gains and their standard errors."""
     above = sum(gain.mean > STANDARD_ERRORS * gain.standard_error for gain in gains)
     below = sum(gain.mean < -STANDARD_ERRORS * gain.standard_error for gain in gains)
-    verdict = Verdict.NOT_TESTABLE
+    verdict = form.Verdict.NOT_TESTABLE
     if is_cifar and above + below:
         verdict = _over_paths(above, len(gains))
     mean = np.mean([gain.mean for gain in gains])
@@ -274,11 +267,11 @@ def _claim(claim: str, gains: list[Estimate], is_cifar: bool) -> Claim:
     )
 
 
-def _over_paths(holding: int, n: int) -> Verdict:
+def _over_paths(holding: int, n: int) -> form.Verdict:
     """Verdict on a claim that holds on some of n paths."""
-    return Verdict.REPRODUCED if holding == n else Verdict.IN_PART if holding else Verdict.NOT_REPRODUCED
+    return form.Verdict.REPRODUCED if holding == n else form.Verdict.IN_PART if holding else form.Verdict.NOT_REPRODUCED
 
 
-def _noted(claim: str, verdict: Verdict, note: str) -> Claim:
+def _noted(claim: str, verdict: form.Verdict, note: str) -> form.Claim:
     """Claim whose numbers are a sentence."""
-    return Claim(claim, verdict, {"numbers": note}, note)
+    return form.Claim(claim, verdict, {"numbers": note}, note)

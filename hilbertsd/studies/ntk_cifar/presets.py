@@ -1,10 +1,4 @@
-"""Which preset and images a study of neural tangent kernels takes; shared with the study of ensembles.
-
-    chosen(None, None, Path("cifar"))    # ("cpu", "cifar10"): there is data
-    chosen(None, None, None)             # ("smoke", "digits"), unless HILBERTSD_DATA names a folder
-
-What is given stays as it is.
-"""
+"""Which preset and images a study of neural tangent kernels takes; shared with the study of ensembles."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +7,6 @@ from pathlib import Path
 from hilbertsd.data.splits import DATASETS
 from hilbertsd.errors import InvalidInput
 from hilbertsd.studies import form
-from hilbertsd.studies.form import option
 
 
 def chosen(preset: str | None, dataset: str | None, data: Path | None) -> tuple[str, str]:
@@ -27,17 +20,19 @@ def chosen(preset: str | None, dataset: str | None, data: Path | None) -> tuple[
 class ImageConfig(form.Config):
     """Preset, images, and folders of data and kernels; preset and data set of None are replaced by `chosen` ones."""
 
-    preset: str = option(
+    preset: str = form.option(
         None,
         "smoke (seconds), cpu (an hour on CIFAR) or gpu. [default: cpu with data, smoke without]",
         choices=("smoke", "cpu", "gpu"),
     )
-    dataset: str = option(
+    dataset: str = form.option(
         None, "digits, cifar10 or cifar100. [default: cifar10 with data, digits without]", choices=DATASETS
     )
-    seed: int = option(0, "Seed of the images drawn and, of finite networks, of the first network.", least=0)
-    data: Path | None = option(None, "Folder of CIFAR's files. [default: what HILBERTSD_DATA names]", recorded=False)
-    kernels: Path | None = option(
+    seed: int = form.option(0, "Seed of the images drawn and, of finite networks, of the first network.", least=0)
+    data: Path | None = form.option(
+        None, "Folder of CIFAR's files. [default: what HILBERTSD_DATA names]", recorded=False
+    )
+    kernels: Path | None = form.option(
         None,
         "Folder of the kernels, from which a killed run goes on. [default: kernels in that of --out]",
         recorded=False,
