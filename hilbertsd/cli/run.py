@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 
@@ -121,10 +122,11 @@ def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
         default = inspect.Parameter.empty if each.default is MISSING else each.default
         if kind == tuple[str, ...]:
             kind, default = list[str] | None, None
+        help_text = escape(each.metadata["help"])  # Rich would take [default: ...] for markup and drop it
         if each.metadata["typed"] == "argument":
-            info: Any = typer.Argument(help=each.metadata["help"])
+            info: Any = typer.Argument(help=help_text)
         else:
-            info = typer.Option(help=each.metadata["help"], min=each.metadata["least"])
+            info = typer.Option(help=help_text, min=each.metadata["least"])
         yield _parameter(each.name, Annotated[kind, info], default)
 
 
@@ -132,7 +134,7 @@ def _common(study: "Study") -> Iterator[inspect.Parameter]:
     """The parameters `--out` and `--json` of every study."""
     if study.is_own_command:
         help_text = "Folder for result.json, figures and further files. [default: write nothing]"
-        yield _parameter("out", Annotated[Path | None, typer.Option(help=help_text)], None)
+        yield _parameter("out", Annotated[Path | None, typer.Option(help=escape(help_text))], None)
     else:
         yield _parameter("out", Annotated[Path, typer.Option(help="Folder for the results.")], Path(study.name))
     yield _parameter("as_json", JsonOption, False)
