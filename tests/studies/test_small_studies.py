@@ -1,11 +1,11 @@
-"""The studies of early stopping, filters and Green's functions, each on a small configuration."""
+"""The studies of early stopping and of filters, each on a small configuration."""
 
 import json
 
 import pytest
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.studies import early_stopping, filters, green_functions
+from hilbertsd.studies import early_stopping, filters
 
 
 def test_early_stopping(tmp_path):
@@ -40,10 +40,3 @@ def test_filters(tmp_path):
     ):
         with pytest.raises(InvalidInput, match=message):
             filters.Config(**values)
-
-
-def test_green_functions(tmp_path):
-    result = green_functions.run(green_functions.Config(points=30))
-    assert json.dumps(result.to_dict(), allow_nan=False)
-    assert result.to_dict()["largest_relative_error"] < 1e-11
-    assert all(p.stat().st_size > 5000 for p in green_functions.STUDY.draw(result, tmp_path))
