@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class StudyCommands(Mapping[str, Any]):
-    """Commands by name: some that are ready, and those of the studies, each made when it is looked up."""
+    """Commands by name: those that are ready, and those of studies, each made when it is looked up."""
 
     def __init__(self, ready: Mapping[str, Any], own: bool) -> None:
         self._ready, self._own = ready, own
@@ -47,13 +47,11 @@ class StudyCommands(Mapping[str, Any]):
         return command_of(study)
 
     def __iter__(self) -> Iterator[str]:
-        yield from sorted([*self._ready, *(name for name, each in studies.studies().items() if self._has(each))])
+        made = (name for name, study in studies.studies().items() if study.is_own_command == self._own)
+        return iter(sorted([*self._ready, *made]))
 
     def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def _has(self, study: "Study") -> bool:
-        return study.is_own_command == self._own
+        return sum(1 for _ in self)
 
 
 class StudyGroup(TyperGroup):
@@ -93,19 +91,17 @@ def list_studies() -> None:
 def command_of(study: "Study") -> Any:
     """Command that runs a study: an option for every field of its configuration, `--out` and `--json`."""
 
-    def run(**values: Any) -> None:
-        out, as_json = values.pop("out"), values.pop("as_json")
+    def run(out: Path | None, as_json: bool, **values: Any) -> None:
         if as_json:  # whoever reads JSON wants no word of progress
             logging.getLogger("hilbertsd").setLevel(logging.WARNING)
         folder = None if out is None else output_folder(out)
-        values = {name: tuple(value or ()) if name in several else value for name, value in values.items()}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         result, record, files = study.execute(study.config(**values), folder)
         show(as_json, record, files, *result.shown())
         if not result.holds:
             raise typer.Exit(1)
 
-    several = {name for name, kind in get_type_hints(study.config).items() if kind == tuple[str, ...]}
-    run.__signature__ = inspect.Signature([*_parameters(study), *_common(study)])  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(list(_parameters(study)))  # type: ignore[attr-defined]
     run.__annotations__ = {}
     app = typer.Typer(add_completion=False)
     app.command(study.name, help=study.summary)(run)
@@ -113,32 +109,26 @@ def command_of(study: "Study") -> Any:
 
 
 def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
-    """A parameter for every argument and option of a study's configuration."""
+    """A parameter for every argument and option of a study's configuration, and for `--out` and `--json`."""
     kinds = get_type_hints(study.config)
     for each in fields(study.config):
         if "typed" not in each.metadata:
             continue
-        kind = kinds[each.name]
-        default = inspect.Parameter.empty if each.default is MISSING else each.default
-        if kind == tuple[str, ...]:
-            kind, default = list[str] | None, None
+        kind = list[str] if kinds[each.name] == tuple[str, ...] else kinds[each.name]
         help_text = escape(each.metadata["help"])  # Rich would take [default: ...] for markup and drop it
         if each.metadata["typed"] == "argument":
             info: Any = typer.Argument(help=help_text)
         else:
             info = typer.Option(help=help_text, min=each.metadata["least"])
+        default = list(each.default) if isinstance(each.default, tuple) else each.default
         yield _parameter(each.name, Annotated[kind, info], default)
-
-
-def _common(study: "Study") -> Iterator[inspect.Parameter]:
-    """The parameters `--out` and `--json` of every study."""
-    if study.is_own_command:
-        help_text = "Folder for result.json, figures and further files. [default: write nothing]"
-        yield _parameter("out", Annotated[Path | None, typer.Option(help=escape(help_text))], None)
-    else:
-        yield _parameter("out", Annotated[Path, typer.Option(help="Folder for the results.")], Path(study.name))
+    nothing = escape(" [default: write nothing]") if study.is_own_command else ""
+    out = typer.Option(help="Folder for result.json, figures and further files." + nothing)
+    yield _parameter("out", Annotated[Path | None, out], None if study.is_own_command else Path(study.name))
     yield _parameter("as_json", JsonOption, False)
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """Parameter of a name, which has to be given where the default is missing."""
+    default = inspect.Parameter.empty if default is MISSING else default
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)

@@ -1,4 +1,4 @@
-"""Every bound on random problems: violations, and how tight each one is.
+"""Every bound of the paper, and sharper ones, on random problems: violations and tightness (MFB §3).
 
     path = random_problem(seed=0, index=3)       # one problem, distilled to collapse
     check_bounds(path).holds                     # True
@@ -244,22 +244,11 @@ def figures(result: Result) -> dict[str, Any]:
         medians = [np.nanmedian(tightness[which == b]) for b in inside]
         line = LINE_STYLES[index % len(LINE_STYLES)]
         curves.plot(centres, medians, line, color=colours[index], marker=markers[index], markersize=4, label=label)
-    curves.set(
-        xscale="log",
-        yscale="log",
-        ylim=(2e-4, 1.5),
-        xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$",
-        ylabel="median of bound / T",
-    )
+    curves.set(xscale="log", yscale="log", ylim=(2e-4, 1.5))
+    curves.set(xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$", ylabel="median of bound / T")
     curves.set_title("lower bounds on the collapse round T", loc="left")
     curves.legend(loc="lower left")
     return {"bounds": figure}
 
 
-STUDY = form.Study(
-    "bounds",
-    "Every bound of the paper, and sharper ones, on random problems: violations and tightness (MFB §3).",
-    Config,
-    run,
-    figures,
-)
+STUDY = form.Study("bounds", __doc__, Config, run, figures)

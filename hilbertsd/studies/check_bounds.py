@@ -1,7 +1,4 @@
-"""Every bound of the paper on the path of a user's table.
-
-The command `hilbertsd check-bounds` ends with exit code 1 where a statement does not hold.
-"""
+"""Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -42,10 +39,4 @@ def run(config: TableConfig) -> Result:
     return Result(config, check_bounds(distilled(prepare(config), config)))
 
 
-STUDY = form.Study(
-    "check-bounds",
-    "Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold.",
-    TableConfig,
-    run,
-    is_own_command=True,
-)
+STUDY = form.Study("check-bounds", __doc__, TableConfig, run, is_own_command=True)

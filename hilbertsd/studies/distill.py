@@ -1,9 +1,10 @@
-"""A user's table distilled: training and test error by round.
+"""Distil a kernel regression on a table of yours: training and test error, round by round.
 
 The command `hilbertsd distill` writes result.json, path.npz and the figure where it is given a folder.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,12 +135,9 @@ def figures(result: Result) -> dict[str, Any]:
     return {"distill": figure}
 
 
-STUDY = form.Study(
-    "distill",
-    "Distil a kernel regression on a table of yours: training and test error, round by round.",
-    Config,
-    run,
-    figures,
-    save=lambda result, folder: [result.path.save(folder / "path.npz")],
-    is_own_command=True,
-)
+def _save(result: Result, folder: Path) -> list[Path]:
+    """Write the path, whose eigenvalues and weights result.json leaves out."""
+    return [result.path.save(folder / "path.npz")]
+
+
+STUDY = form.Study("distill", __doc__, Config, run, figures, save=_save, is_own_command=True)

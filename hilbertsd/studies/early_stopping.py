@@ -201,35 +201,28 @@ def figures(result: Result) -> dict[str, Any]:
     weights, errors, means = figure.subplots(1, 3)
     one = result.published
     rounds = np.arange(one.single.path.n_rounds)
+    filled: Any = {"color": "black", "markersize": 4}
+    hollow: Any = {"markersize": 4, "markerfacecolor": "white"}
     for k, colour in zip(range(1, EIGENVECTORS_SHOWN + 1), round_colours(EIGENVECTORS_SHOWN), strict=True):
         weights.semilogy(rounds, one.single.path.basis_weights[:, -k], "o-", color=colour, markersize=4)
-        weights.semilogy(rounds, one.single.weights[:, -k], "s--", color=colour, markersize=4, markerfacecolor="white")
+        weights.semilogy(rounds, one.single.weights[:, -k], "s--", color=colour, **hollow)
         height = one.single.path.basis_weights[-1, -k]
         weights.annotate(f"k = {k}", (rounds[-1], height), (5, -3), textcoords="offset points", color=colour)
-    weights.plot([], [], "o-", color="black", markersize=4, label="distillation")
-    weights.plot([], [], "s--", color="black", markersize=4, markerfacecolor="white", label="early stopping")
+    weights.plot([], [], "o-", label="distillation", **filled)
+    weights.plot([], [], "s--", color="black", label="early stopping", **hollow)
     weights.set(ylabel="weight of eigenvector k", title="(a) weights, largest eigenvalues")
     weights.set_xlim(-0.2, rounds[-1] + 0.8)
     weights.legend(loc="lower left")
 
-    errors.plot(rounds, one.distilled_errors, "o-", color="black", markersize=4, label="distillation")
-    errors.plot(
-        rounds, one.single_errors, "s--", color="C1", markersize=4, markerfacecolor="white", label="early stopping"
-    )
+    errors.plot(rounds, one.distilled_errors, "o-", label="distillation", **filled)
+    errors.plot(rounds, one.single_errors, "s--", color="C1", label="early stopping", **hollow)
     errors.set(ylabel="mean squared error against sin(2πx)", title="(b) the paper's draw", ylim=(0, None))
     errors.legend(loc="upper left")
 
     rows = result.means()[1:]
     means.axhline(0, color="0.6", linewidth=0.8)
-    means.errorbar(
-        [row["round"] for row in rows],
-        [row["difference"] for row in rows],
-        yerr=[row["difference_standard_error"] for row in rows],
-        fmt="o-",
-        color="black",
-        markersize=4,
-        capsize=2,
-    )
+    columns = [[row[name] for row in rows] for name in ("round", "difference", "difference_standard_error")]
+    means.errorbar(*columns, fmt="o-", capsize=2, **filled)
     means.margins(y=0.2)
     means.set_xlim(0.2, None)
     for row in rows[:: max(1, len(rows) // 6)]:
@@ -243,10 +236,4 @@ def figures(result: Result) -> dict[str, Any]:
     return {"early-stopping": figure}
 
 
-STUDY = form.Study(
-    "early-stopping",
-    "Weights and test error of distillation and of single fits at equal training error (MFB §3.4).",
-    Config,
-    run,
-    figures,
-)
+STUDY = form.Study("early-stopping", __doc__, Config, run, figures)

@@ -227,10 +227,4 @@ def figures(result: Result) -> dict[str, Any]:
     return {"filters": figure}
 
 
-STUDY = form.Study(
-    "filters",
-    "Spectral filters side by side: distillation, ridge, iterated Tikhonov, gradient flow, truncation.",
-    Config,
-    run,
-    figures,
-)
+STUDY = form.Study("filters", __doc__, Config, run, figures)

@@ -2,9 +2,9 @@
 
     @dataclass(frozen=True)
     class Config(form.Config):
-        draws: int = option(100, "Number of random draws.", least=2)
+        draws: int = form.option(100, "Number of random draws.", least=2)
 
-    STUDY = Study("coins", "How often a coin falls on heads.", Config, run, figures)
+    STUDY = form.Study("coins", "How often a coin falls on heads.", Config, run, figures)
 
 In a module `coins` of this room, that is all it takes for `hilbertsd run coins --draws 20`; figures/README.md has the
 whole study. From Python, `STUDY.execute(Config(draws=20), folder)` does the same and returns the result.
@@ -233,7 +233,7 @@ class Study:
     Attributes
     ----------
     name : name on the command line, that of its module with - for _.
-    summary : one sentence that says what it shows.
+    description : text whose first line says what the study shows; a module's `__doc__` serves.
     config : class of its configurations.
     run : function of a configuration that returns the result.
     figures : function of a result that returns matplotlib figures by file name, without a suffix.
@@ -242,12 +242,17 @@ class Study:
     """
 
     name: str
-    summary: str
+    description: str | None
     config: type[Config]
     run: Callable[[Any], Result]
     figures: Callable[[Any], dict[str, Any]] = lambda _: {}
     save: Callable[[Any, Path], list[Path]] = lambda _, __: []
     is_own_command: bool = False
+
+    @property
+    def summary(self) -> str:
+        """First line of the description."""
+        return (self.description or self.name).partition("\n")[0]
 
     def execute(self, config: Config, folder: Path | None = None) -> Outcome:
         """Run the study, and write figures, further files and result.json to a folder that exists, if one is given."""

@@ -132,6 +132,4 @@ def figures(result: Result) -> dict[str, Any]:
     return {"green-functions": figure}
 
 
-STUDY = form.Study(
-    "green-functions", "Green's functions found for given operators, against every closed form.", Config, run, figures
-)
+STUDY = form.Study("green-functions", __doc__, Config, run, figures)

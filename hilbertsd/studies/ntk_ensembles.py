@@ -249,10 +249,4 @@ def figures(result: Result) -> dict[str, Any]:
     return {"ntk-ensembles": figure}
 
 
-STUDY = form.Study(
-    "ntk-ensembles",
-    "Ensembles, averages and distillation of finite networks' tangent kernels (Allen-Zhu & Li).",
-    ImageConfig,
-    run,
-    figures,
-)
+STUDY = form.Study("ntk-ensembles", __doc__, ImageConfig, run, figures)

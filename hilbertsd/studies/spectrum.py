@@ -1,4 +1,4 @@
-"""A user's kernel seen through its spectrum: decay, where the target lies, where ε cuts, what each round keeps."""
+"""TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -147,10 +147,4 @@ def figures(result: Result) -> dict[str, Any]:
     return {"spectrum": figure}
 
 
-STUDY = form.Study(
-    "spectrum",
-    "TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps.",
-    TableConfig,
-    run,
-    figures,
-)
+STUDY = form.Study("spectrum", __doc__, TableConfig, run, figures)

@@ -196,10 +196,4 @@ def _figure_3(result: Result) -> Any:
     return figure
 
 
-STUDY = form.Study(
-    "spline-toy",
-    "The paper's spline example: eleven points, fits round by round, basis weights (MFB Figures 2, 3).",
-    Config,
-    run,
-    figures,
-)
+STUDY = form.Study("spline-toy", __doc__, Config, run, figures)

@@ -154,7 +154,7 @@ def test_the_study_of_the_gallery_is_a_command(hilbertsd, tmp_path, monkeypatch)
     (tmp_path / "noise.py").write_text(block, encoding="utf-8")
     monkeypatch.setattr(studies, "__path__", [*studies.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "hilbertsd.studies.noise", raising=False)
-    assert "Error of ridge over many draws" in " ".join(hilbertsd("list")[1].split())
+    assert "Error of ridge on noisy points of sin(2πx)" in " ".join(hilbertsd("list")[1].split())
     code, out, err = hilbertsd("run", "noise", "--draws", 12)
     assert (code, err) == (0, "")
     assert "reproduced: ridge is better than zero" in out

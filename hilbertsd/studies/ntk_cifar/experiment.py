@@ -128,10 +128,4 @@ def _correct(predictions: Any, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.argmax(predictions, axis=1) == labels
 
 
-STUDY = form.Study(
-    "ntk-cifar",
-    "Neural tangent kernels of wide networks on CIFAR: accuracy by round, kernels × images × ε.",
-    Config,
-    run,
-    figures,
-)
+STUDY = form.Study("ntk-cifar", __doc__, Config, run, figures)

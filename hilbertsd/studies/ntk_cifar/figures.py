@@ -30,26 +30,11 @@ def _rounds_figure(result: Result) -> Any:
         for chain, colour, line in zip(fits.chains, colours, cycle(LINE_STYLES), strict=False):
             rounds = np.arange(len(chain.test_accuracy))
             error = [100 * standard_error(share, fits.n_test) for share in chain.test_accuracy]
-            accuracy.errorbar(
-                rounds,
-                100 * chain.test_accuracy,
-                yerr=error,
-                color=colour,
-                linestyle=line,
-                marker="o",
-                markersize=2.5,
-                elinewidth=0.6,
-                label=f"ε = {chain.tolerance:g}",
-            )
+            look: Any = {"color": colour, "linestyle": line, "marker": "o", "markersize": 2.5}
+            label = f"ε = {chain.tolerance:g}"
+            accuracy.errorbar(rounds, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
             accuracy.plot(rounds, 100 * chain.train_accuracy, color=colour, linestyle=line, linewidth=0.8)
-            multipliers.semilogy(
-                rounds,
-                chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(),
-                color=colour,
-                linestyle=line,
-                marker="o",
-                markersize=2.5,
-            )
+            multipliers.semilogy(rounds, chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(), **look)
         accuracy.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8)
         accuracy.set(title=f"{fits.network.label}\n{fits.n_train:,} training images")
         multipliers.set(xlabel="round t")
