@@ -116,16 +116,24 @@ def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
             continue
         kind = list[str] if kinds[each.name] == tuple[str, ...] else kinds[each.name]
         help_text = escape(each.metadata["help"])  # Rich would take [default: ...] for markup and drop it
+        parser: Any = nonempty_path if kind in (Path, Path | None) else None
         if each.metadata["typed"] == "argument":
-            info: Any = typer.Argument(help=help_text)
+            info: Any = typer.Argument(help=help_text, parser=parser)
         else:
-            info = typer.Option(help=help_text, min=each.metadata["least"])
+            info = typer.Option(help=help_text, min=each.metadata["least"], parser=parser)
         default = list(each.default) if isinstance(each.default, tuple) else each.default
         yield _parameter(each.name, Annotated[kind, info], default)
     nothing = escape(" [default: write nothing]") if study.is_own_command else ""
-    out = typer.Option(help="Folder for result.json, figures and further files." + nothing)
+    out = typer.Option(help="Folder for result.json, figures and further files." + nothing, parser=nonempty_path)
     yield _parameter("out", Annotated[Path | None, out], None if study.is_own_command else Path(study.name))
     yield _parameter("as_json", JsonOption, False)
+
+
+def nonempty_path(word: str | Path) -> Path:
+    """Path of a word; an error for an empty word, which `Path` takes for the current folder."""
+    if not str(word):
+        raise typer.BadParameter("it is empty; give a path")
+    return Path(word)
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

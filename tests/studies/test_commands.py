@@ -249,6 +249,9 @@ def test_recorded_commands_can_be_pasted(hilbertsd, table, tmp_path):
         (["distill", "table.csv", "--target", "price", "--gamma", "-1"], "gamma is -1.0"),
         (["distill", "table.csv", "--target", "price", "--out", "table.csv"], "cannot be made a folder"),
         (["run", "spline-toy", "--out", "table.csv"], "cannot be made a folder"),
+        (["run", "spline-toy", "--out", ""], "Invalid value for '--out': it is empty; give a path"),
+        (["run", "ntk-ensembles", "--data", ""], "Invalid value for '--data': it is empty; give a path"),
+        (["distill", "", "--target", "price"], "it is empty; give a path"),
     ],
 )
 @pytest.mark.usefixtures("table")
