@@ -1,13 +1,10 @@
 """Spectral filters against the procedures they stand for."""
 
-import json
-
 import numpy as np
 import pytest
 
 from hilbertsd import Spectrum, distill, filters
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
-from hilbertsd.studies import filters as study
 
 
 @pytest.fixture
@@ -138,19 +135,3 @@ def test_bad_arguments_are_refused(spectrum):
         filters.match_training_error(spectrum, filters.ridge, 2 * spectrum.target_mean_square)
     with pytest.raises(InvalidInput, match="monotone"):
         filters.match_training_error(spectrum, lambda _: filters.ridge(1.0), 0.5 * spectrum.target_mean_square)
-
-
-def test_the_study(tmp_path):
-    result = study.run(study.Config(samples=30, draws=4))
-    record = result.to_dict()
-    assert json.dumps(record, allow_nan=False)
-    rows = {row["family"]: row for row in result.rows()}
-    assert set(rows) == {"distillation", *study.FAMILIES}
-    for name, row in rows.items():
-        if name != "truncation":
-            assert row["matched_training_error"] == pytest.approx(result.training_error, rel=1e-9)
-    assert rows["ridge"]["minus_tuned_ridge"] == 0
-    assert all(p.stat().st_size > 5000 for p in study.plot(result, tmp_path))
-    for config in (study.Config(draws=1), study.Config(samples=2), study.Config(tolerance=1.0)):
-        with pytest.raises(InvalidInput):
-            study.run(config)

@@ -61,10 +61,10 @@ def test_the_package_is_typed():
 
 
 def test_every_study_has_a_committed_result_and_a_place_in_the_gallery():
-    from hilbertsd.studies import STUDIES
+    from hilbertsd.studies import studies
 
     gallery = (ROOT / "figures/README.md").read_text(encoding="utf-8")
-    for name in STUDIES:
+    for name in (name for name, study in studies().items() if not study.is_own_command):
         record = json.loads((ROOT / "figures" / name / "result.json").read_text(encoding="utf-8"))
         assert record["command"].startswith(f"hilbertsd run {name}")
         assert {"config", "versions", "machine"} <= set(record)

@@ -1,15 +1,13 @@
-"""Neural tangent kernels on the command line: `hilbertsd ntk plan|run` and the studies that need them."""
+"""Neural tangent kernels on the command line: `hilbertsd ntk plan|run`."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hilbertsd.cli.gram import DtypeOption, SchedulerOption, connected
-from hilbertsd.cli.output import JsonOption, as_flags, show, written
+from hilbertsd.cli.output import JsonOption, show
 from hilbertsd.errors import InvalidInput
-from hilbertsd.support.files import output_folder
 
 ntk_app = typer.Typer(help="Kernel matrices of infinitely wide networks on images, in stores that can be resumed.")
 
@@ -34,21 +32,6 @@ TileOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Of the images drawn.")]
 DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch CIFAR, checksummed, where it is not there.")]
-KernelsOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the kernels, from which a killed run goes on. [default: kernels in that of --out]"),
-]
-PresetOption = Annotated[
-    str | None,
-    typer.Option(help="smoke (seconds), cpu (an hour on CIFAR) or gpu. [default: cpu with data, smoke without]"),
-]
-
-
-def chosen(preset: str | None, dataset: str | None, data: Path | None) -> tuple[str, str]:
-    """Preset and data set: what is given, and for the rest what the presence of data suggests."""
-    with_data = data is not None or bool(os.environ.get("HILBERTSD_DATA"))
-    preset = preset or ("cpu" if with_data and dataset != "digits" else "smoke")
-    return preset, dataset or ("digits" if preset == "smoke" else "cifar10")
 
 
 @ntk_app.command("plan")
@@ -104,73 +87,6 @@ def run(
     show(as_json, {"stores": rows}, [], rows)
 
 
-def add_studies(run_app: typer.Typer) -> None:
-    """Add the studies on neural tangent kernels to `hilbertsd run`."""
-    run_app.command("ntk-cifar")(run_ntk_cifar)
-    run_app.command("ntk-ensembles")(run_ntk_ensembles)
-
-
-def run_ntk_cifar(
-    preset: PresetOption = None,
-    dataset: DatasetOption = None,
-    seed: SeedOption = 0,
-    data: DataOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for figures, result.json and kernels.")] = Path("ntk-cifar"),
-    kernels: KernelsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Distil with neural tangent kernels of wide networks: accuracy by round, kernels × images × ε."""
-    from hilbertsd.studies import ntk_cifar as study
-
-    folder = output_folder(out)
-    preset, dataset = chosen(preset, dataset, data)
-    config = study.Config(preset, dataset, seed)
-    begun = None if as_json else lambda line: typer.echo(line, err=True)
-    result = study.run(config, kernels or folder / "kernels", data, begun)
-    flags = as_flags(preset=preset, dataset=dataset, seed=seed)
-    record, files = written(study, result, f"hilbertsd run ntk-cifar{flags}", folder)
-    show(
-        as_json,
-        record,
-        files,
-        f"{result.data}, accuracies in % against the original labels",
-        result.rows(),
-        *(f"{claim['verdict']}: {claim['claim']} ({claim['numbers']})" for claim in record["claims"]),
-    )
-
-
-def run_ntk_ensembles(
-    preset: PresetOption = None,
-    dataset: DatasetOption = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first network and of the images drawn.")] = 0,
-    data: DataOption = None,
-    out: Annotated[Path, typer.Option(help="Folder for the figure, result.json and kernels.")] = Path("ntk-ensembles"),
-    kernels: KernelsOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Use networks of several seeds in five ways, by their tangent kernels: ensembles, averages, distillation."""
-    from hilbertsd.studies import ntk_ensembles as study
-
-    folder = output_folder(out)
-    preset, dataset = chosen(preset, dataset, data)
-    result = study.run(study.Config(preset, dataset, seed), kernels or folder / "kernels", data)
-    flags = as_flags(preset=preset, dataset=dataset, seed=seed)
-    record, files = written(study, result, f"hilbertsd run ntk-ensembles{flags}", folder)
-    names = ("use", "published", "test_accuracy", "standard_deviation_over_models", "train_accuracy", "multiple")
-    show(
-        as_json,
-        record,
-        files,
-        f"{record['data']}, {record['n_train']:,} training and {record['n_test']:,} test images, "
-        f"{record['networks']} networks {result.network.name}; accuracies in %",
-        [{name: "" if row[name] is None else row[name] for name in names if name in row} for row in record["uses"]],
-        *(
-            f"{claim['verdict']}: {claim['claim']}, {claim['difference']:+.2f} ± {claim['standard_error']:.2f}"
-            for claim in record["claims"]
-        ),
-    )
-
-
 def _job(
     name: str,
     dataset: str | None,
@@ -188,6 +104,7 @@ def _job(
     from hilbertsd.data.splits import image_split
     from hilbertsd.ntk import NeuralKernel, architecture
     from hilbertsd.ntk.jobs import GramJob
+    from hilbertsd.studies.ntk_cifar.presets import chosen
 
     network = NeuralKernel(architecture(name, **({"pooling": True} if pooling else {})), kernel, dtype)
     if dataset is None and download:

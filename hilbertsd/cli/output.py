@@ -1,9 +1,7 @@
 """What the commands print and write: tables, JSON, result files."""
 
 import json
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from hilbertsd.support.files import write_json
-from hilbertsd.support.provenance import provenance
 
 ROWS_SHOWN = 20
 """Rounds printed at each end of a long path."""
@@ -42,22 +37,6 @@ HEADINGS = {
     "multiple": "λ",
 }
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
-
-
-def written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
-    record = {**provenance(command, asdict(result.config)), **result.to_dict()}
-    return record, [*study.plot(result, folder), write_json(folder / "result.json", record)]
-
-
-def as_flags(**options: Any) -> str:
-    """Options as they would be typed, those left out that are None."""
-    words = []
-    for name, value in options.items():
-        for each in value if isinstance(value, list) else [value]:
-            if each is not None:
-                words.append(f" --{name} {shlex.quote(str(each))}")
-    return "".join(words)
 
 
 def show(

@@ -1,13 +1,12 @@
-"""Reproduced figures and tables, one module each: run(config) -> result, plot(result, folder) -> files."""
+"""Reproduced figures and tables: each module or folder with a `STUDY` is a study, all in the form of `form`.
 
-STUDIES = {
-    "spline-toy": "The paper's spline example: eleven points, fits round by round, basis weights (MFB Figures 2, 3).",
-    "bounds": "Every bound of the paper, and sharper ones, on random problems: violations and tightness (MFB §3).",
-    "early-stopping": "Weights and test error of distillation and of single fits at equal training error (MFB §3.4).",
-    "filters": "Spectral filters side by side: distillation, ridge, iterated Tikhonov, gradient flow, truncation.",
-    "green-functions": "Green's functions found for given operators, against every closed form.",
-    "spectrum": "TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps.",
-    "ntk-cifar": "Neural tangent kernels of wide networks on CIFAR: accuracy by round, kernels × images × ε.",
-    "ntk-ensembles": "Ensembles, averages and distillation of finite networks' tangent kernels (Allen-Zhu & Li).",
-}
-"""Name on the command line and what it shows; `hilbertsd list` prints it."""
+    study = hilbertsd.studies.study("spline-toy")
+    outcome = study.execute(study.config(seed=7))
+    outcome.result.claims()
+
+figures/README.md shows every study's figures and says how to write one.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

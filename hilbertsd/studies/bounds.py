@@ -1,7 +1,13 @@
-"""Every bound on random problems: violations, and how tight each one is."""
+"""Every bound of the paper, and sharper ones, on random problems: violations and tightness (MFB §3).
+
+    path = random_problem(seed=0, index=3)       # one problem, distilled to collapse
+    check_bounds(path).holds                     # True
+    run(Config("quick")).violations              # [] over 500 problems
+
+Tightness is the right side of a statement over its left side: 1 where a bound is met with equality.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +17,28 @@ from hilbertsd import bounds
 from hilbertsd.bounds.report import check_bounds
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.studies import form
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 from hilbertsd.support.progress import tracked
 
 PRESETS = {"quick": 500, "full": 20_000}
 """Number of problems."""
 
 LARGEST_SIZE = 14
+"""Most positive eigenvalues of a problem."""
+
 REPEATED_WITHIN = 1e-13
+"""Relative distance of two eigenvalues that are meant to be equal."""
+
 LOG_10_KAPPA = 4.0
+"""Largest log₁₀ of the condition number κ."""
+
 LOG_10_GAP = (-1.0, 3.0)
+"""Smallest and largest log₁₀ of r_0 − 1."""
+
 SMALLEST_TOLERANCE = 1e-8
-"""Of the targets' mean square, where Theorem 6's limit is looked at."""
+"""Share of the targets' mean square at which Theorem 6's limit is looked at."""
 
 NOT_DRAWN = ("constraint", "explained", "not collapsed", "collapse")
 """Statements that say what a round is, and bound nothing."""
@@ -39,34 +54,28 @@ COUNTS = {
 
 
 @dataclass(frozen=True)
-class Config:
-    """Configuration.
+class Config(form.Config):
+    """How many problems, and which; problem i has its own generator, seeded with (seed, i)."""
 
-    Attributes
-    ----------
-    preset : "quick" (500 problems) or "full" (20,000).
-    seed : of the first problem; problem i has its own generator, seeded with (seed, i).
-    """
-
-    preset: str = "quick"
-    seed: int = 0
+    preset: str = form.option("quick", "quick (500 problems) or full (20,000, minutes).", choices=tuple(PRESETS))
+    seed: int = form.option(0, "Seed of the random problems.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(form.Result[Config]):
     """Counts and tightness over all problems.
 
     Attributes
     ----------
-    n_checks : rows of all reports together.
+    n_checks : number of rows of all reports together.
     violations : rows that do not hold, each with its problem's number.
     tightness : by statement, the median over rounds of right/left for every problem it speaks of.
+    texts : by statement, its formula.
     theorem_6 : how closely the limit ε → 0 is reached, and whether S falls in ε; see :func:`theorem_6`.
     ratios, collapse_rounds : (n,) r_0 and T of every problem.
     counts : by lower bound on T, (n,) its value, NaN where it says nothing.
     """
 
-    config: Config
     n_checks: int
     violations: list[dict[str, Any]]
     tightness: dict[str, NDArray[np.float64]]
@@ -94,8 +103,19 @@ class Result:
             )
         return rows
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers of the study, ready for JSON."""
+    def closing(self) -> list[str]:
+        """Number of checks and violations, and what is left of Theorem 6's limit."""
+        limit = self.theorem_6
+        return [
+            f"{len(self.ratios):,} problems, {self.n_checks:,} checks, {len(self.violations)} violations; "
+            "tightness is right side / left side, 1 where a bound is met",
+            f"Theorem 6, {limit['spectra']:,} spectra with κ ≤ 100: at ε = {limit['tolerance_share']:g} ‖y‖²/n S is "
+            f"within {limit['largest_relative_distance']:.1g} of its limit; not falling in ε on "
+            f"{limit['not_monotone']}",
+        ]
+
+    def numbers(self) -> dict[str, Any]:
+        """Counts, statements with their tightness, and quantiles of r_0 and T over the problems."""
         return {
             "n_problems": len(self.ratios),
             "n_checks": self.n_checks,
@@ -111,10 +131,10 @@ class Result:
 def random_problem(seed: int, index: int) -> DistillationPath:
     """Path to collapse of one random problem.
 
-    2 to 14 eigenvalues, log-uniform between 1/κ and 1 with κ from 1 to 10⁴, one problem in ten with κ = 1, one in five
-    with a repeated eigenvalue (exactly or to 1e-13) and one in five with zero eigenvalues; one to three normal target
-    columns whose rows are scaled over up to two decades; r_0 − 1 (without the null component) log-uniform from 10⁻¹ to
-    10³.
+    There are 2 to 14 positive eigenvalues, log-uniform between 1/κ and 1 with κ from 1 to 10⁴; one problem in ten has
+    κ = 1, one in five a repeated eigenvalue (exactly or to 1e-13) and one in five zero eigenvalues. The one to three
+    target columns are normal, their rows scaled over up to two decades. r_0 − 1, without the part of the targets on
+    zero eigenvalues, is log-uniform from 10⁻¹ to 10³.
     """
     rng = np.random.default_rng([seed, index])
     m = int(rng.integers(2, LARGEST_SIZE + 1))
@@ -137,12 +157,7 @@ def random_problem(seed: int, index: int) -> DistillationPath:
 
 
 def run(config: Config) -> Result:
-    """Check all bounds on every problem.
-
-    Raises InvalidInput for an unknown preset.
-    """
-    if config.preset not in PRESETS:
-        raise InvalidInput(f"preset is {config.preset!r}; give one of {', '.join(PRESETS)}")
+    """Check all bounds on every problem."""
     n_checks = 0
     violations: list[dict[str, Any]] = []
     tightness: dict[str, list[float]] = {}
@@ -155,12 +170,12 @@ def run(config: Config) -> Result:
         n_checks += report.n_checks
         if not report.holds:
             violations += [{"problem": index, **row} for row in report.violations()]
-        found = {s.name: s for s in report.statements}
-        for name, statement in found.items():
+        statements = {s.name: s for s in report.statements}
+        for name, statement in statements.items():
             texts[name] = statement.text
             tightness.setdefault(name, []).append(float(np.median(statement.tightness)))
         for name, values in counts.items():
-            values.append(float(found[name].right[0]) if name in found else np.nan)
+            values.append(float(statements[name].right[0]) if name in statements else np.nan)
         ratios.append(np.sqrt(path.spectrum.target_mean_square / (path.tolerance or np.nan)))
         collapse_rounds.append(path.n_rounds)
     return Result(
@@ -179,8 +194,9 @@ def run(config: Config) -> Result:
 def theorem_6(config: Config) -> dict[str, Any]:
     """Guaranteed sparsity index on random spectra with κ ≤ 100, at tolerances down to 1e-8 of the mean square.
 
-    Returns the number of spectra, the largest relative distance of S and of log S (S can be near 1) from the limit at
-    the smallest tolerance, and the number of spectra on which S does not fall in ε.
+    Returns the number of spectra, the largest relative distances of S and of log S from their limits at the smallest
+    tolerance, and the number of spectra on which S does not fall in ε. The logarithm is the sharper test where S is
+    near 1.
     """
     distances, rising = [], 0
     ratios = 1 / np.sqrt(np.geomspace(0.9, SMALLEST_TOLERANCE, 40))
@@ -203,17 +219,8 @@ def theorem_6(config: Config) -> dict[str, Any]:
     }
 
 
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write the tightness of every statement, and of the lower bounds on T by r_0, as one figure, PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure(result), folder, "bounds")
-
-
-def _figure(result: Result) -> Any:
-    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
-
+def figures(result: Result) -> dict[str, Any]:
+    """Tightness of every statement, and of the lower bounds on T by r_0."""
     rows = [row for row in result.rows() if row["statement"] not in NOT_DRAWN][::-1]
     figure = new_figure(10, 4.2)
     bars, curves = figure.subplots(1, 2, width_ratios=(1.15, 1))
@@ -237,13 +244,11 @@ def _figure(result: Result) -> Any:
         medians = [np.nanmedian(tightness[which == b]) for b in inside]
         line = LINE_STYLES[index % len(LINE_STYLES)]
         curves.plot(centres, medians, line, color=colours[index], marker=markers[index], markersize=4, label=label)
-    curves.set(
-        xscale="log",
-        yscale="log",
-        ylim=(2e-4, 1.5),
-        xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$",
-        ylabel="median of bound / T",
-    )
+    curves.set(xscale="log", yscale="log", ylim=(2e-4, 1.5))
+    curves.set(xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$", ylabel="median of bound / T")
     curves.set_title("lower bounds on the collapse round T", loc="left")
     curves.legend(loc="lower left")
-    return figure
+    return {"bounds": figure}
+
+
+STUDY = form.Study("bounds", __doc__, Config, run, figures)

@@ -1,7 +1,13 @@
-"""Self-distillation beside early stopping: weights and test error of both, at equal training error (MFB §3.4)."""
+"""Self-distillation beside early stopping: weights and test error of both, at equal training error (MFB §3.4).
+
+    result = run(Config(draws=20))
+    result.rows()[1]["early_stopping_error"]     # error of the single fit with round 1's training error
+    result.means()[1]["difference"]              # distillation − early stopping in round 1, mean over 20 fresh draws
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,35 +17,36 @@ from hilbertsd.analysis.early_stopping import EarlyStopping, stop_early
 from hilbertsd.bounds.sparsity import sparsity_index
 from hilbertsd.data import spline_toy as data
 from hilbertsd.distillation.chain import distill_spectrum
-from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.studies import form
 from hilbertsd.studies.spline_toy import PUBLISHED_TOLERANCE, tolerance_like_published
+from hilbertsd.support.plotting import new_figure, round_colours
 from hilbertsd.support.progress import tracked
 
 GRID_POINTS = 501
 EIGENVECTORS_SHOWN = 5
 LEAST_DRAWS = 20
-"""Rounds that fewer draws reach are left out of the means."""
+"""Fewest draws of which a mean is taken: a round that fewer draws reach is left out."""
 
 
 @dataclass(frozen=True)
-class Config:
-    """Configuration.
+class Config(form.Config):
+    """Which draws of the noise are compared beside the paper's own; draw i has the seed + i."""
 
-    Attributes
-    ----------
-    draws : number of fresh draws of the noise beside the paper's own.
-    seed : of the first; draw i has seed + i.
-    """
-
-    draws: int = 500
-    seed: int = 0
+    draws: int = form.option(500, "Fresh draws of the noise beside the paper's own.", least=LEAST_DRAWS)
+    seed: int = form.option(0, "Seed of the first fresh draw.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One draw: both methods and their mean squared errors against sin(2πx) on a grid, (T,) each."""
+    """Both methods on one draw.
+
+    Attributes
+    ----------
+    single : single fits with the training errors of the path's rounds; it holds the path.
+    distilled_errors, single_errors : (T,) mean squared errors of both against sin(2πx) on a grid.
+    """
 
     single: EarlyStopping
     distilled_errors: NDArray[np.float64]
@@ -56,14 +63,13 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """The paper's draw and the fresh ones."""
+class Result(form.Result[Config]):
+    """Comparisons on the paper's draw and on the fresh ones."""
 
-    config: Config
     published: Comparison
     fresh: list[Comparison]
 
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One dictionary per round of the paper's draw."""
         one = self.published
         return [
@@ -87,24 +93,61 @@ class Result:
                 break
             distilled = np.array([one.distilled_errors[t] for one in reached])
             single = np.array([one.single_errors[t] for one in reached])
-            difference = distilled - single
-            rows.append(
-                {
-                    "round": t,
-                    "draws": len(reached),
-                    "distillation_error": float(distilled.mean()),
-                    "distillation_standard_error": float(distilled.std(ddof=1) / np.sqrt(len(reached))),
-                    "early_stopping_error": float(single.mean()),
-                    "early_stopping_standard_error": float(single.std(ddof=1) / np.sqrt(len(reached))),
-                    "difference": float(difference.mean()),
-                    "difference_standard_error": float(difference.std(ddof=1) / np.sqrt(len(reached))),
-                    "share_where_distillation_is_better": float(np.mean(difference < 0)),
-                }
-            )
+            differences = distilled - single
+            row: dict[str, float] = {"round": t, "draws": len(reached)}
+            for name, errors in (("distillation", distilled), ("early_stopping", single)):
+                row[f"{name}_error"], row[f"{name}_standard_error"] = form.mean_and_standard_error(errors)
+            row["difference"], row["difference_standard_error"] = form.mean_and_standard_error(differences)
+            rows.append({**row, "share_where_distillation_is_better": float(np.mean(differences < 0))})
         return rows
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers of the study, ready for JSON."""
+    def best_errors(self) -> dict[str, float]:
+        """Lowest test error over the rounds, of which the paper claims nothing: distillation against early stopping."""
+        distilled = np.array([one.distilled_errors.min() for one in self.fresh])
+        difference = distilled - np.array([one.single_errors.min() for one in self.fresh])
+        mean, standard_error = form.mean_and_standard_error(difference)
+        return {
+            "draws": len(difference),
+            "distillation_mean": float(distilled.mean()),
+            "mean_difference": mean,
+            "standard_error": standard_error,
+            "draws_where_distillation_is_lower": int(np.count_nonzero(difference < 0)),
+            "draws_equal": int(np.count_nonzero(difference == 0)),
+        }
+
+    def closing(self) -> list[str]:
+        """Difference of the best errors."""
+        best = self.best_errors()
+        return [
+            f"lowest error over the rounds, distillation − early stopping, {best['draws']} fresh draws: "
+            f"{best['mean_difference']:.2g} ± {best['standard_error']:.2g}"
+        ]
+
+    def claims(self) -> list[form.Claim]:
+        """What the paper claims, tested on every draw."""
+        comparisons = [self.published, *self.fresh]
+        pairs = np.concatenate([one.sparsity[1:] for one in comparisons])
+        sparser = int(np.count_nonzero(pairs[:, 0] > pairs[:, 1]))
+        excess = np.array([_largest_ratio_excess(one) for one in comparisons])
+        return [
+            form.Claim(
+                "at equal training error distillation's weights are sparser than early stopping's (MFB §3.4)",
+                form.Verdict.of(sparser == len(pairs)),
+                {"rounds_after_the_first": len(pairs), "rounds_where_sparser": sparser},
+            ),
+            form.Claim(
+                "neighbouring weights differ by at most d_k/d_j in early stopping, and by more in distillation's "
+                "last round (MFB §3.4)",
+                form.Verdict.of(bool(excess[:, 1].max() <= 1 + 1e-12 < excess[:, 0].min())),
+                {
+                    "largest_ratio_over_d_ratio_early_stopping": float(excess[:, 1].max()),
+                    "largest_ratio_over_d_ratio_distillation_smallest_of_draws": float(excess[:, 0].min()),
+                },
+            ),
+        ]
+
+    def numbers(self) -> dict[str, Any]:
+        """Both methods on the paper's draw, and means over the fresh ones."""
         one = self.published
         return {
             "published_draw": {
@@ -116,68 +159,17 @@ class Result:
                 "early_stopping_weights": one.single.weights.tolist(),
             },
             "fresh_draws": self.means(),
-            "best_errors": best_errors(self),
-            "claims": claims(self),
+            "best_errors": self.best_errors(),
         }
 
 
 def run(config: Config) -> Result:
-    """Compare on the paper's draw at ε = 0.045, and on fresh draws at tolerances like it.
-
-    Raises InvalidInput for fewer than 20 draws.
-    """
-    if config.draws < LEAST_DRAWS:
-        raise InvalidInput(f"{config.draws} draws are too few for means; give at least {LEAST_DRAWS}")
+    """Compare on the paper's draw at ε = 0.045, and on fresh draws at tolerances like it."""
     return Result(
         config,
         _compare(data.targets(None), PUBLISHED_TOLERANCE),
         [_compare(data.targets(config.seed + i), None) for i in tracked(range(config.draws), "draws")],
     )
-
-
-def claims(result: Result) -> list[dict[str, Any]]:
-    """Paper's claims on every draw, with a verdict and the numbers behind it."""
-    later = [one.sparsity[1:] for one in [result.published, *result.fresh]]
-    pairs = np.concatenate(later)
-    sparser = int(np.count_nonzero(pairs[:, 0] > pairs[:, 1]))
-    excess = np.array([_largest_ratio_excess(one) for one in [result.published, *result.fresh]])
-    return [
-        {
-            "claim": "at equal training error distillation's weights are sparser than early stopping's (MFB §3.4)",
-            "verdict": "reproduced" if sparser == len(pairs) else "not reproduced",
-            "rounds_after_the_first": len(pairs),
-            "rounds_where_sparser": sparser,
-        },
-        {
-            "claim": "neighbouring weights differ by at most d_k/d_j in early stopping, and by more in distillation's "
-            "last round (MFB §3.4)",
-            "verdict": "reproduced" if excess[:, 1].max() <= 1 + 1e-12 < excess[:, 0].min() else "not reproduced",
-            "largest_ratio_over_d_ratio_early_stopping": float(excess[:, 1].max()),
-            "largest_ratio_over_d_ratio_distillation_smallest_of_draws": float(excess[:, 0].min()),
-        },
-    ]
-
-
-def best_errors(result: Result) -> dict[str, float]:
-    """Lowest test error over the rounds, of which the paper claims nothing: distillation against early stopping."""
-    distilled = np.array([one.distilled_errors.min() for one in result.fresh])
-    difference = distilled - np.array([one.single_errors.min() for one in result.fresh])
-    return {
-        "draws": len(difference),
-        "distillation_mean": float(distilled.mean()),
-        "mean_difference": float(difference.mean()),
-        "standard_error": float(difference.std(ddof=1) / np.sqrt(len(difference))),
-        "draws_where_distillation_is_lower": int(np.count_nonzero(difference < 0)),
-        "draws_equal": int(np.count_nonzero(difference == 0)),
-    }
-
-
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write weights and test errors of both by round as one figure, PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure(result), folder, "early-stopping")
 
 
 def _compare(targets: NDArray[np.float64], tolerance: float | None) -> Comparison:
@@ -203,42 +195,34 @@ def _largest_ratio_excess(one: Comparison) -> list[float]:
     return [float(np.max(w[1:] / w[:-1] / (d[1:] / d[:-1]))) for w in last]
 
 
-def _figure(result: Result) -> Any:
-    from hilbertsd.support.plotting import new_figure, round_colours
-
+def figures(result: Result) -> dict[str, Any]:
+    """Weights and test errors of both by round."""
     figure = new_figure(10.5, 3.4)
     weights, errors, means = figure.subplots(1, 3)
     one = result.published
     rounds = np.arange(one.single.path.n_rounds)
+    filled: Any = {"color": "black", "markersize": 4}
+    hollow: Any = {"markersize": 4, "markerfacecolor": "white"}
     for k, colour in zip(range(1, EIGENVECTORS_SHOWN + 1), round_colours(EIGENVECTORS_SHOWN), strict=True):
         weights.semilogy(rounds, one.single.path.basis_weights[:, -k], "o-", color=colour, markersize=4)
-        weights.semilogy(rounds, one.single.weights[:, -k], "s--", color=colour, markersize=4, markerfacecolor="white")
+        weights.semilogy(rounds, one.single.weights[:, -k], "s--", color=colour, **hollow)
         height = one.single.path.basis_weights[-1, -k]
         weights.annotate(f"k = {k}", (rounds[-1], height), (5, -3), textcoords="offset points", color=colour)
-    weights.plot([], [], "o-", color="black", markersize=4, label="distillation")
-    weights.plot([], [], "s--", color="black", markersize=4, markerfacecolor="white", label="early stopping")
+    weights.plot([], [], "o-", label="distillation", **filled)
+    weights.plot([], [], "s--", color="black", label="early stopping", **hollow)
     weights.set(ylabel="weight of eigenvector k", title="(a) weights, largest eigenvalues")
     weights.set_xlim(-0.2, rounds[-1] + 0.8)
     weights.legend(loc="lower left")
 
-    errors.plot(rounds, one.distilled_errors, "o-", color="black", markersize=4, label="distillation")
-    errors.plot(
-        rounds, one.single_errors, "s--", color="C1", markersize=4, markerfacecolor="white", label="early stopping"
-    )
+    errors.plot(rounds, one.distilled_errors, "o-", label="distillation", **filled)
+    errors.plot(rounds, one.single_errors, "s--", color="C1", label="early stopping", **hollow)
     errors.set(ylabel="mean squared error against sin(2πx)", title="(b) the paper's draw", ylim=(0, None))
     errors.legend(loc="upper left")
 
     rows = result.means()[1:]
     means.axhline(0, color="0.6", linewidth=0.8)
-    means.errorbar(
-        [row["round"] for row in rows],
-        [row["difference"] for row in rows],
-        yerr=[row["difference_standard_error"] for row in rows],
-        fmt="o-",
-        color="black",
-        markersize=4,
-        capsize=2,
-    )
+    columns = [[row[name] for row in rows] for name in ("round", "difference", "difference_standard_error")]
+    means.errorbar(*columns, fmt="o-", capsize=2, **filled)
     means.margins(y=0.2)
     means.set_xlim(0.2, None)
     for row in rows[:: max(1, len(rows) // 6)]:
@@ -249,4 +233,7 @@ def _figure(result: Result) -> Any:
     for axes in (weights, errors, means):
         axes.set_xlabel("round t")
         axes.xaxis.get_major_locator().set_params(integer=True)
-    return figure
+    return {"early-stopping": figure}
+
+
+STUDY = form.Study("early-stopping", __doc__, Config, run, figures)

@@ -1,8 +1,14 @@
-"""Spectral filters side by side: φ(d) at equal training error, and the test error each can reach."""
+"""Spectral filters side by side: φ(d) at equal training error, and the test error each can reach.
+
+    result = run(Config(samples=30, draws=10))
+    result.matched["ridge"].weights(result.spectrum.eigenvalues)    # φ(d) at distillation's training error
+    result.best["gradient flow"] - result.best["ridge"]             # (10,) differences of the lowest errors
+
+Every family is tuned with the truth at hand, so that what is compared is the best that each can do.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +20,8 @@ from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.errors import InvalidInput
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.studies import form
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 from hilbertsd.support.progress import tracked
 
 GRID_POINTS = 201
@@ -24,10 +32,13 @@ TOLERANCES = 60
 """Tolerances tried of distillation, each with all rounds of its path."""
 
 MATCHED_ROUND = 4
+"""Round of distillation whose training error the other families are matched to."""
+
 ITERATIONS = 3
-"""m of iterated Tikhonov."""
+"""Number m of iterations of iterated Tikhonov."""
 
 LARGEST_SHOWN_RATIO = 1e6
+"""Largest eigenvalue over the smallest that the figure shows."""
 
 FAMILIES: dict[str, Callable[[float], filters.Filter]] = {
     "ridge": filters.ridge,
@@ -38,37 +49,38 @@ FAMILIES: dict[str, Callable[[float], filters.Filter]] = {
 
 
 @dataclass(frozen=True)
-class Config:
-    """Configuration.
+class Config(form.Config):
+    """How many data sets of what size, and ε; data set i has the seed + i.
 
-    Attributes
-    ----------
-    samples : n, points drawn uniformly from [0, 1].
-    draws : data sets; draw i has seed + i.
-    tolerance : ε of the path whose round 4 the others are matched to, as a fraction of the targets' mean square.
-    seed : of the first draw.
+    Raises InvalidInput as the base does, and where the tolerance is not between 0 and 1.
     """
 
-    samples: int = 50
-    draws: int = 200
-    tolerance: float = 0.05
-    seed: int = 0
+    samples: int = form.option(50, "Noisy points of sin(2πx) a draw, uniform on [0, 1].", least=5)
+    draws: int = form.option(200, "Data sets on which every family is tuned.", least=2)
+    tolerance: float = form.option(0.05, "ε of the drawn path, as a fraction of the targets' mean square.")
+    seed: int = form.option(0, "Seed of the first draw.", least=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.tolerance < 1:
+            raise InvalidInput(f"tolerance is {self.tolerance!r}; give a number between 0 and 1")
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(form.Result[Config]):
     """Filters matched on the first draw, and the best test error of every family on all draws.
 
     Attributes
     ----------
-    spectrum : of the first draw.
-    matched : filters of equal training error on it, by family; truncation stays under it.
-    training_error : that error.
+    spectrum : spectrum of the first draw.
+    matched : by family, its filter of equal training error on the first draw; truncation stays under it.
+    training_error : the training error that they are matched to.
     curves : by family, (n, 2) training and test error on the first draw, along its strengths (its rounds).
     best : by family, (draws,) lowest test error over its strengths; for distillation over ε and round.
     """
 
-    config: Config
+    COLUMNS = ("family", "best_test_error", "standard_error", "minus_tuned_ridge", "minus_tuned_ridge_standard_error")
+
     spectrum: Spectrum
     matched: dict[str, filters.Filter]
     training_error: float
@@ -81,23 +93,23 @@ class Result:
         rows = []
         for name, best in self.best.items():
             fit = filters.FilteredFit(self.spectrum, self.matched[name])
-            difference = best - ridge
+            lowest, difference = form.mean_and_standard_error(best), form.mean_and_standard_error(best - ridge)
             rows.append(
                 {
                     "family": name,
                     "matched_training_error": fit.training_error,
                     "matched_effective_dimension": fit.effective_dimension,
-                    "best_test_error": float(best.mean()),
-                    "standard_error": _standard_error(best),
-                    "minus_tuned_ridge": float(difference.mean()),
-                    "minus_tuned_ridge_standard_error": _standard_error(difference),
-                    "share_of_draws_below_tuned_ridge": float(np.mean(difference < 0)),
+                    "best_test_error": lowest.mean,
+                    "standard_error": lowest.standard_error,
+                    "minus_tuned_ridge": difference.mean,
+                    "minus_tuned_ridge_standard_error": difference.standard_error,
+                    "share_of_draws_below_tuned_ridge": float(np.mean(best - ridge < 0)),
                 }
             )
         return rows
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers of the study, ready for JSON."""
+    def numbers(self) -> dict[str, Any]:
+        """Matched strengths, errors by family, and the eigenvalues of the first draw."""
         return {
             "training_error": self.training_error,
             "strengths": {name: member.strength for name, member in self.matched.items()},
@@ -107,18 +119,7 @@ class Result:
 
 
 def run(config: Config) -> Result:
-    """Match the families on the first draw, then tune each on every draw with the truth at hand.
-
-    Raises
-    ------
-    InvalidInput
-        Fewer than 2 draws or 5 samples, or a tolerance outside (0, 1).
-    """
-    if config.draws < 2 or config.samples < 5 or not 0 < config.tolerance < 1:
-        raise InvalidInput(
-            f"draws {config.draws}, samples {config.samples}, tolerance {config.tolerance:g}; give at least 2 draws of "
-            "5 samples and a tolerance between 0 and 1"
-        )
+    """Match the families on the first draw, then tune each on every draw with the truth at hand."""
     first = _Draw.make(config, 0)
     path = distill_spectrum(first.spectrum, tolerance=config.tolerance * first.spectrum.target_mean_square)
     t = min(MATCHED_ROUND, path.n_rounds - 1)
@@ -136,17 +137,16 @@ def run(config: Config) -> Result:
     return Result(config, first.spectrum, matched, error, curves, best)
 
 
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write φ(d), errors and the comparison over draws as one figure, PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure(result), folder, "filters")
-
-
 @dataclass(frozen=True, eq=False)
 class _Draw:
-    """One data set: its spectrum, and the grid values of every eigenvector's fit."""
+    """One data set.
+
+    Attributes
+    ----------
+    spectrum : spectrum of the kernel matrix and the noisy targets.
+    grid_basis : (g, m) values on the grid of the part of the unregularised fit that lies on each eigenvector.
+    truth : (g,) sin(2πx) on the grid.
+    """
 
     spectrum: Spectrum
     grid_basis: NDArray[np.float64]
@@ -171,13 +171,13 @@ class _Draw:
 
 
 def _weights(spectrum: Spectrum, family: Callable[[float], filters.Filter]) -> NDArray[np.float64]:
-    """(STRENGTHS, m) φ(d) from hardly to strongly regularised; gradient flow's time is an inverse eigenvalue."""
+    """(STRENGTHS, m) φ(d) of a family, from hardly to strongly regularised."""
     positive = spectrum.eigenvalues[spectrum.eigenvalues > 0]
     strengths = np.geomspace(positive[0], 30 * positive[-1], STRENGTHS)
     if family is filters.truncation:
         strengths = positive * (1 - 1e-9)
     if family is filters.gradient_flow:
-        strengths = 1 / strengths
+        strengths = 1 / strengths  # its strength is a time, an inverse eigenvalue
     return np.array([family(s).weights(spectrum.eigenvalues) for s in strengths])
 
 
@@ -192,13 +192,8 @@ def _best_distillation(draw: _Draw) -> float:
     return min(errors)
 
 
-def _standard_error(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _figure(result: Result) -> Any:
-    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
-
+def figures(result: Result) -> dict[str, Any]:
+    """φ(d), errors along each family, and the comparison over draws."""
     figure = new_figure(10.5, 3.4)
     phi, errors, best = figure.subplots(1, 3)
     positive = result.spectrum.eigenvalues[result.spectrum.eigenvalues > 0]
@@ -229,4 +224,7 @@ def _figure(result: Result) -> Any:
     best.set_yticks(range(len(rows)), [row["family"] for row in rows])
     best.set(xlabel="lowest error − that of tuned ridge", title=f"(c) {result.config.draws} draws, mean and s.e.")
     best.set_ylim(-0.5, len(rows) - 0.5)
-    return figure
+    return {"filters": figure}
+
+
+STUDY = form.Study("filters", __doc__, Config, run, figures)

@@ -1,9 +1,8 @@
-"""Solver for Green's functions of given operators: against every closed form, and for one without."""
+"""Green's functions that the solver finds for given operators, held against every closed form."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,39 +10,42 @@ from numpy.typing import NDArray
 
 from hilbertsd import greens
 from hilbertsd.greens.operators import OperatorKernel
+from hilbertsd.studies import form
+from hilbertsd.support.plotting import new_figure, round_colours
 
 MATERN_ORDERS = {0.5: 1, 1.5: 2, 2.5: 3}
+"""Order p of the operator by the smoothness ν of its Matérn kernel, p = ν + 1/2."""
+
 LENGTH_SCALES = (1.0, 0.1, 0.01)
 SOURCES = (0.15, 0.5, 0.8)
+"""Second arguments t of the drawn sections g(x, t)."""
 
 
 @dataclass(frozen=True)
-class Config:
-    """Configuration.
+class Config(form.Config):
+    """Where kernels are compared: at all pairs of random points of [0, 1] and its two ends."""
 
-    Attributes
-    ----------
-    points : uniform random points of the interval at whose pairs kernels are compared, its ends added.
-    seed : of the points.
-    """
-
-    points: int = 200
-    seed: int = 0
+    points: int = form.option(200, "Random points at whose pairs kernels are compared.", least=1)
+    seed: int = form.option(0, "Seed of the random points.", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
-    """Largest difference over all pairs of points, relative to the largest kernel value, by closed form."""
+class Result(form.Result[Config]):
+    """Errors of the solver.
 
-    config: Config
+    Attributes
+    ----------
+    errors : largest difference over all pairs of points, relative to the largest kernel value, by closed form.
+    """
+
     errors: dict[str, float]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per closed form."""
         return [{"kernel": name, "relative_error": error} for name, error in self.errors.items()]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers of the study, ready for JSON."""
+    def numbers(self) -> dict[str, Any]:
+        """Errors by kernel, and the largest."""
         return {"kernels": self.rows(), "largest_relative_error": max(self.errors.values())}
 
 
@@ -73,10 +75,11 @@ def pairs() -> dict[str, tuple[Callable[..., Any], Callable[..., Any]]]:
 
 
 def matern_operator(smoothness: float, length_scale: float) -> OperatorKernel:
-    """Matérn kernel on [0, 1] from its operator (d/dx + α)^p/√q and the conditions that decay at −∞ leaves.
+    """Matérn kernel on [0, 1] from its operator (d/dx + α)^p/√q and conditions at both ends.
 
-    To the left of a source the kernel solves (d/dx − α)^p g = 0, so that and its derivatives vanish at the left end;
-    at the right end the natural conditions are those of the whole line.
+    On the whole line the kernel decays to the left of a source and solves (d/dx − α)^p g = 0 there. At the left end of
+    the interval that expression and its first p − 1 derivatives are therefore set to zero. At the right end the natural
+    conditions of the interval are those of the whole line.
     """
     p = MATERN_ORDERS[smoothness]
     alpha = math.sqrt(2 * smoothness) / length_scale
@@ -84,14 +87,6 @@ def matern_operator(smoothness: float, length_scale: float) -> OperatorKernel:
     polynomial = np.polynomial.polynomial.polypow([alpha, 1], p) / math.sqrt(q)
     outgoing = np.polynomial.polynomial.polypow([-alpha, 1], p)
     return greens.from_operator(polynomial.tolist(), left=[[0.0] * j + outgoing.tolist() for j in range(p)])
-
-
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write the errors, and sections of a beam of varying stiffness, as one figure, PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure(result), folder, "green-functions")
 
 
 def _matern(smoothness: float, length_scale: float) -> Callable[[NDArray[np.float64]], Any]:
@@ -112,9 +107,8 @@ def _stiffness(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return 1 + 2 * x**2
 
 
-def _figure(result: Result) -> Any:
-    from hilbertsd.support.plotting import new_figure, round_colours
-
+def figures(result: Result) -> dict[str, Any]:
+    """Errors, and sections of a beam of varying stiffness."""
     figure = new_figure(10, 4)
     errors, sections = figure.subplots(1, 2, width_ratios=(1, 1.1))
     names = list(result.errors)[::-1]
@@ -135,4 +129,7 @@ def _figure(result: Result) -> Any:
     sections.set(xlabel="x", ylabel="g(x, t) × 1000", title="(b) f(0) = f(1) = 0 and natural conditions")
     sections.set_ylim(0, 27)
     sections.legend(loc="upper center", fontsize=8, ncols=2)
-    return figure
+    return {"green-functions": figure}
+
+
+STUDY = form.Study("green-functions", __doc__, Config, run, figures)

@@ -1,4 +1,11 @@
-"""Ensembles and distillation of tangent kernels: five uses of networks that differ by seed (Allen-Zhu & Li 2020)."""
+"""Ensembles and distillation of tangent kernels: five uses of networks that differ by seed (Allen-Zhu & Li 2020).
+
+    result = run(ImageConfig("smoke", "digits", kernels=Path("kernels")))
+    result.rows()[1]["test_accuracy"]            # of the ensemble, in %, at the λ chosen without the test images
+    result.claims()[0].verdict
+
+A killed run goes on from the kernels in their folder. Needs JAX and neural-tangents.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,24 +13,26 @@ from typing import Any
 
 import numpy as np
 
+from hilbertsd import ntk
 from hilbertsd.data.images import balanced
 from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.networks.architectures import Architecture, architecture
 from hilbertsd.ntk.ensembles import USES, Accuracies, ensemble_accuracies
-from hilbertsd.ntk.kernel_files import stored_grams
-from hilbertsd.support.checks import check_choice
+from hilbertsd.studies import form
+from hilbertsd.studies.ntk_cifar.presets import ImageConfig
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
 MULTIPLES = np.geomspace(1e-4, 10, 11)
 """λ tried, in units of a kernel's mean eigenvalue."""
 
 FITTED_SHARE = 0.8
-"""Of the training images; the others choose λ, and with it all are fitted."""
+"""Share of the training images that are fitted while the others choose λ; the last fit takes all."""
 
 STANDARD_ERRORS = 2
-"""A difference of accuracies counts from so many standard errors on."""
+"""Standard errors from which on a difference of accuracies counts."""
 
 MARGIN = 1.0
-"""Percentage points: where a claim is that one use is no better than another, its advantage is surely below this."""
+"""Percentage points below which an advantage has to lie, surely, for the claim that one use does not beat another."""
 
 PUBLISHED: dict[str, dict[str, float]] = {
     "cifar10": dict(zip(USES, (66.68, 70.54, 72.86, 66.01, 61.92), strict=True)),
@@ -45,6 +54,7 @@ CLAIMS = (
     ("knowledge distillation of the ensemble does not beat single models", "knowledge distillation", "single", False),
     ("self-distillation does not beat single models", "self-distillation", "single", False),
 )
+"""Claim, the two uses that it compares, and whether the first is said to beat the second."""
 
 
 @dataclass(frozen=True)
@@ -65,34 +75,21 @@ PRESETS = {
 }
 
 
-@dataclass(frozen=True)
-class Config:
-    """Configuration.
-
-    Attributes
-    ----------
-    preset : one of `PRESETS`.
-    dataset : "digits", "cifar10" or "cifar100".
-    seed : of the first network, the others count on from it, and of the draws of images.
-    """
-
-    preset: str = "smoke"
-    dataset: str = "digits"
-    seed: int = 0
-
-
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(form.Result[ImageConfig]):
     """Accuracies over the grid, and where on it every use stands.
 
     Attributes
     ----------
-    validation : of the fits to four fifths of the training images, on the others.
-    test : of the fits to all of them, on the test images.
+    images : training and test images.
+    network : architecture of the networks.
+    validation : accuracies of the fits to four fifths of the training images, on the others.
+    test : accuracies of the fits to all of them, on the test images.
     chosen : by use, position of the λ with the highest mean validation accuracy, the smallest of equals.
     """
 
-    config: Config
+    COLUMNS = ("use", "published", "test_accuracy", "standard_deviation_over_models", "train_accuracy", "multiple")
+
     images: ImageSplit
     network: Architecture
     validation: Accuracies
@@ -116,16 +113,49 @@ class Result:
             rows.append(row if published is None else {**row, "published": published[use]})
         return rows
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers of the study, ready for JSON; accuracies of the curves are shares, λ by model."""
+    def headline(self) -> list[str]:
+        """Data, network and their numbers."""
+        return [
+            f"{self.images.name}, {len(self.images.train):,} training and {len(self.images.test):,} test images, "
+            f"{self.n_networks} networks {self.network.name}; accuracies in %"
+        ]
+
+    @property
+    def n_networks(self) -> int:
+        """Number of networks."""
+        return self.test.test["single"].shape[1]
+
+    def claims(self) -> list[form.Claim]:
+        """What the paper claims on CIFAR.
+
+        The difference of two uses is taken image by image, over the models' mean, and its standard error is over test
+        images: of these networks and these training images. A difference within two of them settles nothing, except
+        that a use whose advantage is surely below a percentage point has not beaten another.
+        """
+        is_cifar = self.config.dataset in PUBLISHED
+        claims = []
+        for claim, first, second, beats in CLAIMS:
+            right = [self.test.test_correct[use][self.chosen[use]].mean(axis=0) for use in (first, second)]
+            difference = form.mean_and_standard_error(100 * (right[0] - right[1]))
+            claims.append(
+                form.Claim(
+                    f"{claim} (Allen-Zhu & Li)",
+                    _verdict(difference, beats) if is_cifar else form.Verdict.NOT_TESTABLE,
+                    {"difference": difference.mean, "standard_error": difference.standard_error},
+                    f"{difference.mean:+.2f} ± {difference.standard_error:.2f}",
+                )
+            )
+        return claims
+
+    def numbers(self) -> dict[str, Any]:
+        """Data, protocol and accuracies; those of the curves are shares, λ by model."""
         return {
             "data": self.images.name,
             "n_train": len(self.images.train),
             "n_test": len(self.images.test),
             "network": self.network.config,
-            "networks": self.test.test["single"].shape[1],
+            "networks": self.n_networks,
             "uses": self.rows(),
-            "claims": claims(self),
             "protocol": list(PROTOCOL),
             "multiples": self.test.multiples.tolist(),
             "curves": {
@@ -139,39 +169,34 @@ class Result:
         }
 
 
-def load(config: Config, data: str | Path | None = None) -> ImageSplit:
-    """Images of a preset; parameters and errors as :func:`hilbertsd.data.splits.image_split`."""
-    check_choice(config.preset, "preset", tuple(PRESETS))
-    preset = PRESETS[config.preset]
-    return image_split(config.dataset, preset.train, preset.test, seed=config.seed, folder=data)
-
-
-def run(config: Config, kernels: Path, data: str | Path | None = None) -> Result:
+def run(config: ImageConfig) -> Result:
     """Compute every network's kernel, choose λ for every use on held-out training images, and test.
-
-    Parameters
-    ----------
-    config : of the study.
-    kernels : folder in which kernels are kept as they are done, and found again.
-    data : folder of CIFAR's files; None for what HILBERTSD_DATA names.
 
     Raises
     ------
     InvalidInput
-        Unknown preset or data set; see also :func:`hilbertsd.data.splits.image_split`.
+        No folder for the kernels; see also :func:`hilbertsd.data.image_split`.
     InvalidFile
-        The data is missing or damaged; see also :func:`hilbertsd.ntk.kernel_files.stored_grams`.
+        The data is missing or damaged; see also :func:`hilbertsd.ntk.stored_grams`.
+    MissingPackage
+        JAX or neural-tangents is not installed.
     """
-    return on_images(config, load(config, data), kernels)
+    return on_images(config, load(config), config.kernel_folder())
 
 
-def on_images(config: Config, images: ImageSplit, kernels: Path) -> Result:
-    """Do as :func:`run` on images already at hand."""
+def load(config: ImageConfig) -> ImageSplit:
+    """Images of a preset; errors as :func:`hilbertsd.data.image_split`."""
+    preset = PRESETS[config.preset]
+    return image_split(config.dataset, preset.train, preset.test, seed=config.seed, folder=config.data)
+
+
+def on_images(config: ImageConfig, images: ImageSplit, kernels: Path) -> Result:
+    """Do as :func:`run` does, with images that are loaded already."""
     preset = PRESETS[config.preset]
     # One output, because the kernel of one logit sees no other.
     network = architecture(preset.network, width=preset.width, outputs=1)
     seeds = range(config.seed, config.seed + preset.networks)
-    grams = stored_grams(kernels, network, images.train, images.test, seeds)
+    grams = ntk.stored_grams(kernels, network, images.train, images.test, seeds)
     train, cross = [pair[0] for pair in grams], [pair[1] for pair in grams]
     fitted = balanced(images.train_labels, int(FITTED_SHARE * len(images.train)), config.seed)
     held_out = np.setdiff1d(np.arange(len(images.train)), fitted)
@@ -187,50 +212,19 @@ def on_images(config: Config, images: ImageSplit, kernels: Path) -> Result:
     return Result(config, images, network, validation, test, chosen)
 
 
-def claims(result: Result) -> list[dict[str, Any]]:
-    """Paper's claims on CIFAR, with a verdict and the numbers behind it.
-
-    The difference of two uses is taken image by image, over the models' mean, and its standard error is over test
-    images: of these networks and these training images. A difference within two of them settles nothing, except that a
-    use whose advantage is surely below a percentage point has not beaten another.
-    """
-    is_cifar = result.config.dataset in PUBLISHED
-    stated = []
-    for claim, first, second, beats in CLAIMS:
-        right = [result.test.test_correct[use][result.chosen[use]].mean(axis=0) for use in (first, second)]
-        each = 100 * (right[0] - right[1])
-        difference, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
-        stated.append(
-            {
-                "claim": f"{claim} (Allen-Zhu & Li)",
-                "verdict": _verdict(difference, error, beats) if is_cifar else "not testable here",
-                "difference": difference,
-                "standard_error": error,
-            }
-        )
-    return stated
-
-
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write test and training accuracy against λ as one figure, PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure(result), folder, "ntk-ensembles")
-
-
-def _verdict(difference: float, error: float, beats: bool) -> str:
-    low, high = difference - STANDARD_ERRORS * error, difference + STANDARD_ERRORS * error
+def _verdict(difference: form.Estimate, beats: bool) -> form.Verdict:
+    """Verdict on the claim that one use beats another, or that it does not, from their difference in points."""
+    margin = STANDARD_ERRORS * difference.standard_error
+    low, high = difference.mean - margin, difference.mean + margin
     if low > 0:
-        return "reproduced" if beats else "not reproduced"
+        return form.Verdict.of(beats)
     if not beats and high < MARGIN:
-        return "reproduced"
-    return "not reproduced" if beats and high < 0 else "not testable here"
+        return form.Verdict.REPRODUCED
+    return form.Verdict.NOT_REPRODUCED if beats and high < 0 else form.Verdict.NOT_TESTABLE
 
 
-def _figure(result: Result) -> Any:
-    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
-
+def figures(result: Result) -> dict[str, Any]:
+    """Test and training accuracy against λ."""
     figure = new_figure(9.5, 3.8)
     test, train = figure.subplots(1, 2)
     looks = zip(USES, round_colours(len(USES)), (*LINE_STYLES, (0, (1, 1, 4, 1))), "os^Dv", strict=True)
@@ -252,4 +246,7 @@ def _figure(result: Result) -> Any:
     for axes in (test, train):
         axes.set_xlabel("λ, in mean eigenvalues of the kernel")
     train.legend(loc="lower left")
-    return figure
+    return {"ntk-ensembles": figure}
+
+
+STUDY = form.Study("ntk-ensembles", __doc__, ImageConfig, run, figures)

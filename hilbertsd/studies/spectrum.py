@@ -1,46 +1,29 @@
-"""A user's kernel seen through its spectrum: decay, where the target lies, where ε cuts, what each round keeps."""
+"""TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.analysis.equivalent_kernel import Complexity, complexity
-from hilbertsd.data.tables import Table
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.studies import table_path
-
-
-@dataclass(frozen=True)
-class Config:
-    """Configuration.
-
-    Attributes
-    ----------
-    kernel : name of a scikit-learn pairwise kernel, on standardised features.
-    gamma : its parameter of that name, None for its default 1/n_features.
-    tolerance : ε as a fraction of the centred targets' mean square.
-    """
-
-    kernel: str = "rbf"
-    gamma: float | None = None
-    tolerance: float = 0.1
+from hilbertsd.studies import form
+from hilbertsd.studies.table_path import TableConfig, distilled, prepare
+from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(form.Result[TableConfig]):
     """Spectrum and path of all rows of a table.
 
     Attributes
     ----------
-    path : of the centred targets, in the target's units.
-    complexity : of every round's equivalent kernel, radius 1.
+    feature_names : name of every feature.
+    path : distillation path of the centred targets, in the target's units.
+    complexity : complexity of every round's equivalent kernel, at radius 1.
     """
 
-    config: Config
-    target_name: str
     feature_names: tuple[str, ...]
     path: DistillationPath
     complexity: Complexity
@@ -65,7 +48,7 @@ class Result:
         """Least number of leading eigenvectors outside which at most ε of the energy lies."""
         return int(np.argmax(self.shares_left <= self.config.tolerance))
 
-    def rows(self) -> list[dict[str, float]]:
+    def rows(self) -> list[dict[str, Any]]:
         """One dictionary per round."""
         return [
             {
@@ -79,11 +62,23 @@ class Result:
             for t, c in enumerate(self.path.multipliers)
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers ready for JSON."""
+    def headline(self) -> list[str]:
+        """Size of the problem and where ε cuts."""
+        config, zeros = self.config, int(np.count_nonzero(self.falling == 0))
+        return [
+            f"{self.path.spectrum.n_samples} rows, {zeros} zero eigenvalues; {self.cut} leading eigenvectors hold all "
+            f"but {config.tolerance:g} of the mean square of {config.target}"
+        ]
+
+    def closing(self) -> list[str]:
+        """Round of collapse."""
+        return [f"collapse at round {self.path.collapse_round}"]
+
+    def numbers(self) -> dict[str, Any]:
+        """Spectrum, where the target lies on it, and what each round keeps."""
         spectrum = self.path.spectrum
         return {
-            "target": self.target_name,
+            "target": self.config.target,
             "features": list(self.feature_names),
             "n_samples": spectrum.n_samples,
             "target_mean_square": spectrum.target_mean_square,
@@ -98,14 +93,11 @@ class Result:
         }
 
 
-def run(table: Table, config: Config) -> Result:
-    """Decompose the kernel of all rows and distil until collapse.
-
-    Raises and warns as `studies.table_path.run`.
-    """
-    settings = table_path.Config(config.kernel, config.gamma, config.tolerance, test_fraction=0.0)
-    path = table_path.distilled(table_path.prepare(table, settings), settings)
-    return Result(config, table.target_name, table.feature_names, path, complexity(path))
+def run(config: TableConfig) -> Result:
+    """Decompose the kernel of all rows and distil until collapse; raises and warns as `studies.distill.run`."""
+    prepared = prepare(config)
+    path = distilled(prepared, config)
+    return Result(config, prepared.feature_names, path, complexity(path))
 
 
 def decay_exponent(falling: NDArray[np.float64]) -> float | None:
@@ -121,17 +113,8 @@ def decay_exponent(falling: NDArray[np.float64]) -> float | None:
     return -float(np.polyfit(np.log(ranks[used]), np.log(falling[used]), 1)[0])
 
 
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write eigenvalues, target energy and weights by rank as one figure, PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure(result), folder, "spectrum")
-
-
-def _figure(result: Result) -> Any:
-    from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
-
+def figures(result: Result) -> dict[str, Any]:
+    """Eigenvalues, target energy and weights by rank."""
     path = result.path
     ranks = np.arange(1, len(result.falling) + 1)
     positive = result.falling > 0
@@ -148,7 +131,7 @@ def _figure(result: Result) -> Any:
     shown = left > 0
     energy.loglog(ranks[shown], left[shown], color="black", label="outside the k leading ones")
     energy.axhline(result.config.tolerance, color="C1", linestyle="--", label=f"ε, met at k = {result.cut}")
-    energy.set(ylabel=f"share of the mean square of {result.target_name}", title="(b) where the target lies")
+    energy.set(ylabel=f"share of the mean square of {result.config.target}", title="(b) where the target lies")
     energy.set_ylim(max(float(np.quantile(result.energy_shares, 0.02)), 1e-10) / 3, 2)
     energy.legend(loc="lower left")
 
@@ -161,4 +144,7 @@ def _figure(result: Result) -> Any:
         weights.legend(loc="upper center", ncols=2)
     for axes in (decay, energy, weights):
         axes.set_xlabel("eigenvector k, largest eigenvalue first")
-    return figure
+    return {"spectrum": figure}
+
+
+STUDY = form.Study("spectrum", __doc__, TableConfig, run, figures)

@@ -1,7 +1,13 @@
-"""The paper's spline example: eleven noisy points of sin(2πx), distilled until collapse (MFB §4)."""
+"""The paper's spline example: eleven noisy points of sin(2πx), distilled until collapse (MFB §4).
 
-from dataclasses import dataclass
-from pathlib import Path
+    result = STUDY.execute(Config(), Path(".")).result    # writes figure2, figure3 and result.json
+    result.path.collapse_round                            # 4
+    result.grid_errors                                    # [0.154, 0.069, 0.121, 0.307]
+
+MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,61 +18,105 @@ from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.studies import form
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
 PUBLISHED_TOLERANCE = 0.045
 GRID_POINTS = 2001
 
 
 @dataclass(frozen=True)
-class Config:
-    """Configuration.
+class Config(form.Config):
+    """Which draw of the noise, and ε.
 
-    Attributes
-    ----------
-    tolerance : ε. None takes 0.045 for the paper's draw, and for a fresh draw the ε that lies at the same
-        fraction of the way from its floor to its mean square, because 0.045 is below the floor of three
-        draws in eight.
-    seed : of a fresh draw, None for the paper's.
+    A tolerance of None takes 0.045 for the paper's draw, and for a fresh draw the ε that lies at the same fraction of
+    the way from its floor to its mean square, because 0.045 is below the floor of three draws in eight.
     """
 
-    tolerance: float | None = None
-    seed: int | None = None
+    tolerance: float | None = form.option(
+        None, "ε, mean squared training error of every round. [default: 0.045, or its like for a seed]"
+    )
+    seed: int | None = form.option(None, "Seed of a fresh draw of the noise. [default: the paper's draw]", least=0)
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(form.Result[Config]):
     """Path and fits.
 
     Attributes
     ----------
-    config : with the tolerance that was used.
-    targets : (11,).
-    path : of the eleven points.
+    config : configuration, with the tolerance that was used.
+    targets : (11,) noisy values of the function.
+    path : distillation path of the eleven points.
     grid : (2001,) equally spaced on [0, 1].
     fits : (T, 2001) f_t on the grid.
     grid_errors : (T,) mean squared error of f_t against sin(2πx) on the grid.
     """
 
-    config: Config
     targets: NDArray[np.float64]
     path: DistillationPath
     grid: NDArray[np.float64]
     fits: NDArray[np.float64]
     grid_errors: NDArray[np.float64]
 
-    def rows(self) -> list[dict[str, float]]:
+    @property
+    def zero_fit_grid_error(self) -> float:
+        """Mean squared error of the zero function on the grid."""
+        return float(np.mean(data.true_function(self.grid) ** 2))
+
+    def rows(self) -> list[dict[str, Any]]:
         """One dictionary per round."""
         return [{**row, "grid_error": float(e)} for row, e in zip(self.path.rows(), self.grid_errors, strict=True)]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers of the study, ready for JSON."""
+    def headline(self) -> list[str]:
+        """Size and scale of the problem."""
+        spectrum = self.path.spectrum
+        return [
+            f"{spectrum.n_samples} points, ‖y‖²/n = {spectrum.target_mean_square:.5f}, floor {spectrum.floor:.7f}, "
+            f"tolerance {self.path.tolerance:.6g}"
+        ]
+
+    def closing(self) -> list[str]:
+        """Round of collapse."""
+        return [
+            f"collapse at round {self.path.collapse_round}: zero from there on (error vs sin(2πx) "
+            f"{self.zero_fit_grid_error:.3f})"
+        ]
+
+    def claims(self) -> list[form.Claim]:
+        """What the paper claims of its draw, tested on this one."""
+        path, errors = self.path, self.grid_errors.tolist()
+        n_rounds = path.n_rounds
+        best = int(np.argmin(errors)) if errors else None
+        improves_then_worsens = best is not None and 0 < best < n_rounds - 1 and errors[best:] == sorted(errors[best:])
+        ratios = _neighbour_ratios(path)
+        sparser = bool(np.all(np.diff(ratios, axis=0) < 0)) if n_rounds > 1 else None
+        return [
+            form.Claim(
+                "a few rounds reduce over-fitting, further rounds under-fit (MFB §4, Figure 2c)",
+                form.Verdict.of(improves_then_worsens if n_rounds > 1 else None),
+                {"grid_errors": errors, "best_round": best},
+            ),
+            form.Claim(
+                "the smaller of two basis weights shrinks faster, in every round (MFB §4, Figure 3)",
+                form.Verdict.of(sparser),
+                {"smallest_neighbour_ratio_by_round": [float(r.min()) for r in ratios]},
+            ),
+            form.Claim(
+                "the solution collapses to zero after finitely many rounds (MFB §3.2)",
+                form.Verdict.of(path.collapse_round is not None),
+                {"collapse_round": path.collapse_round},
+            ),
+        ]
+
+    def numbers(self) -> dict[str, Any]:
+        """Points, path, and errors on the grid."""
         return {
             "inputs": data.INPUTS.tolist(),
             "targets": self.targets.tolist(),
             **self.path.to_dict(),
             "grid_errors": self.grid_errors.tolist(),
-            "zero_fit_grid_error": float(np.mean(data.true_function(self.grid) ** 2)),
-            "claims": claims(self),
+            "zero_fit_grid_error": self.zero_fit_grid_error,
         }
 
 
@@ -85,7 +135,7 @@ def run(config: Config) -> Result:
     cross_kernel = simply_supported_spline(grid, data.INPUTS)
     fits = np.array([path.predict(cross_kernel, t) for t in range(path.n_rounds)]).reshape(-1, GRID_POINTS)
     grid_errors = np.mean((fits - data.true_function(grid)) ** 2, axis=1)
-    return Result(Config(tolerance, config.seed), targets, path, grid, fits, grid_errors)
+    return Result(replace(config, tolerance=tolerance), targets, path, grid, fits, grid_errors)
 
 
 def tolerance_like_published(spectrum: Spectrum) -> float:
@@ -95,40 +145,9 @@ def tolerance_like_published(spectrum: Spectrum) -> float:
     return spectrum.floor + position * (spectrum.target_mean_square - spectrum.floor)
 
 
-def claims(result: Result) -> list[dict[str, Any]]:
-    """Paper's claims with a verdict on this draw and the numbers behind it."""
-    path, errors = result.path, result.grid_errors.tolist()
-    n_rounds = path.n_rounds
-    best = int(np.argmin(errors)) if errors else None
-    improves_then_worsens = best is not None and 0 < best < n_rounds - 1 and errors[best:] == sorted(errors[best:])
-    ratios = _neighbour_ratios(path)
-    sparser = bool(np.all(np.diff(ratios, axis=0) < 0)) if n_rounds > 1 else None
-    return [
-        {
-            "claim": "a few rounds reduce over-fitting, further rounds under-fit (MFB §4, Figure 2c)",
-            "verdict": _verdict(improves_then_worsens if n_rounds > 1 else None),
-            "grid_errors": errors,
-            "best_round": best,
-        },
-        {
-            "claim": "the smaller of two basis weights shrinks faster, in every round (MFB §4, Figure 3)",
-            "verdict": _verdict(sparser),
-            "smallest_neighbour_ratio_by_round": [float(r.min()) for r in ratios],
-        },
-        {
-            "claim": "the solution collapses to zero after finitely many rounds (MFB §3.2)",
-            "verdict": _verdict(path.collapse_round is not None),
-            "collapse_round": path.collapse_round,
-        },
-    ]
-
-
-def plot(result: Result, folder: Path) -> list[Path]:
-    """Write figure2 (Green's function, data, fits) and figure3 (bars of B_t) as PNG and SVG."""
-    from hilbertsd.support.plotting import save_figure, style
-
-    with style():
-        return save_figure(_figure_2(result), folder, "figure2") + save_figure(_figure_3(result), folder, "figure3")
+def figures(result: Result) -> dict[str, Any]:
+    """figure2: Green's function, data and fits. figure3: bars of B_t."""
+    return {"figure2": _figure_2(result), "figure3": _figure_3(result)}
 
 
 def _neighbour_ratios(path: DistillationPath) -> NDArray[np.float64]:
@@ -137,13 +156,7 @@ def _neighbour_ratios(path: DistillationPath) -> NDArray[np.float64]:
     return weights[:, :-1] / weights[:, 1:]
 
 
-def _verdict(holds: bool | None) -> str:
-    return {True: "reproduced", False: "not reproduced", None: "not testable on this draw"}[holds]
-
-
 def _figure_2(result: Result) -> Any:
-    from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
-
     figure = new_figure(10.5, 3.4)
     green, points, fits = figure.subplots(1, 3, width_ratios=(1.1, 1, 1))
     axis = np.linspace(0, 1, 201)
@@ -171,8 +184,6 @@ def _figure_2(result: Result) -> Any:
 
 
 def _figure_3(result: Result) -> Any:
-    from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
-
     weights = result.path.basis_weights
     shown = shown_rounds(len(weights), 6)
     figure = new_figure(max(2.0 * len(shown), 4.0) + 0.5, 2.6)
@@ -183,3 +194,6 @@ def _figure_3(result: Result) -> Any:
     panels[0].set_ylabel("basis weight $B_t[k]$")
     figure.supxlabel("eigenvector k, by growing eigenvalue", fontsize="medium")
     return figure
+
+
+STUDY = form.Study("spline-toy", __doc__, Config, run, figures)

@@ -53,10 +53,10 @@ def as_real_array(values: Any, name: str, error: type[InvalidInput]) -> Any:
     return array
 
 
-def check_whole(number: Any, name: str, error: type[InvalidInput]) -> None:
-    """Raise an error of the given class unless the number is whole and at least 1."""
-    if not (isinstance(number, numbers.Integral) and not isinstance(number, bool) and int(number) >= 1):
-        raise error(f"{name} is {number!r}; give a whole number of at least 1")
+def check_whole(number: Any, name: str, error: type[InvalidInput], least: int = 1) -> None:
+    """Raise an error of the given class unless the number is whole and at least the least."""
+    if not (isinstance(number, numbers.Integral) and not isinstance(number, bool) and int(number) >= least):
+        raise error(f"{name} is {number!r}; give a whole number of at least {least}")
 
 
 def check_choice(value: Any, name: str, choices: Iterable[str], error: type[InvalidInput] = InvalidInput) -> None:

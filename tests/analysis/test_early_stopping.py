@@ -1,6 +1,4 @@
-"""Early stopping: the matched single fits, and the study."""
-
-import json
+"""Early stopping: the matched single fits."""
 
 import mpmath
 import numpy as np
@@ -8,8 +6,7 @@ import pytest
 from oracle import Problem, _root
 
 from hilbertsd import Spectrum, distill, distill_spectrum, stop_early
-from hilbertsd.errors import InvalidInput, InvalidRound
-from hilbertsd.studies import early_stopping as study
+from hilbertsd.errors import InvalidRound
 
 
 def test_single_fits_have_the_training_errors_of_the_rounds(data):
@@ -89,17 +86,3 @@ def test_two_weights_of_a_single_fit_differ_by_their_eigenvalues_at_most(data):
     assert np.all(single.weights[:, 1:] / single.weights[:, :-1] <= d[1:] / d[:-1] * (1 + 1e-12))
     last = path.basis_weights[-1]
     assert np.any(last[1:] / last[:-1] > d[1:] / d[:-1] * 1.01)
-
-
-def test_the_study(tmp_path):
-    result = study.run(study.Config(draws=40))
-    record = result.to_dict()
-    assert json.dumps(record, allow_nan=False)
-    assert [f"{row['distillation_error']:.3f}" for row in result.rows()] == ["0.154", "0.069", "0.121", "0.307"]
-    assert result.rows()[0]["early_stopping_error"] == pytest.approx(result.rows()[0]["distillation_error"])
-    assert [claim["verdict"] for claim in record["claims"]] == ["not reproduced", "reproduced"]
-    assert record["fresh_draws"][0]["draws"] == 40
-    assert all(row["draws"] >= study.LEAST_DRAWS for row in record["fresh_draws"])
-    assert all(p.stat().st_size > 5000 for p in study.plot(result, tmp_path))
-    with pytest.raises(InvalidInput, match="3 draws are too few"):
-        study.run(study.Config(draws=3))

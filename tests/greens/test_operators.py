@@ -1,6 +1,5 @@
 """Green's functions of given operators against closed forms, quadrature, and their own defining properties."""
 
-import json
 import math
 import re
 
@@ -395,10 +394,3 @@ def test_first_order_on_the_circle(rate):
 def test_bad_operators_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
-
-
-def test_the_study(tmp_path):
-    result = study.run(study.Config(points=30))
-    assert json.dumps(result.to_dict(), allow_nan=False)
-    assert result.to_dict()["largest_relative_error"] < 1e-11
-    assert all(p.stat().st_size > 5000 for p in study.plot(result, tmp_path))

@@ -10,9 +10,11 @@ pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.ntk.ensembles import USES
+from hilbertsd.studies import form
 from hilbertsd.studies import ntk_ensembles as study
+from hilbertsd.studies.ntk_cifar.presets import ImageConfig
 
-CONFIG = study.Config("smoke", seed=2)
+CONFIG = ImageConfig("smoke", "digits", seed=2)
 
 
 @pytest.fixture
@@ -94,17 +96,16 @@ def test_regularisers_are_chosen_without_the_test_images(quick, tmp_path):
 
 def test_verdicts_on_cifar_follow_from_the_differences(quick, tmp_path):
     result = study.on_images(replace(CONFIG, dataset="cifar10"), quick, tmp_path)
-    for claim in study.claims(result):
-        assert claim["verdict"] in ("reproduced", "not reproduced", "not testable here")
+    for claim in result.claims():
+        assert claim.verdict in ("reproduced", "not reproduced", "not testable here")
     assert [row["published"] for row in result.rows()] == [66.68, 70.54, 72.86, 66.01, 61.92]
-    verdict = study._verdict
-    assert [verdict(d, 1.0, True) for d in (3, 1, -1, -3)] == [
+    assert [study._verdict(form.Estimate(d, 1.0), True) for d in (3, 1, -1, -3)] == [
         "reproduced",
         "not testable here",
         "not testable here",
         "not reproduced",
     ]
-    assert [verdict(d, 1.0, False) for d in (3, 1, -0.9, -1.1, -3)] == [
+    assert [study._verdict(form.Estimate(d, 1.0), False) for d in (3, 1, -0.9, -1.1, -3)] == [
         "not reproduced",
         "not testable here",
         "not testable here",
@@ -117,7 +118,7 @@ def test_bad_usage_is_one_line(hilbertsd, monkeypatch):
     monkeypatch.delenv("HILBERTSD_DATA", raising=False)
     for words, message in (
         (["--preset", "huge"], "preset is 'huge'"),
-        (["--dataset", "mnist"], "dataset is 'mnist'; give 'digits' or 'cifar10' or 'cifar100'"),
+        (["--dataset", "mnist"], "dataset is 'mnist'; give one of digits, cifar10, cifar100"),
         (["--dataset", "cifar10"], "no folder with CIFAR-10 is given"),
         (["--data", "."], "does not have it"),
         (["--preset", "cpu", "--dataset", "digits"], "n is 2000 and there are 1347 samples"),
@@ -129,4 +130,4 @@ def test_bad_usage_is_one_line(hilbertsd, monkeypatch):
         assert message in err
         assert err.count("\n") == 1
     with pytest.raises(InvalidInput, match="preset is 'huge'"):
-        study.load(study.Config("huge"))
+        ImageConfig("huge")

@@ -5,16 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from hilbertsd.studies.ntk_cifar import Fits, Result, shown_name, standard_error
+from hilbertsd.studies.ntk_cifar.fits import Fits, Result, standard_error
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
 
+def figures(result: Result) -> dict[str, Any]:
+    """rounds: accuracies and multipliers by round. summary: accuracies by training images, and basis weights."""
+    return {"rounds": _rounds_figure(result), "summary": _summary_figure(result)}
+
+
 def _largest(result: Result) -> list[Fits]:
-    """Of every network the fits on most images."""
+    """Fits of every network on its most training images."""
     return [fits for fits in result.fits if fits.n_train == fits.network.n_train[-1]]
 
 
-def rounds_figure(result: Result) -> Any:
+def _rounds_figure(result: Result) -> Any:
     """Accuracies and multipliers by round, a column for every network at its most training images."""
     shown = _largest(result)
     figure = new_figure(2.9 * len(shown) + 0.6, 5.0)
@@ -24,29 +29,14 @@ def rounds_figure(result: Result) -> Any:
         accuracy, multipliers = panels[:, column]
         for chain, colour, line in zip(fits.chains, colours, cycle(LINE_STYLES), strict=False):
             rounds = np.arange(len(chain.test_accuracy))
-            error = [100 * standard_error(each, fits.n_test) for each in chain.test_accuracy]
-            accuracy.errorbar(
-                rounds,
-                100 * chain.test_accuracy,
-                yerr=error,
-                color=colour,
-                linestyle=line,
-                marker="o",
-                markersize=2.5,
-                elinewidth=0.6,
-                label=f"ε = {chain.tolerance:g}",
-            )
+            error = [100 * standard_error(share, fits.n_test) for share in chain.test_accuracy]
+            look: Any = {"color": colour, "linestyle": line, "marker": "o", "markersize": 2.5}
+            label = f"ε = {chain.tolerance:g}"
+            accuracy.errorbar(rounds, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
             accuracy.plot(rounds, 100 * chain.train_accuracy, color=colour, linestyle=line, linewidth=0.8)
-            multipliers.semilogy(
-                rounds,
-                chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(),
-                color=colour,
-                linestyle=line,
-                marker="o",
-                markersize=2.5,
-            )
+            multipliers.semilogy(rounds, chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(), **look)
         accuracy.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8)
-        accuracy.set(title=f"{shown_name(fits.network)}\n{fits.n_train:,} training images")
+        accuracy.set(title=f"{fits.network.label}\n{fits.n_train:,} training images")
         multipliers.set(xlabel="round t")
     panels[0, 0].set(ylabel="accuracy, %")
     panels[1, 0].set(ylabel="$c_t$, in mean eigenvalues")
@@ -59,7 +49,7 @@ def rounds_figure(result: Result) -> Any:
     return figure
 
 
-def summary_figure(result: Result) -> Any:
+def _summary_figure(result: Result) -> Any:
     """Accuracies by number of training images, and basis weights, at the middle tolerance."""
     shown = _largest(result)
     figure = new_figure(2.9 * len(shown) + 0.6, 5.0)
@@ -77,9 +67,9 @@ def summary_figure(result: Result) -> Any:
         )
         for (label, look, values), colour in zip(curves, round_colours(len(curves)), strict=True):
             by_images.semilogx(images, 100 * np.array(values), look, color=colour, markersize=4, label=label)
-        first = [100 * standard_error(each, last.n_test) for each in curves[0][2]]
+        first = [100 * standard_error(share, last.n_test) for share in curves[0][2]]
         by_images.errorbar(images, 100 * np.array(curves[0][2]), yerr=first, fmt="none", ecolor="0.6", elinewidth=0.8)
-        by_images.set(title=shown_name(last.network), xlabel="training images")
+        by_images.set(title=last.network.label, xlabel="training images")
         by_images.set_xticks(images, [f"{n:,}" for n in images])
         by_images.minorticks_off()
         chain = last.chains[middle]

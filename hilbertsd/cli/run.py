@@ -1,0 +1,142 @@
+"""Commands made from studies: `hilbertsd run NAME`, `distill`, `check-bounds` and `list`.
+
+    app = typer.Typer(cls=StudyGroup)
+    add_studies(app)
+
+A study's options are the fields of its configuration. Its module is imported when its command is looked up, so that one
+command does not wait for the libraries of all.
+"""
+
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from typer.core import TyperGroup
+
+from hilbertsd import studies
+from hilbertsd.cli.output import JsonOption, show
+from hilbertsd.errors import InvalidInput
+from hilbertsd.support.files import output_folder
+
+if TYPE_CHECKING:
+    from hilbertsd.studies.form import Study
+
+
+class StudyCommands(Mapping[str, Any]):
+    """Commands by name: those that are ready, and those of studies, each made when it is looked up."""
+
+    def __init__(self, ready: Mapping[str, Any], own: bool) -> None:
+        self._ready, self._own = ready, own
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._ready:
+            return self._ready[name]
+        try:
+            study = studies.study(name)
+        except InvalidInput as error:
+            raise KeyError(name) from error
+        if study.is_own_command != self._own:
+            raise KeyError(name)
+        return command_of(study)
+
+    def __iter__(self) -> Iterator[str]:
+        made = (name for name, study in studies.studies().items() if study.is_own_command == self._own)
+        return iter(sorted([*self._ready, *made]))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class StudyGroup(TyperGroup):
+    """`hilbertsd`, beside whose commands are the studies that are commands of their own."""
+
+    own = True
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands: Any = StudyCommands(self.commands, self.own)
+
+
+class RunGroup(StudyGroup):
+    """`hilbertsd run`, whose commands are all the other studies."""
+
+    own = False
+
+
+run_app = typer.Typer(cls=RunGroup, help="Run a study: print its table, write its figures and result.json.")
+
+
+def add_studies(app: typer.Typer) -> None:
+    """Add `run` and `list` to an app made with `cls=StudyGroup`."""
+    app.add_typer(run_app, name="run")
+    app.command("list")(list_studies)
+
+
+def list_studies() -> None:
+    """List the studies that `hilbertsd run` knows."""
+    table = Table("study", "what it shows", box=None, header_style="bold")
+    for name, study in studies.studies().items():
+        if not study.is_own_command:
+            table.add_row(name, study.summary)
+    Console().print(table)
+
+
+def command_of(study: "Study") -> Any:
+    """Command that runs a study: an option for every field of its configuration, `--out` and `--json`."""
+
+    def run(out: Path | None, as_json: bool, **values: Any) -> None:
+        if as_json:  # whoever reads JSON wants no word of progress
+            logging.getLogger("hilbertsd").setLevel(logging.WARNING)
+        folder = None if out is None else output_folder(out)
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        result, record, files = study.execute(study.config(**values), folder)
+        show(as_json, record, files, *result.shown())
+        if not result.holds:
+            raise typer.Exit(1)
+
+    run.__signature__ = inspect.Signature(list(_parameters(study)))  # type: ignore[attr-defined]
+    run.__annotations__ = {}
+    app = typer.Typer(add_completion=False)
+    app.command(study.name, help=study.summary)(run)
+    return typer.main.get_command(app)
+
+
+def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
+    """A parameter for every argument and option of a study's configuration, and for `--out` and `--json`."""
+    kinds = get_type_hints(study.config)
+    for each in fields(study.config):
+        if "typed" not in each.metadata:
+            continue
+        kind = list[str] if kinds[each.name] == tuple[str, ...] else kinds[each.name]
+        help_text = escape(each.metadata["help"])  # Rich would take [default: ...] for markup and drop it
+        parser: Any = nonempty_path if kind in (Path, Path | None) else None
+        if each.metadata["typed"] == "argument":
+            info: Any = typer.Argument(help=help_text, parser=parser)
+        else:
+            info = typer.Option(help=help_text, min=each.metadata["least"], parser=parser)
+        default = list(each.default) if isinstance(each.default, tuple) else each.default
+        yield _parameter(each.name, Annotated[kind, info], default)
+    nothing = escape(" [default: write nothing]") if study.is_own_command else ""
+    out = typer.Option(help="Folder for result.json, figures and further files." + nothing, parser=nonempty_path)
+    yield _parameter("out", Annotated[Path | None, out], None if study.is_own_command else Path(study.name))
+    yield _parameter("as_json", JsonOption, False)
+
+
+def nonempty_path(word: str | Path) -> Path:
+    """Path of a word; an error for an empty word, which `Path` takes for the current folder."""
+    if not str(word):
+        raise typer.BadParameter("it is empty; give a path")
+    return Path(word)
+
+
+def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """Parameter of a name, which has to be given where the default is missing."""
+    default = inspect.Parameter.empty if default is MISSING else default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)

@@ -1,0 +1,12 @@
+from .form import Claim as Claim
+from .form import Config as Config
+from .form import Estimate as Estimate
+from .form import Outcome as Outcome
+from .form import Result as Result
+from .form import Study as Study
+from .form import Verdict as Verdict
+from .form import argument as argument
+from .form import mean_and_standard_error as mean_and_standard_error
+from .form import option as option
+from .form import studies as studies
+from .form import study as study

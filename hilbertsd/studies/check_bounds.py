@@ -1,0 +1,42 @@
+"""Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hilbertsd.bounds.report import BoundsReport, check_bounds
+from hilbertsd.studies import form
+from hilbertsd.studies.table_path import TableConfig, distilled, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Result(form.Result[TableConfig]):
+    """Report on every statement of the paper, for the path of all rows."""
+
+    COLUMNS = ("name", "checks", "violations", "round", "left", "right")
+
+    report: BoundsReport
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per statement, of the round where its two sides are closest."""
+        return self.report.summary()
+
+    def closing(self) -> list[str]:
+        """Verdict on the whole."""
+        return [f"left ≥ right, in the round where they are closest; {self.report!r}"]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every statement holds."""
+        return self.report.holds
+
+    def numbers(self) -> dict[str, Any]:
+        """Numbers of the report."""
+        return self.report.to_dict()
+
+
+def run(config: TableConfig) -> Result:
+    """Distil all rows until collapse and check every statement; raises and warns as `studies.distill.run`."""
+    return Result(config, check_bounds(distilled(prepare(config), config)))
+
+
+STUDY = form.Study("check-bounds", __doc__, TableConfig, run, is_own_command=True)
