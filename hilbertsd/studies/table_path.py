@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.data.tables import Table
+from hilbertsd.data.tables import Table, standardised_columns
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
@@ -107,8 +107,7 @@ def prepare(table: Table, config: Config) -> Prepared:
 
     train, test = _split(len(table.targets), config)
     _check_memory(len(train))
-    mean, scale = table.features[train].mean(axis=0), table.features[train].std(axis=0)
-    features = (table.features - mean) / np.where(scale > 0, scale, 1.0)
+    features = standardised_columns(table.features, train)
     parameters = {"gamma": config.gamma}
     centred, intercept = centred_targets(table.targets[train])
     kernel_matrix = kernel_values(config.kernel, features[train], features[train], parameters)
