@@ -77,8 +77,8 @@ def load_cifar(
     missing = [file for file in layout.files[split] if not (location / file).is_file()]
     if missing:
         raise InvalidFile(
-            f"{location} lacks {len(missing)} of the {len(layout.files[split])} files of {dataset.name}'s {split} split: "
-            f"{', '.join(missing)}; unpack the archive again"
+            f"{location} lacks {len(missing)} of the {len(layout.files[split])} files of {dataset.name}'s {split} "
+            f"split: {', '.join(missing)}; unpack the archive again"
         )
     parts = [layout.read(location / file, dataset) for file in layout.files[split]]
     return ImageData(
@@ -138,10 +138,9 @@ def _located(dataset: Dataset, folder: str | Path | None, download: bool) -> tup
         _download(dataset, root)
         located = _layout_in(dataset, root)
     if located is None:
-        packed = [file.name for file in root.glob("cifar-*.tar.gz")] if root.is_dir() else []
-        state = (
-            f"has only {packed[0]}, not unpacked" if packed else "does not have it" if root.is_dir() else "is no folder"
-        )
+        packed = [file.name for file in root.glob("cifar-*.tar.gz")]
+        without = "does not have it" if root.is_dir() else "is no folder"
+        state = f"has only {packed[0]}, not unpacked" if packed else without
         raise InvalidFile(f"{dataset.name} is looked for in {root}, which {state}; {remedy}")
     return located
 

@@ -109,7 +109,7 @@ def _checked_size(path: Path, wrong_starts: dict[bytes, str]) -> int:
 
 # First bytes of files that are often found in place of the data, and what to say about them.
 PACKED_OR_PAGE = {b"\x1f\x8b": "is packed with gzip; unpack it", b"<": "is a web page, no data; download it again"}
-# A binary file begins with a label. All labels are smaller than 0x80 and differ from the bytes above.
+# A binary file begins with a label of at most 19, which is smaller than all of these first bytes.
 NOT_BINARY = {**PACKED_OR_PAGE, b"\x80": "is a Python pickle; name its folder as the Python layout does"}
 
 

@@ -59,7 +59,7 @@ class ImageSplit:
 
 
 def default_dataset(folder: str | Path | None) -> str:
-    """Name of the data set to take where none is named: CIFAR-10 if a folder or HILBERTSD_DATA is given, else digits."""
+    """Data set to take where none is named: "cifar10" if a folder or HILBERTSD_DATA is given, "digits" otherwise."""
     return "cifar10" if folder is not None or os.environ.get(FOLDER_VARIABLE) else "digits"
 
 

@@ -249,9 +249,7 @@ def test_a_folder_names_its_data(binary):
 
 
 def test_where_folders_are_looked_for(binary, tmp_path_factory, monkeypatch):
-    with pytest.raises(
-        InvalidFile, match=r"no folder with CIFAR-10 .*HILBERTSD_DATA, or .*170 MB .*=True \(.*--download"
-    ):
+    with pytest.raises(InvalidFile, match=r"no folder with CIFAR-10 .*HILBERTSD_DATA, or .* 170 MB .*True \(.* --down"):
         load_cifar("cifar10", "test")
     monkeypatch.setenv("HILBERTSD_DATA", str(binary))
     with pytest.raises(InvalidFile, match="no folder with CIFAR-10 is given"):
@@ -268,9 +266,7 @@ def test_where_folders_are_looked_for(binary, tmp_path_factory, monkeypatch):
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(InvalidFile, match=r"CIFAR-10 is looked for in .*empty0, which does not have it; give"):
         load_cifar("cifar10", "test", folder=empty)
-    with pytest.raises(
-        InvalidFile, match="nowhere, which is no folder; give the folder that holds cifar-10-batches-bin or"
-    ):
+    with pytest.raises(InvalidFile, match="nowhere, which is no folder; give the folder that holds cifar-10-batch"):
         load_cifar("cifar10", "test", folder=empty / "nowhere")
     (empty / "cifar-10-python.tar.gz").touch()
     with pytest.raises(InvalidFile, match=r"has only cifar-10-python\.tar\.gz, not unpacked"):
