@@ -15,7 +15,8 @@ from rich.table import Table
 from hilbertsd import __version__
 from hilbertsd.cli.gram import gram_app
 from hilbertsd.cli.ntk import add_studies, ntk_app
-from hilbertsd.cli.output import JsonOption, as_flags, show, written
+from hilbertsd.cli.options import JsonOption
+from hilbertsd.cli.output import as_flags, show, written
 from hilbertsd.errors import HilbertsdError
 from hilbertsd.studies import STUDIES
 from hilbertsd.support.files import output_folder, write_json

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -16,7 +16,7 @@ from hilbertsd.support.files import write_json
 from hilbertsd.support.provenance import provenance
 
 ROWS_SHOWN = 20
-"""Rounds printed at each end of a long path."""
+"""Number of rows printed at each end of a long table."""
 
 HEADINGS = {
     "multiplier": "multiplier c",
@@ -41,11 +41,11 @@ HEADINGS = {
     "train_accuracy": "training",
     "multiple": "λ",
 }
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+"""Headings of columns, where they are not the keys of the rows with blanks for underscores."""
 
 
 def written(study: Any, result: Any, command: str, folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """Record of a study's result with its provenance, and the figures and result.json written to the folder."""
+    """Write a study's figures and result.json to a folder; return the record in the latter and the files' paths."""
     record = {**provenance(command, asdict(result.config)), **result.to_dict()}
     return record, [*study.plot(result, folder), write_json(folder / "result.json", record)]
 
@@ -63,7 +63,7 @@ def as_flags(**options: Any) -> str:
 def show(
     as_json: bool, record: Mapping[str, Any], files: Iterable[Path], *parts: str | Sequence[Mapping[str, Any]]
 ) -> None:
-    """Print the record as JSON and nothing else, or the parts, lines and tables, and the names of the files."""
+    """Print the record as JSON, or else the parts, which are lines or the rows of tables, and the files' names."""
     if as_json:
         typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         return
@@ -78,6 +78,7 @@ def show(
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table with the keys of the first as headings; the middle of a long table is left out."""
     if not rows:
         typer.echo("no round: the zero function already meets the tolerance")
         return

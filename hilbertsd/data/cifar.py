@@ -1,7 +1,5 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), from the official files in their binary or their Python layout.
 
-Example
--------
     train = load_cifar("cifar10", "train", folder="cifar")  # holds cifar-10-batches-bin or cifar-10-batches-py
     train.images                                            # (50000, 32, 32, 3) uint8
     train.class_names[train.labels[0]]                      # "frog"

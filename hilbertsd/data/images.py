@@ -1,11 +1,11 @@
 """Labelled images, and how they are prepared for a kernel: subsets, block means, standardisation, one-hot labels.
 
-Example
--------
     digits = load_digits_images("train")                   # images (1347, 8, 8, 1) uint8, labels (1347,)
     rows = balanced(digits.labels, 100, seed=0)            # ten of each class
     X = standardised(digits.images[rows])                  # mean 0 and standard deviation 1 in every channel
     Y = one_hot(digits.labels[rows], 10, centred=True)     # (100, 10), rows that sum to 0
+
+Images are arrays (n, height, width, channels) throughout.
 """
 
 from dataclasses import dataclass

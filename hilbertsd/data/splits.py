@@ -1,12 +1,12 @@
 """Training and test images of a named data set, drawn, shrunk and standardised as a kernel takes them.
 
-Example
--------
     images = image_split("cifar10", n_train=1000, n_test=200, size=16, folder="cifar")
     kernel = hilbertsd.ntk.gram("myrtle-5", images.train)                        # from (1000, 16, 16, 3) images
     path = hilbertsd.distill(kernel, images.targets, tolerance=0.05)             # targets (1000, 10)
     scores = path.predict(hilbertsd.ntk.gram("myrtle-5", images.test, images.train), 1)
     accuracy = np.mean(scores.argmax(axis=1) == images.test_labels)
+
+Test images are standardised by the statistics of the training images.
 """
 
 import os

@@ -1,12 +1,12 @@
 """A user's table (delimited text, Parquet or NPZ) as features and targets.
 
-Example
--------
     table = read_table("houses.csv", target="price", drop=["street"])
     table.features, table.feature_names  # (n, n_features) float64 and their names, in the order of the file
     table.targets                        # (n,) float64
     train = np.arange(100)
     standardised_columns(table.features, train)  # mean 0 and standard deviation 1 over the first 100 rows
+
+A file that cannot be used raises InvalidFile, which names the column, the row and the remedy.
 """
 
 import csv
