@@ -18,9 +18,9 @@ import typer
 
 
 def nonempty_path(word: str | Path) -> Path:
-    """Path of a word; a ValueError for an empty word, which `Path` takes for the current folder."""
+    """Path of a word; an error for an empty word, which `Path` takes for the current folder."""
     if not str(word):
-        raise ValueError("it is empty; give a path")
+        raise typer.BadParameter("it is empty; give a path")
     return Path(word)
 
 
