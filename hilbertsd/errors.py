@@ -53,13 +53,17 @@ class NotConverged(HilbertsdError, ArithmeticError):
     """An iteration did not reach the requested accuracy."""
 
 
-class RoundingWarning(UserWarning):
+class HilbertsdWarning(UserWarning):
+    """Base of every warning given by hilbertsd."""
+
+
+class RoundingWarning(HilbertsdWarning):
     """A multiplier lies within the rounding of the eigenvalues, so its digits mean little."""
 
 
-class MethodWarning(UserWarning):
+class MethodWarning(HilbertsdWarning):
     """Another method than the one chosen first had to be used, which takes longer."""
 
 
-class CollapseWarning(UserWarning):
+class CollapseWarning(HilbertsdWarning):
     """The zero function already meets the tolerance, so a fit is identically zero."""

@@ -1,13 +1,15 @@
 """Commands as a user gets them."""
 
+import os
 import subprocess
 import sys
 
 
-def in_a_process(*words):
+def in_a_process(*words, **environment):
     """Run a command line as its own process, which sees warnings as users do."""
     call = [sys.executable, "-c", "from hilbertsd.cli import main; main()", *map(str, words)]
-    return subprocess.run(call, capture_output=True, text=True, encoding="utf-8", check=False)
+    environment = {**os.environ, **environment}
+    return subprocess.run(call, capture_output=True, text=True, encoding="utf-8", check=False, env=environment)
 
 
 def one_line(code, out, err):

@@ -12,6 +12,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import settings
 from sklearn.metrics.pairwise import rbf_kernel
@@ -51,3 +52,12 @@ def hilbertsd(monkeypatch, capsys, tmp_path):
         return stop.value.code or 0, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    X = rng.normal(size=(120, 3))
+    y = 10 + np.sin(2 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=120)
+    path = tmp_path / "table.csv"
+    pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "price": y}).to_csv(path, index=False)
+    return path

@@ -1,93 +1,78 @@
 """`hilbertsd gram`: kernel matrices beyond memory, tile by tile, on this machine or a cluster."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilbertsd.cli.output import JsonOption, show
+from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, StoreArgument, grouped, nonempty_path
+from hilbertsd.cli.output import show
 from hilbertsd.errors import InvalidFile, InvalidInput
+
+if TYPE_CHECKING:
+    from hilbertsd.gram.plan import GramPlan
+    from hilbertsd.gram.store import GramStore
 
 gram_app = typer.Typer(help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified.")
 
-PointsArgument = Annotated[Path, typer.Argument(help="NumPy .npy file with one row per sample, used as they are.")]
-OthersOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Another .npy file: the store is for the kernel between POINTS, its rows, and these, its columns."
-    ),
-]
-StoreArgument = Annotated[Path, typer.Argument(help="Folder of the store.")]
-KernelOption = Annotated[str, typer.Option(help="A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")]
-GammaOption = Annotated[float | None, typer.Option(help="Kernel width. [default: 1/number of features]")]
-TileOption = Annotated[int, typer.Option(min=1, help="Rows and columns of a tile.")]
-DtypeOption = Annotated[str, typer.Option(help="In which values are stored: float32 or float64.")]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(help="Address of a Dask scheduler whose workers see the folder. [default: this machine]"),
-]
+
+@dataclass(frozen=True)
+class KernelOptions:
+    """Points, kernel and layout of a store."""
+
+    points: Annotated[
+        Path,
+        typer.Argument(help="NumPy .npy file with one row per sample, used as they are.", parser=nonempty_path),
+    ]
+    store: StoreArgument
+    kernel: Annotated[str, typer.Option(help="A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")] = "rbf"
+    gamma: Annotated[float | None, typer.Option(help="Kernel width.", show_default="1/number of features")] = None
+    tile: Annotated[int, typer.Option(min=1, help="Rows and columns of a tile.")] = 2048
+    dtype: DtypeOption = "float32"
+    others: Annotated[
+        Path | None,
+        typer.Option(
+            help="Another .npy file: the store is for the kernel between the points, its rows, and these, its columns.",
+            parser=nonempty_path,
+        ),
+    ] = None
 
 
 @gram_app.command("plan")
-def plan(
-    points: PointsArgument,
-    store: StoreArgument,
-    kernel: KernelOption = "rbf",
-    gamma: GammaOption = None,
-    tile: TileOption = 2048,
-    dtype: DtypeOption = "float32",
-    others: OthersOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@grouped
+def plan(options: KernelOptions, as_json: JsonOption = False) -> None:
     """Say what a store would take, in bytes, tiles and time, and refuse what cannot fit; nothing is written."""
-    from hilbertsd.gram.filling import check_fits, seconds_per_tile
-    from hilbertsd.gram.named import NamedKernel
-    from hilbertsd.gram.store import GramPlan
+    from hilbertsd.gram.filling import seconds_per_tile
     from hilbertsd.support.machine import available_cores
 
-    computed, values = NamedKernel(kernel, gamma), _points(points)
-    columns = None if others is None else _points(others)
-    planned = GramPlan.of(values, _config(kernel, gamma), columns, tile=tile, dtype=dtype)
-    check_fits(planned, store)
+    kernel, points, others, planned = _planned(options)
     cores = available_cores()
-    seconds = seconds_per_tile(planned, computed, values, columns) * planned.n_tiles / cores
-    record = {**_described(planned), "cores": cores, "estimated_seconds": seconds}
-    show(as_json, record, [], [_row(record)])
+    seconds = seconds_per_tile(planned, kernel, points, others) * planned.n_tiles / cores
+    record = {**described(planned), "cores": cores, "estimated_seconds": seconds}
+    show(as_json, record, [], [as_row(record)])
 
 
 @gram_app.command("run")
-def run(
-    points: PointsArgument,
-    store: StoreArgument,
-    kernel: KernelOption = "rbf",
-    gamma: GammaOption = None,
-    tile: TileOption = 2048,
-    dtype: DtypeOption = "float32",
-    others: OthersOption = None,
-    scheduler: SchedulerOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@grouped
+def run(options: KernelOptions, scheduler: SchedulerOption = None, as_json: JsonOption = False) -> None:
     """Compute what is missing or damaged in a store, and begin it if need be; may be killed and run again."""
-    from hilbertsd.gram.filling import check_fits, fill
-    from hilbertsd.gram.named import NamedKernel
-    from hilbertsd.gram.store import GramPlan, GramStore
+    from hilbertsd.gram.filling import fill
+    from hilbertsd.gram.store import GramStore
 
-    computed, values = NamedKernel(kernel, gamma), _points(points)
-    columns = None if others is None else _points(others)
-    planned = GramPlan.of(values, _config(kernel, gamma), columns, tile=tile, dtype=dtype)
-    check_fits(planned, store)
-    if scheduler is None:
-        opened = GramStore.create(store, planned)
-        fill(opened, computed, values, columns)
-    else:
-        from hilbertsd.gram.cluster import fill_on_cluster
+    kernel, points, others, planned = _planned(options)
+    with connected(scheduler) as client:
+        opened = GramStore.create(options.store, planned)
+        if client is None:
+            fill(opened, kernel, points, others)
+        else:
+            from hilbertsd.gram.cluster import fill_on_cluster
 
-        with connected(scheduler) as client:
-            opened = GramStore.create(store, planned)
-            fill_on_cluster(opened, computed, values, client, columns)
+            fill_on_cluster(opened, kernel, points, client, others)
     record = _state(opened)
-    show(as_json, record, [], [_row(record)])
+    show(as_json, record, [], [as_row(record)])
 
 
 @gram_app.command("status")
@@ -96,7 +81,7 @@ def status(store: StoreArgument, as_json: JsonOption = False) -> None:
     from hilbertsd.gram.store import GramStore
 
     record = _state(GramStore.open(store))
-    show(as_json, record, [], [_row(record)])
+    show(as_json, record, [], [as_row(record)])
 
 
 @gram_app.command("verify")
@@ -118,8 +103,22 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def _planned(options: KernelOptions) -> "tuple[Any, Any, Any, GramPlan]":
+    """Kernel, points, others or None, and the plan of their store, once it is known that the store fits."""
+    from hilbertsd.gram.filling import check_fits
+    from hilbertsd.gram.named import NamedKernel
+    from hilbertsd.gram.plan import GramPlan
+
+    kernel, points = NamedKernel(options.kernel, options.gamma), _points(options.points)
+    others = None if options.others is None else _points(options.others)
+    config = {"kernel": options.kernel, "gamma": options.gamma}
+    planned = GramPlan.of(points, config, others, tile=options.tile, dtype=options.dtype)
+    check_fits(planned, options.store)
+    return kernel, points, others, planned
+
+
 def _points(path: Path) -> Any:
-    """Points on disk, read as they are needed."""
+    """Points in a .npy file, mapped into memory and so read from disk as they are needed."""
     import numpy as np
 
     try:
@@ -133,8 +132,10 @@ def _points(path: Path) -> Any:
     return points
 
 
-def connected(scheduler: str) -> Any:
-    """Client of a running scheduler; raises InvalidInput where none answers."""
+def connected(scheduler: str | None) -> Any:
+    """Context with a client of a running Dask scheduler, or with None for None; InvalidInput where none answers."""
+    if scheduler is None:
+        return nullcontext()
     from hilbertsd.gram.cluster import Client
 
     try:
@@ -143,11 +144,8 @@ def connected(scheduler: str) -> Any:
         raise InvalidInput(f"no Dask scheduler answers at {scheduler!r} ({error}); start `dask scheduler`") from error
 
 
-def _config(kernel: str, gamma: float | None) -> dict[str, Any]:
-    return {"kernel": kernel, "gamma": gamma}
-
-
-def _described(planned: Any) -> dict[str, Any]:
+def described(planned: "GramPlan") -> dict[str, Any]:
+    """Facts on a store for JSON."""
     return {
         "samples": planned.n_samples,
         "shape": list(planned.shape),
@@ -158,13 +156,14 @@ def _described(planned: Any) -> dict[str, Any]:
     }
 
 
-def _state(store: Any) -> dict[str, Any]:
-    return {**store.plan.config, **_described(store.plan), "missing": len(store.missing()), "complete": store.complete}
-
-
-def _row(record: dict[str, Any]) -> dict[str, Any]:
-    """Record as a line of a table, in which the shape says how many samples there are."""
+def as_row(record: dict[str, Any]) -> dict[str, Any]:
+    """Record of a store as a line of a table. The shape, as text, already says how many samples there are."""
     return {**{name: record[name] for name in record if name != "samples"}, "shape": _times(record["shape"])}
+
+
+def _state(store: "GramStore") -> dict[str, Any]:
+    """Facts on a store and how far it is filled."""
+    return {**store.plan.config, **described(store.plan), "missing": len(store.missing()), "complete": store.complete}
 
 
 def _times(shape: Sequence[int]) -> str:

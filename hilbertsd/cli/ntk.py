@@ -1,124 +1,116 @@
-"""Neural tangent kernels on the command line: `hilbertsd ntk plan|run`."""
+"""Neural tangent kernels on the command line: `hilbertsd ntk plan` and `hilbertsd ntk run`."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilbertsd.cli.gram import DtypeOption, SchedulerOption, connected
-from hilbertsd.cli.output import JsonOption, show
-from hilbertsd.errors import InvalidInput
+from hilbertsd.cli.gram import as_row, connected, described
+from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, grouped, nonempty_path
+from hilbertsd.cli.output import show
+from hilbertsd.errors import InvalidFile, InvalidInput
+
+if TYPE_CHECKING:
+    from hilbertsd.gram.plan import GramPlan
+    from hilbertsd.ntk.jobs import GramJob
 
 ntk_app = typer.Typer(help="Kernel matrices of infinitely wide networks on images, in stores that can be resumed.")
 
-ArchitectureArgument = Annotated[str, typer.Argument(help="Family and numbers: fully-connected-5, myrtle-5, wrn-10-4.")]
-FolderArgument = Annotated[Path, typer.Argument(help="Folder for the stores train-train and test-train.")]
-DataOption = Annotated[Path | None, typer.Option(help="Folder of CIFAR's files. [default: what HILBERTSD_DATA names]")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of CIFAR's files.", show_default="what HILBERTSD_DATA names", parser=nonempty_path),
+]
 DatasetOption = Annotated[
-    str | None, typer.Option(help="digits, cifar10 or cifar100. [default: cifar10 with data, digits without]")
+    str | None,
+    typer.Option(help="digits, cifar10 or cifar100.", show_default="cifar10 with data, digits without"),
 ]
-TrainOption = Annotated[int, typer.Option(min=1, help="Training images.")]
-TestOption = Annotated[int, typer.Option(min=1, help="Test images.")]
-SizeOption = Annotated[int | None, typer.Option(min=1, help="Shrink images to this height and width.")]
-KernelOption = Annotated[str, typer.Option(help="ntk, or nngp: the covariance of the outputs at initialisation.")]
-PoolingOption = Annotated[bool, typer.Option("--pooling", help="Of convolutional networks: end in a global average.")]
-TileOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Images a side of a tile in the stores. "
-        "[default: 256 pooled, 1,024 otherwise, or at least 8 tiles a side where images are few]",
-    ),
-]
-SeedOption = Annotated[int, typer.Option(min=0, help="Of the images drawn.")]
-DownloadOption = Annotated[bool, typer.Option("--download", help="Fetch CIFAR, checksummed, where it is not there.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of the random draw of images.")]
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Network, images, and the stores of their kernel matrices."""
+
+    architecture: Annotated[str, typer.Argument(help="Family and numbers: fully-connected-5, myrtle-5, wrn-10-4.")]
+    folder: Annotated[
+        Path, typer.Argument(help="Folder for the stores train-train and test-train.", parser=nonempty_path)
+    ]
+    dataset: DatasetOption = None
+    n_train: Annotated[int, typer.Option(min=1, help="Number of training images.")] = 1000
+    n_test: Annotated[int, typer.Option(min=1, help="Number of test images.")] = 200
+    size: Annotated[int | None, typer.Option(min=1, help="Shrink images to this height and width.")] = None
+    kernel: Annotated[str, typer.Option(help="ntk, or nngp: the covariance of the outputs at initialisation.")] = "ntk"
+    pooling: Annotated[
+        bool, typer.Option("--pooling", help="End a convolutional network in a global average over positions.")
+    ] = False
+    dtype: DtypeOption = "float32"
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images a side of a tile in the stores.",
+            show_default="256 with pooling, 1,024 without, fewer where that makes less than 8 tiles a side",
+        ),
+    ] = None
+    seed: SeedOption = 0
+    data: DataOption = None
 
 
 @ntk_app.command("plan")
-def plan(
-    architecture: ArchitectureArgument,
-    folder: FolderArgument,
-    dataset: DatasetOption = None,
-    n_train: TrainOption = 1000,
-    n_test: TestOption = 200,
-    size: SizeOption = None,
-    kernel: KernelOption = "ntk",
-    pooling: PoolingOption = False,
-    dtype: DtypeOption = "float32",
-    tile: TileOption = None,
-    seed: SeedOption = 0,
-    data: DataOption = None,
-    as_json: JsonOption = False,
-) -> None:
+@grouped
+def plan(options: NetworkOptions, as_json: JsonOption = False) -> None:
     """Say what the kernel matrices would take, in bytes, tiles and time, and refuse what cannot fit; writes nothing."""
-    job = _job(architecture, dataset, n_train, n_test, size, kernel, pooling, dtype, tile, seed, data, False)
-    job.check_fits(folder)
-    rows = [{"store": name, **_described(planned)} for name, planned in job.plans.items()]
+    job = _job(options, download=False)
+    job.check_fits(options.folder)
+    rows = [_store_record(name, planned) for name, planned in job.plans.items()]
     seconds = job.estimated_seconds()
-    show(as_json, {"stores": rows, "estimated_seconds": seconds}, [], rows, f"about {seconds:,.0f} s on this machine")
+    summary = f"about {seconds:,.0f} s on this machine"
+    show(as_json, {"stores": rows, "estimated_seconds": seconds}, [], [as_row(row) for row in rows], summary)
 
 
 @ntk_app.command("run")
+@grouped
 def run(
-    architecture: ArchitectureArgument,
-    folder: FolderArgument,
-    dataset: DatasetOption = None,
-    n_train: TrainOption = 1000,
-    n_test: TestOption = 200,
-    size: SizeOption = None,
-    kernel: KernelOption = "ntk",
-    pooling: PoolingOption = False,
-    dtype: DtypeOption = "float32",
-    tile: TileOption = None,
-    seed: SeedOption = 0,
-    data: DataOption = None,
-    download: DownloadOption = False,
+    options: NetworkOptions,
+    download: Annotated[
+        bool, typer.Option("--download", help="Download CIFAR where it is missing, and compare its checksum.")
+    ] = False,
     scheduler: SchedulerOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute what is missing of the kernel matrices of a network on a data set; may be killed and run again."""
-    job = _job(architecture, dataset, n_train, n_test, size, kernel, pooling, dtype, tile, seed, data, download)
-    if scheduler is None:
-        stores = job.run(folder)
-    else:
-        with connected(scheduler) as client:
-            stores = job.run(folder, client)
-    rows = [{"store": store.folder.name, **_described(store.plan), "complete": store.complete} for store in stores]
-    show(as_json, {"stores": rows}, [], rows)
+    job = _job(options, download)
+    with connected(scheduler) as client:
+        stores = job.run(options.folder, client)
+    rows = [{**_store_record(store.folder.name, store.plan), "complete": store.complete} for store in stores]
+    show(as_json, {"stores": rows}, [], [as_row(row) for row in rows])
 
 
-def _job(
-    name: str,
-    dataset: str | None,
-    n_train: int,
-    n_test: int,
-    size: int | None,
-    kernel: str,
-    pooling: bool,
-    dtype: str,
-    tile: int | None,
-    seed: int,
-    data: Path | None,
-    download: bool,
-) -> Any:
-    from hilbertsd.data.splits import image_split
+def _job(options: NetworkOptions, download: bool) -> "GramJob":
+    """Job that fills the stores."""
+    from hilbertsd.data.splits import default_dataset, image_split
     from hilbertsd.ntk import NeuralKernel, architecture
     from hilbertsd.ntk.jobs import GramJob
-    from hilbertsd.studies.ntk_cifar.presets import chosen
 
-    network = NeuralKernel(architecture(name, **({"pooling": True} if pooling else {})), kernel, dtype)
-    if dataset is None and download:
+    if options.folder.exists() and not options.folder.is_dir():
+        raise InvalidFile(f"{options.folder} is a file; give a folder for the stores")
+    network = architecture(options.architecture, **({"pooling": True} if options.pooling else {}))
+    kernel = NeuralKernel(network, options.kernel, options.dtype)
+    if options.dataset is None and download:
         raise InvalidInput("--download without --dataset; give --dataset cifar10 or cifar100")
-    _, dataset = chosen(None, dataset, data)
-    images = image_split(dataset, n_train, n_test, size=size, seed=seed, folder=data, download=download)
-    return GramJob(network, images, tile)
+    images = image_split(
+        options.dataset or default_dataset(options.data),
+        options.n_train,
+        options.n_test,
+        size=options.size,
+        seed=options.seed,
+        folder=options.data,
+        download=download,
+    )
+    return GramJob(kernel, images, options.tile)
 
 
-def _described(planned: Any) -> dict[str, Any]:
-    return {
-        "shape": " × ".join(map(str, planned.shape)),
-        "dtype": planned.dtype,
-        "tiles": planned.n_tiles,
-        "pairs": planned.n_pairs,
-        "gigabytes": planned.bytes_stored / 1e9,
-    }
+def _store_record(name: str, planned: "GramPlan") -> dict[str, Any]:
+    """Facts on one of the stores."""
+    return {"store": name, **described(planned), "pairs": planned.n_pairs}

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 ROWS_SHOWN = 20
-"""Rounds printed at each end of a long path."""
+"""Number of rows printed at each end of a long table."""
 
 HEADINGS = {
     "multiplier": "multiplier c",
@@ -36,13 +36,13 @@ HEADINGS = {
     "train_accuracy": "training",
     "multiple": "λ",
 }
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
+"""Headings of columns, where they are not the keys of the rows with blanks for underscores."""
 
 
 def show(
     as_json: bool, record: Mapping[str, Any], files: Iterable[Path], *parts: str | Sequence[Mapping[str, Any]]
 ) -> None:
-    """Print the record as JSON and nothing else, or the parts, lines and tables, and the names of the files."""
+    """Print the record as JSON, or else the parts, which are lines or the rows of tables, and the files' names."""
     if as_json:
         typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
         return
@@ -57,6 +57,7 @@ def show(
 
 
 def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table with the keys of the first as headings; the middle of a long table is left out."""
     if not rows:
         typer.echo("no round: the zero function already meets the tolerance")
         return

@@ -21,7 +21,8 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from hilbertsd import studies
-from hilbertsd.cli.output import JsonOption, show
+from hilbertsd.cli.options import JsonOption
+from hilbertsd.cli.output import show
 from hilbertsd.errors import InvalidInput
 from hilbertsd.support.files import output_folder
 

@@ -1,4 +1,4 @@
-"""Data: CIFAR, digits, tables, the paper's spline example."""
+"""Data sets: CIFAR, scikit-learn's digits, tables of your own, and how images are prepared for a kernel."""
 
 import lazy_loader
 

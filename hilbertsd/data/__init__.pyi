@@ -10,3 +10,4 @@ from .splits import ImageSplit as ImageSplit
 from .splits import image_split as image_split
 from .tables import Table as Table
 from .tables import read_table as read_table
+from .tables import standardised_columns as standardised_columns

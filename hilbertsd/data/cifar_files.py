@@ -1,4 +1,7 @@
-"""The files CIFAR-10 and CIFAR-100 are published in: records of bytes, or pickles, read without running them."""
+"""Readers for the published files of CIFAR-10 and CIFAR-100: binary records, or Python pickles.
+
+A pickle can run code when it is loaded. The reader here refuses every pickle that asks for more than arrays of bytes.
+"""
 
 import pickle
 from collections.abc import Callable, Mapping
@@ -16,7 +19,13 @@ PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Part:
-    """One file's samples: pixels (n, 3072) uint8, labels (n,) by kind."""
+    """Samples of one file.
+
+    Attributes
+    ----------
+    pixels : (n, 3072) uint8, the red, the green and the blue plane of every image, row by row.
+    labels : for each kind of label, "fine" or "coarse", (n,) class numbers.
+    """
 
     pixels: NDArray[np.uint8]
     labels: Mapping[str, NDArray[np.integer]]
@@ -24,14 +33,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Layout:
-    """One of the forms the data is published in.
+    """Names and readers of the files in one published layout, binary or Python.
 
     Attributes
     ----------
-    folder : its folder's name.
-    files : names of the files of either split.
-    names : per kind of label the file with the names of its classes.
-    read : a file as a part; read_names the names of one kind of label.
+    folder : name of the folder that the archive unpacks to.
+    files : for each split, names of its files.
+    names : for each kind of label, name of the file with the names of its classes.
+    read : function that reads one file.
+    read_names : function that reads the names of the classes for one kind of label.
     """
 
     folder: str
@@ -43,13 +53,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What tells the two apart.
+    """Facts in which CIFAR-10 and CIFAR-100 differ.
 
     Attributes
     ----------
-    n_classes : number of classes per kind of label, in the order of the label bytes in a binary record.
-    keys, name_keys : per kind of label its key in a Python file, and that of the names of its classes.
-    archive, md5 : the binary layout's file name and checksum on the authors' site; megabytes its size.
+    name : name to show.
+    n_classes : for each kind of label, its number of classes; in the order of the label bytes of a binary record.
+    keys : for each kind of label, the key of the labels in a Python file.
+    name_keys : for each kind of label, the key of the names of its classes.
+    layouts : the binary layout, then the Python layout.
+    archive : file name of the binary layout's archive on the authors' site.
+    md5 : checksum of that archive.
+    megabytes : size of that archive.
     """
 
     name: str
@@ -63,12 +78,12 @@ class Dataset:
 
     @property
     def record(self) -> int:
-        """Bytes of a binary record: its labels, then the red, green and blue plane."""
+        """Number of bytes in a binary record: one for each kind of label, then the pixels."""
         return len(self.n_classes) + PIXELS
 
 
 def text_lines(path: Path) -> list[str]:
-    """Lines of a text file that are not blank."""
+    """Lines of a text file that are not blank, without blanks at their ends."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -76,8 +91,8 @@ def text_lines(path: Path) -> list[str]:
     return [line.strip() for line in lines if line.strip()]
 
 
-def _checked_size(path: Path, starts: dict[bytes, str]) -> int:
-    """Size of a file that is neither empty nor plainly something else, which its first bytes tell."""
+def _checked_size(path: Path, wrong_starts: dict[bytes, str]) -> int:
+    """Size of a file in bytes; InvalidFile if it is empty or its first bytes are those of another kind of file."""
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -86,18 +101,20 @@ def _checked_size(path: Path, starts: dict[bytes, str]) -> int:
         raise InvalidFile(f"{path} cannot be read: {error.strerror}; check its permissions") from error
     if size == 0:
         raise InvalidFile(f"{path} is empty (0 bytes); unpack the archive again")
-    for sign, meaning in starts.items():
+    for sign, meaning in wrong_starts.items():
         if start.startswith(sign):
             raise InvalidFile(f"{path} ({size} bytes) {meaning}")
     return size
 
 
+# First bytes of files that are often found in place of the data, and what to say about them.
 PACKED_OR_PAGE = {b"\x1f\x8b": "is packed with gzip; unpack it", b"<": "is a web page, no data; download it again"}
-# No label of a first record is as large as these first bytes.
+# A binary file begins with a label of at most 19, which is smaller than all of these first bytes.
 NOT_BINARY = {**PACKED_OR_PAGE, b"\x80": "is a Python pickle; name its folder as the Python layout does"}
 
 
 def _read_binary(path: Path, dataset: Dataset) -> Part:
+    """Samples of a file of binary records."""
     size = _checked_size(path, NOT_BINARY)
     n_records, left_over = divmod(size, dataset.record)
     if left_over:
@@ -115,6 +132,7 @@ def _read_binary(path: Path, dataset: Dataset) -> Part:
 
 
 def _check_labels(path: Path, dataset: Dataset, labels: Mapping[str, NDArray[np.integer]]) -> None:
+    """Raise InvalidFile if a label is outside the classes of the data set."""
     for kind, values in labels.items():
         outside = (values < 0) | (values >= dataset.n_classes[kind])
         if outside.any():
@@ -126,11 +144,12 @@ def _check_labels(path: Path, dataset: Dataset, labels: Mapping[str, NDArray[np.
 
 
 def _binary_names(path: Path, _dataset: Dataset, _kind: str) -> list[str]:
+    """Names of classes from a text file, one a line."""
     return text_lines(path)
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Unpickler of bytes, numbers, lists, dicts and arrays of bytes: nothing in a file can call anything else."""
+    """Unpickler that makes bytes, numbers, lists, dicts and arrays of bytes, and refuses to call anything else."""
 
     def find_class(self, module: str, name: str) -> Any:
         match module, name:
@@ -139,21 +158,21 @@ class _ArraysOnly(pickle.Unpickler):
             case "numpy", "ndarray":
                 return np.ndarray
             case "numpy", "dtype":
-                # A function of its own for each file, as a pickle can set attributes of what it is given.
+                # A new function every time, because a pickle can set attributes of the object it gets.
                 return lambda *arguments: _uint8(*arguments)
             case _:
                 raise pickle.UnpicklingError(f"it asks for {module}.{name}, which these files have no use for")
 
 
 def _uint8(code: str | bytes, *_align_and_copy: int) -> np.dtype[Any]:
-    """The one dtype of these files. Python 2 gave align and copy as numbers, which NumPy no longer takes."""
+    """Dtype uint8, the only one in these files. The arguments after the code are flags of Python 2 and ignored."""
     if code not in ("u1", b"u1"):
         raise pickle.UnpicklingError(f"it holds an array of dtype {code!r}, where u1 is needed")
     return np.dtype(np.uint8)
 
 
 def _unpickled(path: Path, dataset: Dataset) -> dict[str, Any]:
-    """Dict in a pickle as Python 2 or 3 wrote it, its keys as text."""
+    """Dict in a pickle written by Python 2 or 3, with its keys as text."""
     size = _checked_size(path, PACKED_OR_PAGE)
     try:
         with path.open("rb") as file:
@@ -170,10 +189,12 @@ def _unpickled(path: Path, dataset: Dataset) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
+    """Value as text; bytes are read as UTF-8."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _entry(path: Path, content: dict[str, Any], key: str, dataset: Dataset) -> Any:
+    """Value of a key in the dict of a Python file; InvalidFile where the key is missing."""
     if key not in content:
         raise InvalidFile(
             f"{path} has no {key!r}, only {', '.join(sorted(content)) or 'nothing'}; take {dataset.name}'s own file"
@@ -182,6 +203,7 @@ def _entry(path: Path, content: dict[str, Any], key: str, dataset: Dataset) -> A
 
 
 def _read_python(path: Path, dataset: Dataset) -> Part:
+    """Samples of a Python file."""
     content = _unpickled(path, dataset)
     labels = {kind: _label_array(path, key, _entry(path, content, key, dataset)) for kind, key in dataset.keys.items()}
     pixels = _entry(path, content, "data", dataset)
@@ -199,12 +221,14 @@ def _read_python(path: Path, dataset: Dataset) -> Part:
 
 
 def _label_array(path: Path, key: str, values: Any) -> NDArray[np.integer]:
+    """List of labels as an array; InvalidFile if it is no list of whole numbers."""
     if not isinstance(values, list) or not all(type(value) is int and abs(value) < 2**31 for value in values):
         raise InvalidFile(f"{path} has {key!r} that are no list of whole numbers; unpack the archive again")
     return np.array(values, dtype=np.int64)
 
 
 def _python_names(path: Path, dataset: Dataset, kind: str) -> list[str]:
+    """Names of classes from a Python file."""
     names = _entry(path, _unpickled(path, dataset), dataset.name_keys[kind], dataset)
     if not isinstance(names, list):
         raise InvalidFile(f"{path} has {dataset.name_keys[kind]!r} that are no list; unpack the archive again")
@@ -214,7 +238,15 @@ def _python_names(path: Path, dataset: Dataset, kind: str) -> list[str]:
 def _two_layouts(
     folders: tuple[str, str], train: tuple[str, ...], test: str, names: dict[str, str], meta: str
 ) -> tuple[Layout, Layout]:
-    """Binary and Python layout, whose files differ in the suffix."""
+    """Binary and Python layout of a data set; the names of binary files end in .bin.
+
+    Parameters
+    ----------
+    folders : names of the folders of the two layouts.
+    train, test : names of the data files, without suffix.
+    names : for each kind of label, the binary layout's file with the names of its classes.
+    meta : the Python layout's file with the names of all classes.
+    """
     binary = {"train": tuple(f"{file}.bin" for file in train), "test": (f"{test}.bin",)}
     python = {"train": train, "test": (test,)}
     return (

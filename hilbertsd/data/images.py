@@ -1,4 +1,12 @@
-"""Labelled images, and what kernel studies do to them first: standardise, shrink, encode labels, draw subsets."""
+"""Labelled images, and how they are prepared for a kernel: subsets, block means, standardisation, one-hot labels.
+
+    digits = load_digits_images("train")                   # images (1347, 8, 8, 1) uint8, labels (1347,)
+    rows = balanced(digits.labels, 100, seed=0)            # ten of each class
+    X = standardised(digits.images[rows])                  # mean 0 and standard deviation 1 in every channel
+    Y = one_hot(digits.labels[rows], 10, centred=True)     # (100, 10), rows that sum to 0
+
+Images are arrays (n, height, width, channels) throughout.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,10 +20,10 @@ from hilbertsd.support.checks import check_choice, check_whole
 Split = Literal["train", "test"]
 
 DIGITS_TRAIN = 1347
-"""Of scikit-learn's 1,797 digits; the other 450 are for testing."""
+"""Number of training images among scikit-learn's 1,797 digits; the other 450 are test images."""
 
 IMAGES_AT_ONCE = 1000
-"""How many images are turned into float64 together: 25 MB of CIFAR's."""
+"""Number of images that are converted to float64 together; CIFAR's take 25 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +32,10 @@ class ImageData:
 
     Attributes
     ----------
-    name : what to call the data wherever numbers from it are shown.
+    name : name of the data, to be shown wherever numbers from it are.
     images : (n, height, width, channels) uint8.
-    labels : (n,) int64, positions in the class names.
-    class_names : one per class.
+    labels : (n,) int64, positions in `class_names`.
+    class_names : name of every class.
     """
 
     name: str
@@ -37,16 +45,16 @@ class ImageData:
 
 
 def load_digits_images(split: Split, seed: int = 0) -> ImageData:
-    """Scikit-learn's handwritten digits, pixel values 0 to 16, in a shuffled split: 1,347 to train, 450 to test.
+    """Load scikit-learn's handwritten digits, shuffled and split into 1,347 training and 450 test images.
 
     Parameters
     ----------
     split : "train" or "test".
-    seed : of the shuffle; both splits of one seed together are all the digits.
+    seed : seed of the shuffle. Both splits of one seed together are all the digits.
 
     Returns
     -------
-    Images (n, 8, 8, 1), class names "0" to "9".
+    Images (n, 8, 8, 1) with pixel values 0 to 16, class names "0" to "9".
 
     Raises
     ------
@@ -68,7 +76,7 @@ def load_digits_images(split: Split, seed: int = 0) -> ImageData:
 
 
 def channel_statistics(images: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of every channel over all pixels of all images.
+    """Compute mean and standard deviation of every channel over all pixels of all images.
 
     Parameters
     ----------
@@ -86,7 +94,7 @@ def channel_statistics(images: NDArray[Any]) -> tuple[NDArray[np.float64], NDArr
     _check_images(images)
     mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
     squares = np.zeros_like(mean)
-    # In parts, or 50,000 images would need 1.2 GB for a moment.
+    # In parts, because 50,000 images of CIFAR in float64 take 1.2 GB.
     for start in range(0, len(images), IMAGES_AT_ONCE):
         squares += np.square(images[start : start + IMAGES_AT_ONCE] - mean).sum(axis=(0, 1, 2))
     return mean, np.sqrt(squares / (images.size // len(mean)))
@@ -98,13 +106,13 @@ def standardised(
     std: NDArray[np.float64] | None = None,
     dtype: DTypeLike = np.float64,
 ) -> NDArray[Any]:
-    """Images less the mean of every channel, over its standard deviation.
+    """Subtract from every channel its mean, and divide it by its standard deviation.
 
     Parameters
     ----------
     images : (n, height, width, channels).
-    mean, std : (channels,) each, the training images' `channel_statistics`; both None for these images' own.
-    dtype : float64 or float32 of the result; either way computed in float64.
+    mean, std : (channels,) each, `channel_statistics` of the training images; both None for those of `images`.
+    dtype : float64 or float32, dtype of the result. It is computed in float64 either way.
 
     Returns
     -------
@@ -135,12 +143,12 @@ def standardised(
 
 
 def shrunk(images: NDArray[Any], size: int) -> NDArray[np.float64]:
-    """Means over equal blocks of pixels: 32 × 32 images in 16 × 16 or 8 × 8.
+    """Shrink images by taking means over equal blocks of pixels, for instance from 32 × 32 to 16 × 16 pixels.
 
     Parameters
     ----------
     images : (n, height, width, channels).
-    size : height and width of the result; it divides those of the images.
+    size : height and width of the result, a divisor of the images' height and width.
 
     Returns
     -------
@@ -161,15 +169,15 @@ def shrunk(images: NDArray[Any], size: int) -> NDArray[np.float64]:
 
 
 def one_hot(labels: NDArray[np.integer], n_classes: int, *, centred: bool = False) -> NDArray[np.float64]:
-    """Labels as regression targets: 1 in the column of the class, 0 elsewhere.
+    """Encode labels as regression targets: 1 in the column of the class, 0 elsewhere.
 
     Parameters
     ----------
     labels : (n,) whole numbers from 0 to n_classes − 1.
-    n_classes : number of columns k.
-    centred : subtract 1/k, so that every row sums to zero and the zero function, where distillation ends, is what
-        equally likely classes look like. The targets' mean square, which a tolerance has to stay below, is then
-        1 − 1/k instead of 1. The predicted class is the largest column either way.
+    n_classes : number k of classes, and of columns.
+    centred : whether to subtract 1/k, so that every row sums to zero. The zero function, where distillation ends,
+        then means that all classes are equally likely. The targets' mean square, which a tolerance has to stay
+        below, is 1 − 1/k instead of 1. The predicted class is the largest column either way.
 
     Returns
     -------
@@ -178,7 +186,7 @@ def one_hot(labels: NDArray[np.integer], n_classes: int, *, centred: bool = Fals
     Raises
     ------
     InvalidInput
-        Labels are no whole numbers or outside the classes.
+        Labels are not whole numbers, or outside the classes.
     """
     check_whole(n_classes, "n_classes", InvalidInput)
     labels = _whole_labels(labels)
@@ -192,17 +200,17 @@ def one_hot(labels: NDArray[np.integer], n_classes: int, *, centred: bool = Fals
 
 
 def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64]:
-    """Positions of n samples drawn without replacement, every class as often as the others or once more.
+    """Draw n samples without replacement, equally many of every class up to one.
 
     Parameters
     ----------
     labels : (n_samples,) whole numbers; the classes are those that occur.
-    n : how many to draw.
-    seed : of the draw. With the same seed a larger n draws the same samples first, and then more.
+    n : number of samples to draw.
+    seed : seed of the random draw. A larger n draws the samples of a smaller one first.
 
     Returns
     -------
-    (n,) positions, in an order of which every beginning is as balanced.
+    (n,) positions. The first k of them are as balanced, for every k.
 
     Raises
     ------
@@ -218,7 +226,7 @@ def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64
     order = rng.permutation(len(classes))
     shuffled = [rng.permutation(np.flatnonzero(labels == label)) for label in classes]
     least = int(counts.min())
-    drawn = [shuffled[each][place] for place in range(least + 1) for each in order if place < counts[each]]
+    drawn = [shuffled[label][place] for place in range(least + 1) for label in order if place < counts[label]]
     if n > len(drawn):
         raise InvalidInput(
             f"{n} samples of {len(classes)} classes are {n / len(classes):g} of each, and class "
@@ -228,11 +236,13 @@ def balanced(labels: NDArray[np.integer], n: int, seed: int) -> NDArray[np.int64
 
 
 def _check_images(images: NDArray[Any]) -> None:
+    """Raise InvalidInput unless the images are a (n, height, width, channels) array that is not empty."""
     if images.ndim != 4 or images.size == 0:
         raise InvalidInput(f"images have shape {images.shape}; give (n, height, width, channels) with none of them 0")
 
 
 def _whole_labels(labels: Any) -> NDArray[np.integer]:
+    """Labels as an array; InvalidInput unless they are one row of whole numbers."""
     array = np.asarray(labels)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise InvalidInput(f"labels have shape {array.shape} and dtype {array.dtype}; give (n,) whole numbers")

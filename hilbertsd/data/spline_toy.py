@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 NOISE_STANDARD_DEVIATION = 0.5
 
 INPUTS = np.arange(11) / 10
-"""x_k = 0, 0.1, …, 1."""
+"""(11,) points x_k = 0, 0.1, …, 1."""
 
 PUBLISHED_TARGETS = np.array(
     [
@@ -23,16 +23,16 @@ PUBLISHED_TARGETS = np.array(
         0.5589512650600734,
     ]
 )
-"""The authors' own draw, as stated in the public repository github.com/Kennethborup/self_distillation."""
+"""Noisy values drawn by the authors, as stated in the public repository github.com/Kennethborup/self_distillation."""
 
 
 def true_function(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """sin(2πx), what the targets are noisy values of."""
+    """Value of sin(2πx), the function that the targets are noisy values of."""
     return np.sin(2 * np.pi * x)
 
 
 def targets(seed: int | None) -> NDArray[np.float64]:
-    """(11,) the published targets for None, a fresh draw of the same noise for a seed."""
+    """Published targets (11,) for None, or targets with a fresh draw of the noise for a seed."""
     if seed is None:
         return PUBLISHED_TARGETS.copy()
     noise = np.random.default_rng(seed).normal(scale=NOISE_STANDARD_DEVIATION, size=len(INPUTS))

@@ -1,5 +1,15 @@
-"""Training and test images of a named data set, as a kernel takes them."""
+"""Training and test images of a named data set, drawn, shrunk and standardised as a kernel takes them.
 
+    images = image_split("cifar10", n_train=1000, n_test=200, size=16, folder="cifar")
+    kernel = hilbertsd.ntk.gram("myrtle-5", images.train)                        # from (1000, 16, 16, 3) images
+    path = hilbertsd.distill(kernel, images.targets, tolerance=0.05)             # targets (1000, 10)
+    scores = path.predict(hilbertsd.ntk.gram("myrtle-5", images.test, images.train), 1)
+    accuracy = np.mean(scores.argmax(axis=1) == images.test_labels)
+
+Test images are standardised by the statistics of the training images.
+"""
+
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -7,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.data.cifar import load_cifar
+from hilbertsd.data.cifar import FOLDER_VARIABLE, load_cifar
 from hilbertsd.data.images import (
     ImageData,
     Split,
@@ -29,10 +39,10 @@ class ImageSplit:
 
     Attributes
     ----------
-    name : what to call the data wherever numbers from it are shown.
-    train, test : (n, size, size, channels) and (m, ...) float64.
-    train_labels, test_labels : (n,), (m,), from 0 to n_classes − 1.
-    n_classes : k.
+    name : name of the data, to be shown wherever numbers from it are.
+    train, test : (n, size, size, channels) and (m, size, size, channels) float64.
+    train_labels, test_labels : (n,) and (m,) whole numbers from 0 to n_classes − 1.
+    n_classes : number k of classes.
     """
 
     name: str
@@ -44,8 +54,13 @@ class ImageSplit:
 
     @property
     def targets(self) -> NDArray[np.float64]:
-        """(n, k) one-hot training labels less 1/k, so that the zero function means equally likely classes."""
+        """One-hot training labels (n, k) minus 1/k, so that the zero function means equally likely classes."""
         return one_hot(self.train_labels, self.n_classes, centred=True)
+
+
+def default_dataset(folder: str | Path | None) -> str:
+    """Data set to take where none is named: "cifar10" if a folder or HILBERTSD_DATA is given, "digits" otherwise."""
+    return "cifar10" if folder is not None or os.environ.get(FOLDER_VARIABLE) else "digits"
 
 
 def image_split(
@@ -59,20 +74,22 @@ def image_split(
     labels: Literal["fine", "coarse"] = "fine",
     download: bool = False,
 ) -> ImageSplit:
-    """Balanced random images of a data set, standardised by the channels of all its training images.
+    """Draw balanced random images of a data set, and standardise them by the channels of all its training images.
 
     Parameters
     ----------
     dataset : "digits" (scikit-learn's), "cifar10" or "cifar100".
-    n_train, n_test : how many; the first images of a larger draw are those of a smaller one.
-    size : height and width to shrink the images to by means over blocks; None leaves them.
-    seed : of the draws.
-    folder, labels, download : see :func:`hilbertsd.data.cifar.load_cifar`.
+    n_train, n_test : numbers of images. The first images of a larger draw are those of a smaller one.
+    size : height and width to shrink the images to, by :func:`hilbertsd.data.shrunk`; None leaves them as they are.
+    seed : seed of the random draws.
+    folder, labels, download : as in :func:`hilbertsd.data.load_cifar`.
 
     Raises
     ------
-    InvalidInput, InvalidFile
-        Unknown data set, more images than there are, a size that does not divide theirs; missing or damaged files.
+    InvalidInput
+        The data set is unknown, there are fewer images than asked for, or the size does not divide theirs.
+    InvalidFile
+        Files of the data are missing or damaged.
     """
     check_choice(dataset, "dataset", DATASETS)
 
@@ -82,18 +99,18 @@ def image_split(
         return load_cifar(dataset, split, folder=folder, labels=labels, download=download)  # type: ignore[arg-type]
 
     train, test = loaded("train"), loaded("test")
-    places = {"train": balanced(train.labels, n_train, seed), "test": balanced(test.labels, n_test, seed)}
+    train_rows, test_rows = balanced(train.labels, n_train, seed), balanced(test.labels, n_test, seed)
     statistics = channel_statistics(train.images if size is None else shrunk(train.images, size))
 
-    def prepared(data: ImageData, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        images = data.images[chosen]
+    def prepared(data: ImageData, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        images = data.images[rows]
         return standardised(images if size is None else shrunk(images, size), *statistics)
 
     return ImageSplit(
         train.name,
-        prepared(train, places["train"]),
-        prepared(test, places["test"]),
-        train.labels[places["train"]],
-        test.labels[places["test"]],
+        prepared(train, train_rows),
+        prepared(test, test_rows),
+        train.labels[train_rows],
+        test.labels[test_rows],
         len(train.class_names),
     )

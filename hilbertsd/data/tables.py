@@ -1,5 +1,16 @@
-"""A user's table (delimited text, Parquet or NPZ) as features and targets."""
+"""A user's table (delimited text, Parquet or NPZ) as features and targets.
 
+    table = read_table("houses.csv", target="price", drop=["street"])
+    table.features, table.feature_names  # (n, n_features) float64 and their names, in the order of the file
+    table.targets                        # (n,) float64
+    train = np.arange(100)
+    standardised_columns(table.features, train)  # mean 0 and standard deviation 1 over the first 100 rows
+
+A file that cannot be used raises InvalidFile, which names the column, the row and the remedy.
+"""
+
+import csv
+import shlex
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,22 +21,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.errors import InvalidFile
+from hilbertsd.errors import InvalidFile, InvalidInput
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 DELIMITERS = ",;\t"
 
+LARGE_EXPONENT = 400
+"""Columns whose largest number lies between 2^−400 and 2^400 have variances without overflow or underflow."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Numbers of one table.
+    """Features and targets of one table, all of them finite.
 
     Attributes
     ----------
-    features : (n, n_features).
-    targets : (n,), or (n, n_outputs) where an NPZ target has two dimensions.
-    feature_names : one per feature.
-    target_name : the column or array that holds the targets.
+    features : (n, n_features) features.
+    targets : (n,) targets, or (n, n_outputs) where an NPZ target has two dimensions.
+    feature_names : n_features names.
+    target_name : name of the column or array that holds the targets.
     """
 
     features: NDArray[np.float64]
@@ -35,20 +49,21 @@ class Table:
 
 
 def read_table(path: str | Path, target: str, drop: Sequence[str] = ()) -> Table:
-    """Read a table with a header: every column but the target and the dropped ones is a feature.
+    """Read a table with a header. Every column but the target and the dropped ones is a feature.
 
     Parameters
     ----------
-    path : delimited text (.csv, .tsv, .txt, .dat; comma, semicolon or tab), .parquet or .npz. An NPZ holds
+    path : file of delimited text (.csv, .tsv, .txt, .dat), .parquet or .npz. The delimiter is the one of comma,
+        semicolon and tab that splits the header into most names; those in quotes do not count. An NPZ file holds
         arrays with one row per sample: (n,) is one column, (n, p) is p columns.
     target : name of the target column or array.
-    drop : names to leave out.
+    drop : names of columns to leave out.
 
     Raises
     ------
     InvalidFile
-        The file is missing, empty, unreadable or of an unknown kind; a named column is missing; a number
-        column holds text, a missing value or an infinity.
+        The file is missing, empty, damaged or of an unknown kind; a named column is missing; a column holds
+        text, a missing value, NaN or an infinity.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,25 +82,58 @@ def read_table(path: str | Path, target: str, drop: Sequence[str] = ()) -> Table
     return _table(path, columns, target, drop)
 
 
+def standardised_columns(features: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Subtract from every column its mean over the training rows, and divide by its standard deviation over them.
+
+    Parameters
+    ----------
+    features : (n, n_features) finite numbers of any size.
+    rows : (n_train,) positions of the training rows.
+
+    Returns
+    -------
+    (n, n_features). A column that is constant over the training rows is not divided.
+
+    Raises
+    ------
+    InvalidInput
+        A number is so far from those of the training rows that the quotient is not finite.
+    """
+    _, exponents = np.frexp(np.abs(features[rows]).max(axis=0))
+    # Squares of numbers beyond 1e154 overflow: take such columns by a power of two, which rounds nothing, to about 1.
+    exponents[np.abs(exponents) < LARGE_EXPONENT] = 0
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(features, -exponents)
+        mean, deviation = scaled[rows].mean(axis=0), scaled[rows].std(axis=0)
+        result = (scaled - mean) / np.where(deviation > 0, deviation, 1.0)
+    finite = np.isfinite(result)
+    if not finite.all():
+        row, column = np.unravel_index(np.argmin(finite), finite.shape)
+        raise InvalidInput(
+            f"feature {column} is {features[row, column]:g} in row {row}, too far from the training rows to be "
+            "standardised; leave out that row or that column"
+        )
+    return result
+
+
 def _table(path: Path, columns: dict[str, NDArray[np.float64] | str], target: str, drop: Sequence[str]) -> Table:
-    """Sort the columns into roles; a column that is a message instead of numbers is refused unless dropped."""
+    """Sort columns into features and targets. A column may be a sentence on what is wrong with it, if it is dropped."""
     for name in (target, *drop):
         if name not in columns:
-            raise InvalidFile(f"{path} has no column {name!r}; its columns are {', '.join(columns)}")
+            raise InvalidFile(f"{path} has no column {name!r}; its columns are {', '.join(map(_shown, columns))}")
     if target in drop:
         raise InvalidFile(f"{target!r} is to be both target and dropped; name it once")
     kept = {name: column for name, column in columns.items() if name not in drop}
     if "" in kept:
         raise InvalidFile(
-            f"{path} has a column without a name, as row labels that pandas writes; name it in the header or leave it "
-            "out with --drop ''"
+            f"{path} has a column without a name, such as the row labels that pandas writes; name it in the header or "
+            "leave it out with drop=[''] (--drop '')"
         )
     numbers: dict[str, NDArray[np.float64]] = {}
     for name, column in kept.items():
         if isinstance(column, str):
-            raise InvalidFile(
-                f"{path}: {column}; mend the file" + (f" or leave the column out with --drop {name}" * (name != target))
-            )
+            remedy = f" or leave the column out with drop=[{name!r}] (--drop {shlex.quote(name)})"
+            raise InvalidFile(f"{path}: {column}; mend the file{remedy * (name != target)}")
         numbers[name] = column
     targets = numbers.pop(target)
     if not numbers:
@@ -105,43 +153,59 @@ def _table(path: Path, columns: dict[str, NDArray[np.float64] | str], target: st
     return Table(np.hstack(list(blocks.values())), targets, tuple(names), target)
 
 
+def _shown(name: str) -> str:
+    """Name of a column for a list of names: quoted where blanks, commas or invisible characters would mislead."""
+    plain = name.isprintable() and name == " ".join(name.split()) and not set(name) & set(",'\"") and name
+    return name if plain else repr(name)
+
+
 def _arrow_columns(path: Path, suffix: str) -> dict[str, NDArray[np.float64] | str]:
     """Columns of a text or Parquet table; a column that is not all numbers is replaced by what is wrong with it."""
     import pyarrow as pa
-    from pyarrow import csv, parquet
+    from pyarrow import csv as arrow_csv
+    from pyarrow import parquet
 
     try:
         if suffix == ".parquet":
             table = parquet.read_table(path)
         else:
-            with path.open(encoding="utf-8", errors="replace") as file:
-                header = file.readline()
-            delimiter = max(DELIMITERS, key=header.count)
-            table = csv.read_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter))
+            parsing = arrow_csv.ParseOptions(delimiter=_delimiter(path))
+            table = arrow_csv.read_csv(path, parse_options=parsing)
         table = table.drop_columns(_pandas_index(table))
         names = table.column_names
+        values = [column.to_pylist() for column in table.columns]
     except UnicodeDecodeError as error:
         raise InvalidFile(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, csv.Error, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidFile(f"{path} ({path.stat().st_size} bytes) cannot be read as a table: {reason}") from error
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
         raise InvalidFile(f"{path} has more than one column {min(repeated)!r}; give every column its own name")
-    return {name: _numbers(name, table.column(name).to_pylist()) for name in names}
+    return {name: _numbers(name, column) for name, column in zip(names, values, strict=True)}
+
+
+def _delimiter(path: Path) -> str:
+    """Delimiter that splits the header into most names."""
+
+    def n_names(delimiter: str) -> int:
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return len(next(filter(None, csv.reader(file, delimiter=delimiter)), []))
+
+    return max(DELIMITERS, key=n_names)
 
 
 def _pandas_index(table: Any) -> list[str]:
-    """Columns that a Parquet file's pandas metadata calls the index: row labels, no features."""
+    """Names of the columns that pandas wrote as row labels, by a Parquet file's metadata."""
     index = (table.schema.pandas_metadata or {}).get("index_columns", [])
     return [name for name in index if isinstance(name, str) and name in table.column_names]
 
 
 def _numbers(name: str, values: list[Any]) -> NDArray[np.float64] | str:
     """Values as float64, or a sentence about the first that is no finite number."""
-    # One word makes all of a text column text: name the word, not the numbers around it.
+    # One word in a column of a CSV file makes text of its numbers, too: look for the word.
     suspects = [row for row, value in enumerate(values) if not isinstance(value, (int, float, Decimal))]
     if suspects:
         row = next((row for row in suspects if not _reads_as_number(values[row])), suspects[0])
@@ -165,21 +229,31 @@ def _reads_as_number(value: object) -> bool:
 
 
 def _npz_columns(path: Path) -> dict[str, NDArray[np.float64] | str]:
+    """Arrays of an NPZ file; one that is not real numbers, a row per sample, is replaced by what is wrong with it."""
+    size = path.stat().st_size
+    if not zipfile.is_zipfile(path):
+        raise InvalidFile(f"{path} ({size} bytes) is no .npz file, or is cut short; write one with numpy.savez")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+        with path.open("rb") as file, np.lib.npyio.NpzFile(file, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidFile(
-            f"{path} ({path.stat().st_size} bytes) cannot be read as an .npz of numbers: {error}"
-        ) from error
-    columns: dict[str, NDArray[np.float64] | str] = {}
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":
-            columns[name] = f"array {name!r} has dtype {array.dtype}, where real numbers are needed"
-        elif array.ndim not in (1, 2):
-            columns[name] = f"array {name!r} has shape {array.shape}, where (n,) or (n, p) is needed"
-        elif not np.all(np.isfinite(array)):
-            columns[name] = f"array {name!r} holds values that are not finite"
-        else:
-            columns[name] = array.astype(np.float64)
-    return columns
+    except Exception as error:  # damaged bytes make zipfile, its decompressors and NumPy raise nearly any
+        reason = str(error) or type(error).__name__
+        raise InvalidFile(f"{path} ({size} bytes) cannot be read as an .npz of numbers: {reason}") from error
+    return {name: _array_column(name, array) for name, array in arrays.items()}
+
+
+def _array_column(name: str, array: Any) -> NDArray[np.float64] | str:
+    """Array as float64, or a sentence on why it is no column, or columns, of a table."""
+    if not isinstance(array, np.ndarray):
+        return f"{name!r} is no array"
+    if array.dtype.kind not in "fiub":
+        return f"array {name!r} has dtype {array.dtype}, where real numbers are needed"
+    if array.ndim not in (1, 2) or array.shape[1:] == (0,):
+        return f"array {name!r} has shape {array.shape}, where (n,) or (n, p) is needed"
+    with np.errstate(over="ignore"):  # longer floats, whose infinities the next line finds
+        numbers = array.astype(np.float64)
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        place = np.unravel_index(np.argmin(finite), finite.shape)
+        return f"array {name!r} holds {numbers[place]} in row {place[0] + 1}, where a finite number is needed"
+    return numbers

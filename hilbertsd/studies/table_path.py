@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.data.tables import read_table
+from hilbertsd.data.tables import read_table, standardised_columns
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
@@ -78,8 +78,7 @@ def prepare(config: TableConfig, test_fraction: float = 0.0, seed: int = 0) -> P
     table = read_table(config.table, config.target, config.drop)
     train, test = _split(len(table.targets), test_fraction, seed)
     _check_memory(len(train))
-    mean, scale = table.features[train].mean(axis=0), table.features[train].std(axis=0)
-    features = (table.features - mean) / np.where(scale > 0, scale, 1.0)
+    features = standardised_columns(table.features, train)
     parameters = {"gamma": config.gamma}
     centred, intercept = centred_targets(table.targets[train])
     with working(f"decomposing the kernel matrix of {len(train):,} rows"):

@@ -121,6 +121,13 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
         (("gram", "run", "points.npy", "store", "--others", "line.npy"), "give one (n, n_features) array"),
         (("gram", "run", "points.npy", "store", "--others", "empty.npy"), "others have shape (0, 4)"),
         (("gram", "run", "points.npy", "store", "--others", "narrow.npy"), "and others (5, 3); give both of one shape"),
+        (("gram", "plan", "", "store"), "Invalid value for 'points': it is empty; give a path"),
+        (("gram", "plan", "points.npy", "store", "--others", ""), "Invalid value for '--others': it is empty"),
+        (("gram", "run", "points.npy", ""), "Invalid value for 'store': it is empty; give a path"),
+        (("gram", "run", ".", "store"), "is no .npy file"),
+        (("gram", "plan", "points.npy", "store", "--gamma", "nan"), "gamma is nan"),
+        (("gram", "plan", "points.npy", "store", "--tile", "-1"), "--tile"),
+        (("gram", "status", "points.npy"), "is no store"),
         (("gram", "status", "nothing"), "is no store"),
         (("gram", "verify", "nothing"), "is no store"),
     ],
@@ -136,6 +143,12 @@ def test_bad_input_is_one_line(hilbertsd, points, tmp_path, words, message):
     assert message in one_line(*hilbertsd(*words))
     assert points.exists()
     assert not (tmp_path / "store").exists()
+
+
+def test_help_says_every_default(hilbertsd):
+    out = " ".join(hilbertsd("gram", "plan", "--help")[1].split())
+    for default in ("rbf", "(1/number of features)", "2048", "float32"):
+        assert f"[default: {default}]" in out
 
 
 def test_without_dask_a_scheduler_is_refused(hilbertsd, points, monkeypatch):

@@ -75,7 +75,7 @@ def test_download_into_the_cache(tmp_path, site, monkeypatch):
 
 def test_a_download_of_other_bytes_is_refused(tmp_path, site):
     site(md5="0" * 32)
-    with pytest.raises(InvalidFile, match=r"cannot be fetched from https://www.cs.toronto.edu/.*MD5 hash .*0{32}"):
+    with pytest.raises(InvalidFile, match=r"cannot be downloaded from https://www.cs.toronto.edu/.*MD5 hash .*0{32}"):
         load_cifar("cifar10", "test", folder=tmp_path, download=True)
     assert list(tmp_path.iterdir()) == []
 

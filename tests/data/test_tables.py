@@ -1,11 +1,14 @@
 """A user's table."""
 
+import io
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from hilbertsd.data.tables import read_table
-from hilbertsd.errors import InvalidFile
+from hilbertsd.data import read_table, standardised_columns
+from hilbertsd.errors import InvalidFile, InvalidInput
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4, 5, 6], "y": [0.5, -1.0, 2.0]})
 
@@ -45,7 +48,8 @@ def test_dropped_columns_may_hold_anything(tmp_path):
         ("empty.csv", "", r"empty \(0 bytes\)"),
         ("t.xlsx", "x", "ends in '.xlsx'; tables end in one of .csv"),
         ("t.csv", "a,b\n1,2\n3,4\n", "no column 'y'; its columns are a, b"),
-        ("t.csv", "a,y\n1,2\nred,4\n", "column 'a' holds 'red' in row 2 .*--drop a"),
+        ("t.csv", "a,y\n1,2\nred,4\n", r"column 'a' holds 'red' in row 2 .* drop=\['a'\] \(--drop a\)"),
+        ("t.csv", "my a,y\n1,2\nred,4\n", r"drop=\['my a'\] \(--drop 'my a'\)"),
         ("t.csv", "a,y\n1,2\n3,many\n", "column 'y' holds 'many' in row 2 of the data, where a number is needed; mend"),
         ("t.csv", "a,y\n1,2\n,4\n", "column 'a' has no value in row 2"),
         ("t.csv", "a,y\n1,2\ninf,4\n", "column 'a' holds inf in row 2"),
@@ -56,7 +60,10 @@ def test_dropped_columns_may_hold_anything(tmp_path):
         ("t.csv", "a,a,y\n1,2,3\n4,5,6\n", "more than one column 'a'"),
         ("t.csv", "a,date,y\n1,2024-01-01,3\n4,2024-01-02,6\n", "column 'date' holds '2024-01-01'"),
         ("t.parquet", "no parquet", r"t.parquet \(10 bytes\) cannot be read"),
-        ("t.npz", "no zip", r"t.npz \(6 bytes\) cannot be read as an .npz"),
+        ("t.npz", "no zip", r"t.npz \(6 bytes\) is no .npz file, or is cut short; write one with numpy.savez"),
+        ("t.csv", "a, price,two  words,Y\n1,2,3,4\n", "a, ' price', 'two  words', Y"),
+        ("t.csv", '"a,b",price\n1,2\n', "columns are 'a,b', price"),
+        ("t.csv", '"y\n1,2\n' + 200_000 * "3,4\n", "cannot be read as a table: field larger than field limit"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path, name, content, message):
@@ -73,7 +80,9 @@ def test_bad_tables_are_refused(tmp_path, name, content, message):
         ({"a": np.array(["p", "q"]), "y": np.ones(2)}, "'a' has dtype <U1"),
         ({"a": np.array([1, None]), "y": np.ones(2)}, "cannot be read as an .npz"),
         ({"a": np.ones((2, 2, 2)), "y": np.ones(2)}, r"'a' has shape \(2, 2, 2\)"),
-        ({"a": np.array([1.0, np.nan]), "y": np.ones(2)}, "'a' holds values that are not finite"),
+        ({"a": np.array([1.0, np.nan]), "y": np.ones(2)}, "'a' holds nan in row 2, where a finite number is needed"),
+        ({"a": np.array([1, np.longdouble("1e309")]), "y": np.ones(2)}, "'a' holds inf in row 2"),
+        ({"a": np.ones((2, 0)), "y": np.ones(2)}, r"'a' has shape \(2, 0\)"),
     ],
 )
 def test_bad_npz_tables_are_refused(tmp_path, arrays, message):
@@ -105,9 +114,117 @@ def test_other_encodings_are_refused(tmp_path):
     assert read_table(tmp_path / "t.csv", "y").feature_names == ("größe",)
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ('"a;b;c;d","b","y"', ("a;b;c;d", "b")),
+        ('"a,b,c,d";"b";"y"', ("a,b,c,d", "b")),
+        ('\ufeff"a;b;c;d",b,y', ("a;b;c;d", "b")),
+        ('"a ""quoted;;;"" one",b,y', ('a "quoted;;;" one', "b")),
+        ('\n"a;\n;;;b",b,y', ("a;\n;;;b", "b")),
+        ("a\tb,c;d\ty", ("a", "b,c;d")),
+    ],
+)
+def test_delimiters_in_quotes_do_not_count(tmp_path, header, names):
+    numbers = "\t".join("123") if "\t" in header else ";".join("123") if '";"' in header else "1,2,3"
+    (tmp_path / "t.csv").write_text(f"{header}\n{numbers}\n{numbers}\n", encoding="utf-8")
+    table = read_table(tmp_path / "t.csv", "y")
+    assert table.feature_names == names
+    np.testing.assert_array_equal(table.features, [[1, 2], [1, 2]])
+
+
+def outcome(path):
+    """What reading a file gives: a table's numbers and names, or None where it is refused."""
+    try:
+        table = read_table(path, "y")
+    except InvalidFile:
+        return None
+    return table.features.tolist(), table.targets.tolist(), table.feature_names
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_every_flipped_byte_of_an_npz_is_harmless_or_refused(tmp_path, save):
+    path = tmp_path / "t.npz"
+    save(path, a=np.arange(4.0), y=np.arange(4.0) ** 2)
+    content, whole = path.read_bytes(), outcome(path)
+    assert whole is not None
+    refused = 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        found = outcome(path)
+        refused += found is None
+        assert found in (None, whole), place  # a checksum covers every number
+    assert refused > len(content) / 2
+    for length in range(1, len(content), 7):
+        path.write_bytes(content[:length])
+        assert outcome(path) is None
+
+
+def test_other_files_called_npz_are_refused(tmp_path):
+    path = tmp_path / "t.npz"
+    FRAME.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").rename(path)
+    with pytest.raises(InvalidFile, match=r"t\.npz \(\d+ bytes\) is no \.npz file"):
+        read_table(path, "y")
+    np.save(tmp_path / "t.npy", np.ones(3))
+    (tmp_path / "t.npy").rename(path)
+    with pytest.raises(InvalidFile, match=r"is no \.npz file"):
+        read_table(path, "y")
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("a.npy", "y.npy"):
+            array = io.BytesIO()
+            np.save(array, np.arange(2.0))
+            archive.writestr(name, array.getvalue())
+        archive.writestr("notes.txt", "no array")
+    with pytest.raises(InvalidFile, match=r"'notes\.txt' is no array; mend the file or leave the column out"):
+        read_table(path, "y")
+    assert read_table(path, "y", drop=["notes.txt"]).feature_names == ("a",)
+
+
+def test_members_compressed_by_an_unknown_method_are_refused(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, a=np.ones(2), y=np.ones(2))
+    content = bytearray(path.read_bytes())
+    for sign, place in ((b"PK\3\4", 8), (b"PK\1\2", 10)):  # the method, in a member's own head and in the directory
+        content[content.index(sign) + place] = 97
+    path.write_bytes(content)
+    with pytest.raises(InvalidFile, match="That compression method is not supported"):
+        read_table(path, "y")
+
+
+def test_standardised_columns_are_those_of_the_training_rows(rng):
+    features = rng.normal(size=(50, 4)) * [1, 1e6, 1e-6, 0] + [3, 0, 1, 0.1]
+    rows = rng.permutation(50)[:30]
+    mean, deviation = features[rows].mean(axis=0), features[rows].std(axis=0)
+    expected = (features - mean) / np.where(deviation > 0, deviation, 1.0)
+    np.testing.assert_array_equal(standardised_columns(features, rows), expected)
+    # Whose squares overflow or underflow: the same to the last bit, as powers of two round nothing.
+    for power in (1000, -900):
+        np.testing.assert_array_equal(standardised_columns(np.ldexp(features, power), rows)[:, :3], expected[:, :3])
+    assert abs(standardised_columns(features * 1e300 / 1e6, rows)[rows, 1].std() - 1) < 1e-14
+
+
+def test_numbers_far_from_the_training_rows_are_refused():
+    features = np.array([[1e-200], [2e-200], [3e200]])
+    with pytest.raises(InvalidInput, match=r"feature 0 is 3e\+200 in row 2, too far from the training rows"):
+        standardised_columns(features, np.array([0, 1]))
+    assert np.isfinite(standardised_columns(features, np.arange(3))).all()
+
+
 def test_folders_and_missing_dropped_columns_are_refused(tmp_path):
     with pytest.raises(InvalidFile, match="is no file"):
         read_table(tmp_path, "y")
     FRAME.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(InvalidFile, match="no column 'c'; its columns are a, b, y"):
         read_table(tmp_path / "t.csv", "y", drop=["c"])
+
+
+def test_a_parquet_file_with_damaged_text_is_refused(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    offsets, letters = pa.py_buffer(np.array([0, 1, 2], dtype=np.int32)), pa.py_buffer(b"a\xff")
+    text = pa.Array.from_buffers(pa.string(), 2, [None, offsets, letters])
+    parquet.write_table(pa.table({"a": text, "y": [1.0, 2.0]}), tmp_path / "t.parquet")
+    with pytest.raises(InvalidFile, match="is not UTF-8 text"):
+        read_table(tmp_path / "t.parquet", "y")

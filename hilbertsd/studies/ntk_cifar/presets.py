@@ -1,18 +1,16 @@
 """Which preset and images a study of neural tangent kernels takes; shared with the study of ensembles."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hilbertsd.data.splits import DATASETS
+from hilbertsd.data.splits import DATASETS, default_dataset
 from hilbertsd.errors import InvalidInput
 from hilbertsd.studies import form
 
 
 def chosen(preset: str | None, dataset: str | None, data: Path | None) -> tuple[str, str]:
     """Preset and data set: what is given, and for the rest what the presence of data suggests."""
-    with_data = data is not None or bool(os.environ.get("HILBERTSD_DATA"))
-    preset = preset or ("cpu" if with_data and dataset != "digits" else "smoke")
+    preset = preset or ("smoke" if "digits" in (dataset, default_dataset(data)) else "cpu")
     return preset, dataset or ("digits" if preset == "smoke" else "cifar10")
 
 
