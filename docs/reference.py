@@ -53,7 +53,7 @@ def annotation(value: object, base_module: str | None = None, **options: Any) ->
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    inspect.formatannotation = vars(pdoc.doc)["formatannotation"] = annotation
+    inspect.formatannotation = pdoc.doc.__dict__["formatannotation"] = annotation
     pdoc.docstrings.numpy = markdown
     pdoc.render.configure(docformat="numpy", template_directory=Path(__file__).parent / "template", show_source=False)
     pdoc.pdoc("hilbertsd", output_directory=Path(sys.argv[1]))
