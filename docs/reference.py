@@ -9,6 +9,7 @@ import sys
 import textwrap
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pdoc
 import pdoc.doc
@@ -44,15 +45,15 @@ def entry(text: str) -> str:
     return f"- **{names}**{': ' if what else ''}{what}"
 
 
-def annotation(value: object, *arguments: object, **options: object) -> str:
+def annotation(value: object, base_module: str | None = None, **options: Any) -> str:
     """Type annotation that names array types as the source does instead of writing them out."""
-    text = WRITTEN_OUT(value, *arguments, **options).replace("typing.", "")
+    text = WRITTEN_OUT(value, base_module, **options).replace("typing.", "")
     return ARRAY.sub("numpy.ndarray", text.replace(ARRAYS[1], "ArrayLike | None").replace(ARRAYS[0], "ArrayLike"))
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
-    inspect.formatannotation = pdoc.doc.formatannotation = annotation
+    inspect.formatannotation = pdoc.doc.__dict__["formatannotation"] = annotation
     pdoc.docstrings.numpy = markdown
     pdoc.render.configure(docformat="numpy", template_directory=Path(__file__).parent / "template", show_source=False)
     pdoc.pdoc("hilbertsd", output_directory=Path(sys.argv[1]))
