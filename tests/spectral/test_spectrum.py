@@ -195,7 +195,6 @@ def test_kernels_are_taken_up_to_the_largest_scale_that_works(data, method):
     np.testing.assert_allclose(found.multipliers / scale, expected.multipliers, rtol=1e-9)
     np.testing.assert_allclose(found.predict(scale * cross_kernel), expected.predict(cross_kernel), rtol=1e-6)
 
-
     spectrum = Spectrum.from_kernel(scale * kernel, targets)
     tie = np.nextafter(spectrum.target_mean_square, 0)
     assert np.all(np.isfinite(distill_spectrum(spectrum, tolerance=tie).multipliers))
