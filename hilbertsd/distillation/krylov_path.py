@@ -33,8 +33,8 @@ def krylov_path(
 ) -> DistillationPath:
     """Path on the smallest Krylov space tried whose certificate meets `rtol`.
 
-    Raises InfeasibleTolerance where a complete space shows the tolerance at or below the floor, NotConverged where
-    `MOST_VECTORS` do not suffice.
+    Raises InfeasibleTolerance where the tolerance is at or below the floor, NotConverged where `MOST_VECTORS` do not
+    suffice.
     """
     columns, single_output = checked_targets(targets, operator.shape[0])
     mean_square = float(np.sum(columns**2)) / len(columns)
@@ -55,7 +55,7 @@ def krylov_path(
             try:
                 path = run_rounds(spectrum, tolerance, None, max_rounds)
             except InfeasibleTolerance:
-                if lanczos.complete:
+                if full:
                     raise
             else:
                 assert path.certificate is not None

@@ -43,8 +43,8 @@ def _zero(raw: NDArray[np.float64], precision: float, n_samples: int) -> float:
     if not (scale == 0 or SMALLEST_SCALE <= scale <= LARGEST_SCALE):
         raise InvalidKernel(
             f"the largest eigenvalue of kernel_matrix/n is {scale:.3g}, outside the range from {SMALLEST_SCALE:g} to "
-            f"{LARGEST_SCALE:g} for which double precision suffices; multiply the kernel, and cross kernels with it, by "
-            "a constant"
+            f"{LARGEST_SCALE:g} for which double precision suffices; multiply the kernel, and cross kernels with it, "
+            "by a constant"
         )
     if smallest < -math.sqrt(precision) * scale:
         raise NotPositiveSemidefinite(
