@@ -54,7 +54,7 @@ def test_fully_connected_kernels_are_the_arc_cosine_ones(rng, depth):
         ("fully-connected-2-1024", {}),
         ("convolutional-2-256", {}),
         ("convolutional-1-256", {"pooling": True, "parameterization": "standard"}),
-        ("resnet-8", {"width": 32}),
+        pytest.param("resnet-8", {"width": 32}, marks=pytest.mark.slow),
     ],
 )
 def test_kernels_are_what_wide_random_networks_have(rng, name, options):

@@ -18,6 +18,7 @@ from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
 from hilbertsd.ntk.jax_backend import sixty_four_bits
 
 WRN = {"name": "wrn-10-1", "width": 2, "outputs": 3, "bias_std": 0.1}
+CONVOLUTIONAL = {"name": "convolutional-2-3", "pooling": True, "outputs": 3, "bias_std": 0.1}
 DENSE = {"name": "fully-connected-2-7", "outputs": 3, "bias_std": 0.1}
 
 
@@ -42,7 +43,12 @@ def jacobian(network, images, seed):
 
 @pytest.mark.parametrize(
     ("options", "blocks", "x64"),
-    [(WRN, 1, True), (WRN, 3, False), (DENSE, 1, False), (DENSE, 5, True), (DENSE, 29, True)],
+    [
+        (CONVOLUTIONAL, 3, False),
+        (DENSE, 1, False),
+        (DENSE, 5, True),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((WRN, 1, True), (WRN, 3, False), (DENSE, 29, True))),
+    ],
 )
 def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, images):
     network = architecture(**options)
@@ -73,8 +79,9 @@ def test_an_accelerator_takes_several_examples_at_once_and_chunks_of_rows(images
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-13 * np.abs(one).max())
 
 
-def test_it_is_the_kernel_of_neural_tangents(images):
-    network = architecture(**WRN)
+@pytest.mark.parametrize("options", [CONVOLUTIONAL, pytest.param(WRN, marks=pytest.mark.slow)])
+def test_it_is_the_kernel_of_neural_tangents(images, options):
+    network = architecture(**options)
     nt = neural_tangents()
     parameters = initial_parameters(network, 0, images.shape[1:])
     kernel_fn = nt.empirical_ntk_fn(StaxNetwork(network).apply, trace_axes=(), vmap_axes=0, implementation=1)
@@ -87,7 +94,7 @@ def test_it_is_the_kernel_of_neural_tangents(images):
 
 
 def test_matrices_are_symmetric_semidefinite_and_repeat_to_the_bit(images):
-    network = architecture(**WRN)
+    network = architecture(**CONVOLUTIONAL)
     first, second = (train for train, _ in empirical_grams(network, images, seeds=[4, 5]))
     assert np.array_equal(first, first.T)
     assert np.linalg.eigvalsh(first.astype(float))[0] > -1e-6 * np.trace(first)

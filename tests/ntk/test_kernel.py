@@ -1,10 +1,14 @@
-"""Kernel matrices of infinitely wide networks against neural-tangents called directly, for every architecture."""
+"""Kernel matrices of infinitely wide networks against neural-tangents, for every architecture.
+
+neural-tangents takes long to compile. Its values for the architectures of small_networks.py are recorded in
+neural_tangents.npz; a slow test computes them again.
+"""
 
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,27 +40,29 @@ def images():
     return np.random.default_rng(3).normal(size=(11, 8, 8, 3))
 
 
-@cache
-def _direct(network, X, Y):
-    X, Y = (np.frombuffer(each[0]).reshape(each[1]) for each in (X, Y))
+def direct(network, X, Y):
+    """Values of neural-tangents, by kernel."""
     with sixty_four_bits(True):
         both = jax.jit(lambda X, Y: StaxNetwork(network).kernel_fn(X, Y, ("nngp", "ntk")))(X, Y)
         return {"nngp": np.asarray(both.nngp), "ntk": np.asarray(both.ntk)}
 
 
-def direct(network, X, Y, kernel):
-    return _direct(network, (X.tobytes(), X.shape), (Y.tobytes(), Y.shape))[kernel]
+@pytest.fixture(scope="module")
+def recorded():
+    """Values of neural-tangents between all images and the last four, by architecture and kernel."""
+    with np.load(Path(__file__).with_name("neural_tangents.npz")) as arrays:
+        return dict(arrays)
 
 
 def difference(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
-def agrees(images, name, options, kernel, dtype):
+def agrees(images, recorded, name, options, kernel, dtype):
     """Ragged tiles, square and cross, with biases."""
     network = architecture(name, bias_std=0.3, **options)
     first, second = images[:7], images[7:]
-    expected = direct(network, images, second, kernel)
+    expected = recorded[f"{name} {kernel}"]
     cross = gram(network, first, second, kernel=kernel, dtype=dtype, tile=4)
     assert cross.dtype == dtype
     assert cross.shape == (7, 4)
@@ -70,13 +76,29 @@ def agrees(images, name, options, kernel, dtype):
 
 @pytest.mark.parametrize("dtype", list(PRECISION))
 @pytest.mark.parametrize(("name", "options"), EVERY)
-def test_equal_to_neural_tangents_called_directly(images, name, options, dtype):
-    agrees(images, name, options, "ntk", dtype)
+def test_equal_to_neural_tangents(images, recorded, name, options, dtype):
+    agrees(images, recorded, name, options, "ntk", dtype)
 
 
-@pytest.mark.parametrize("name", ["fully-connected-2-7", "convolutional-2-5", "wrn-10-2"])
-def test_covariances_at_initialisation_are_equal_too(images, name):
-    agrees(images, name, SMALL[name], "nngp", "float64")
+@pytest.mark.parametrize(
+    "name", ["fully-connected-2-7", "convolutional-2-5", pytest.param("wrn-10-2", marks=pytest.mark.slow)]
+)
+def test_covariances_at_initialisation_are_equal_too(images, recorded, name):
+    agrees(images, recorded, name, SMALL[name], "nngp", "float64")
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(name, options, marks=() if name == "fully-connected-2-7" else pytest.mark.slow)
+        for name, options in SMALL.items()
+    ],
+)
+def test_recorded_values_are_those_of_neural_tangents(images, recorded, name, options):
+    found = direct(architecture(name, bias_std=0.3, **options), images, images[7:])
+    for kernel, values in found.items():
+        assert difference(values, recorded[f"{name} {kernel}"]) < 1e-8  # of angles near 0, half the digits
+        assert difference(values[:7], recorded[f"{name} {kernel}"][:7]) < 1e-13
 
 
 @pytest.mark.parametrize(
@@ -85,7 +107,7 @@ def test_covariances_at_initialisation_are_equal_too(images, name):
 def test_widths_weigh_in_the_standard_parameterization(images, name):
     network = architecture(name, parameterization="standard", bias_std=0.3, width=6)
     found = gram(network, images[:5], images[5:], tile=3)
-    assert difference(found, direct(network, images[:5], images[5:], "ntk")) < 1e-12
+    assert difference(found, direct(network, images[:5], images[5:])["ntk"]) < 1e-12
     wider = gram(
         architecture(name, parameterization="standard", bias_std=0.3, width=20), images[:5], images[5:], tile=3
     )
@@ -112,7 +134,9 @@ def test_any_number_of_cores_gives_the_same_bits(rng, monkeypatch, dtype):
         np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize(("block", "sides"), [((1, 1), (4, 8)), ((2, 3), (4, 12)), (None, (4, 12))])
+@pytest.mark.parametrize(
+    ("block", "sides"), [((1, 1), (4, 8)), pytest.param((2, 3), (4, 12), marks=pytest.mark.slow), (None, (4, 12))]
+)
 def test_blocks_of_offsets_do_not_matter(block, sides):
     """Pooling on the way to one position and to several, and images that are not square."""
     rng = np.random.default_rng(0)
@@ -136,8 +160,9 @@ def test_blocks_of_offsets_do_not_matter(block, sides):
         network = architecture("convolutional-1")
         object.__setattr__(network, "layers", layers)
         X, Y = np.moveaxis(first, -1, 0), np.moveaxis(second, -1, 0)
+        expected = direct(network, X, Y)
         for kernel, values in zip(("nngp", "ntk"), found, strict=True):
-            assert difference(np.asarray(values), direct(network, X, Y, kernel)) < 1e-13
+            assert difference(np.asarray(values), expected[kernel]) < 1e-13
 
 
 def test_only_offsets_that_count_are_computed():
@@ -154,7 +179,7 @@ def test_the_diagonal_is_in_float64_and_exact_for_images_with_black_parts(images
     network = architecture("convolutional-2", pooling=True)
     exact = gram(network, dark)
     assert np.all(np.isfinite(exact))
-    assert difference(exact[:5, 5:], direct(network, dark[:5], dark[5:], "ntk")) < 1e-12
+    assert difference(exact[:5, 5:], direct(network, dark[:5], dark[5:])["ntk"]) < 1e-12
     single = gram(network, dark, dtype="float32")
     np.testing.assert_array_equal(np.diag(single), np.diag(exact).astype(np.float32))
 
@@ -197,14 +222,18 @@ def test_compiled_once_per_tile_shape(images):
     assert recursion.pair_covariance._cache_size() == before + 1
 
 
-def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "options"), [("convolutional-1", {"pooling": True}), pytest.param("myrtle-5", {}, marks=pytest.mark.slow)]
+)
+def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch, name, options):
     """What is done there, done here: the same values."""
-    expected = gram("myrtle-5", images, dtype="float32")
+    network = architecture(name, **options)
+    expected = gram(network, images, dtype="float32", tile=4)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(kernel_module, "NUMBERS_ON_DEVICE", 2**14)
     jax_backend._free_devices.cache_clear()
     try:
-        kernel = NeuralKernel(architecture("myrtle-5"), dtype="float32")
+        kernel = NeuralKernel(network, dtype="float32")
         assert kernel._static_arguments[-1] is None
         assert kernel._sides(images.shape[1:], 11, 11) == (4, 4)
         assert jax_backend._free_devices().qsize() == 2 * len(jax.local_devices())
@@ -279,7 +308,6 @@ def test_several_devices_share_the_tiles_and_agree():
     code = (
         "import numpy as np, jax\n"
         "from hilbertsd.ntk import gram\n"
-        "from hilbertsd.ntk import kernel as k\n"
         "used = set()\n"
         "put = jax.device_put\n"
         "jax.device_put = lambda values, device: (used.add(device), put(values, device))[1]\n"
@@ -287,14 +315,10 @@ def test_several_devices_share_the_tiles_and_agree():
         "K = gram('convolutional-1-2', X, tile=3)\n"
         "print(len(jax.local_devices()), len(used), repr(K.sum()))\n"
     )
-    said = {}
-    for n in (1, 4):
-        environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={n}"}
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-        said[n] = done.stdout.split()
-    assert said[1][:2] == ["1", "1"]
-    assert said[4][:2] == ["4", "4"]
-    assert said[1][2:] == said[4][2:]
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    here = gram("convolutional-1-2", np.random.default_rng(0).normal(size=(23, 4, 4, 2)), tile=3)
+    assert done.stdout.split() == ["4", "4", repr(here.sum())]
 
 
 @pytest.mark.parametrize(

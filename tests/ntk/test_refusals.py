@@ -10,12 +10,12 @@ jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
 from hilbertsd.errors import InvalidInput
 from hilbertsd.ntk import NeuralKernel, architecture, empirical_grams, gram
 
-KERNEL = NeuralKernel(architecture("convolutional-1-2", pooling=True))
+KERNEL = NeuralKernel(architecture("convolutional-1-2"))
 DOORS = {
     "gram": lambda images: gram("convolutional-1-2", images),
     "gram of others": lambda images: gram("convolutional-1-2", np.ones((2, *np.shape(images)[1:])), images),
     "NeuralKernel": lambda images: KERNEL(np.ones((2, *np.shape(images)[1:])), images),
-    "tiles": lambda images: KERNEL.tiles(images)(slice(0, 2), slice(0, 2)),
+    "tiles": lambda images: KERNEL.tiles(images)(slice(0, 3), slice(0, 3)),
     "empirical_grams": lambda images: next(empirical_grams(architecture("convolutional-1-2"), images, dtype="float64")),
 }
 
@@ -55,15 +55,15 @@ def test_images_whose_kernel_overflows(images, door, factor):
     [("float64", [1e-153, 1e-160, 1e-200], 1e-149), ("float32", [1e-18, 1e-22, 1e-50], 1e-15)],
 )
 def test_images_whose_kernel_underflows(images, dtype, lost, kept):
-    expected = gram("convolutional-2-2", images)
+    expected = gram("convolutional-1-2", images)
     for factor in lost:
         with pytest.raises(InvalidInput, match=f"a standard deviation of .*, too small for {dtype}; scale the images"):
-            gram("convolutional-2-2", images * factor, dtype=dtype)
-    found = gram("convolutional-2-2", images * kept, dtype=dtype) / kept / kept
+            gram("convolutional-1-2", images * factor, dtype=dtype)
+    found = gram("convolutional-1-2", images * kept, dtype=dtype) / kept / kept
     np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == "float32" else 1e-14)
     images[1] = 0.0
-    assert not gram("convolutional-2-2", images, dtype=dtype)[1].any()
-    assert np.all(gram(architecture("convolutional-2-2", bias_std=0.1), images * lost[0], dtype=dtype) > 0.01)
+    assert not gram("convolutional-1-2", images, dtype=dtype)[1].any()
+    assert np.all(gram(architecture("convolutional-1-2", bias_std=0.1), images * lost[0], dtype=dtype) > 0.01)
 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
