@@ -12,7 +12,7 @@ PACKAGES = ("hilbertsd", "numpy", "scipy", "scikit-learn", "matplotlib", "jax", 
 
 
 def provenance(command: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """First entries of a result: the command that gives it, its configuration, versions of packages, and the machine."""
+    """First entries of a result: the command that gives it, its configuration, package versions, and the machine."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
