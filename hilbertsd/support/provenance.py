@@ -1,4 +1,4 @@
-"""What every stored result says about where it came from, and how it is written."""
+"""What every stored result says about where it came from."""
 
 import platform
 from collections.abc import Mapping
@@ -8,10 +8,11 @@ from typing import Any
 from hilbertsd.support.machine import machine_description
 
 PACKAGES = ("hilbertsd", "numpy", "scipy", "scikit-learn", "matplotlib", "jax", "jaxlib", "neural-tangents")
+"""Packages whose versions a result records, those of them that are installed."""
 
 
 def provenance(command: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Command, configuration (with its seed), versions and machine, for the head of a result."""
+    """First entries of a result: the command that gives it, its configuration, package versions, and the machine."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
