@@ -1,6 +1,7 @@
 """`hilbertsd gram`: kernel matrices beyond memory, tile by tile, on this machine or a cluster."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,15 +78,9 @@ def run(
     columns = None if others is None else _points(others)
     planned = GramPlan.of(values, _config(kernel, gamma), columns, tile=tile, dtype=dtype)
     check_fits(planned, store)
-    if scheduler is None:
+    with nullcontext() if scheduler is None else connected(scheduler) as client:
         opened = GramStore.create(store, planned)
-        fill(opened, computed, values, columns)
-    else:
-        from hilbertsd.gram.cluster import fill_on_cluster
-
-        with connected(scheduler) as client:
-            opened = GramStore.create(store, planned)
-            fill_on_cluster(opened, computed, values, client, columns)
+        fill(opened, computed, values, columns, client=client)
     record = _state(opened)
     show(as_json, record, [], [_row(record)])
 

@@ -27,7 +27,7 @@ from hilbertsd.errors import (
     NotConverged,
     RoundingWarning,
 )
-from hilbertsd.gram.operators import KernelOperator, as_operator, entry_precision, is_operator
+from hilbertsd.gram.operators import KernelOperator, as_operator, is_operator
 from hilbertsd.spectral.inputs import checked_targets
 from hilbertsd.spectral.lanczos import BlockLanczos
 from hilbertsd.spectral.multiplier import check_above_floor, newton_root
@@ -223,7 +223,7 @@ def _krylov(
     if mean_square <= tolerance * (1 + MEAN_SQUARE_ROUNDING):
         tolerance = max(tolerance, mean_square * (1 + MEAN_SQUARE_ROUNDING))  # a tie is collapse, not a fit of 1e-15
     lanczos = BlockLanczos(operator, columns)
-    schedule, precision = _Schedule(rtol), entry_precision(operator)
+    schedule, precision = _Schedule(rtol), operator.precision
     with progress(f"block products with the kernel matrix of {operator.shape[0]:,} samples") as bar:
         while True:
             lanczos.step()

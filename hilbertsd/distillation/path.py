@@ -17,7 +17,7 @@ from hilbertsd.distillation.certificate import Certificate, certify
 from hilbertsd.errors import InvalidFile, InvalidRound
 from hilbertsd.spectral.reflections import Reflectors
 from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.support.files import written_whole
+from hilbertsd.support.files import atomic_write
 
 ROWS_SHOWN = 10
 """Rounds shown in a notebook at each end of a long path."""
@@ -211,7 +211,7 @@ class DistillationPath:
             arrays |= {"vectors": self.spectrum.vectors, "packed": reflectors.packed, "scales": reflectors.scales}
         if self.spectrum.remainder is not None:
             arrays["remainder"] = self.spectrum.remainder
-        with written_whole(target) as partial, partial.open("wb") as file:
+        with atomic_write(target) as partial, partial.open("wb") as file:
             np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
         return target
 

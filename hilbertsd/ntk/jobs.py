@@ -54,10 +54,10 @@ class GramJob:
 
     def check_fits(self, folder: str | Path) -> None:
         """Raise InvalidInput where disk or memory are too small for both stores."""
-        besides = 0
+        reserved = 0
         for name, plan in self.plans.items():
-            check_fits(plan, Path(folder) / name, besides)
-            besides += bytes_missing(plan, Path(folder) / name)
+            check_fits(plan, Path(folder) / name, reserved)
+            reserved += bytes_missing(plan, Path(folder) / name)
 
     def run(self, folder: str | Path, client: Any = None) -> tuple[GramStore, GramStore]:
         """Compute what is missing of both matrices, in two stores within a folder.
@@ -86,12 +86,7 @@ class GramJob:
         for name, store in stores.items():
             points = self.images.train if name == "train-train" else self.images.test
             others = None if name == "train-train" else self.images.train
-            if client is None:
-                fill(store, self.kernel, points, others)
-            else:
-                from hilbertsd.gram.cluster import fill_on_cluster
-
-                fill_on_cluster(store, self.kernel, points, client, others)
+            fill(store, self.kernel, points, others, client=client)
         return stores["train-train"], stores["test-train"]
 
 

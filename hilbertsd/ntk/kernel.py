@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.gram.kernel_tiles import DTYPES
+from hilbertsd.gram.kernel_tiles import DTYPES, TiledKernel
 from hilbertsd.gram.tiles import all_tiles, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
 from hilbertsd.networks import architectures
 from hilbertsd.networks.architectures import Architecture
@@ -47,11 +47,11 @@ TILES_PER_CORE = 16
 
 
 @dataclass(frozen=True)
-class NeuralKernel:
+class NeuralKernel(TiledKernel):
     """Kernel of an infinitely wide network as a function k(X, Y), which can be sent to other processes.
 
-    A kernel like any other to :class:`hilbertsd.gram.store.GramStore`, :func:`hilbertsd.gram.filling.fill` and
-    :func:`hilbertsd.gram.cluster.fill_on_cluster`. Images go to the devices of this machine in turn.
+    A kernel like any other to :class:`hilbertsd.gram.GramStore` and :func:`hilbertsd.gram.fill`. Images go to the
+    devices of this machine in turn.
 
     Attributes
     ----------

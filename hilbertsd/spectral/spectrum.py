@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, NotPositiveSemidefinite
-from hilbertsd.gram.operators import as_operator, entry_precision
+from hilbertsd.gram.operators import as_operator
 from hilbertsd.spectral.inputs import checked_kernel, checked_targets
 from hilbertsd.spectral.lanczos import BlockLanczos, Pairs
 from hilbertsd.spectral.reflections import LARGEST_REDUCED, Reflectors, reflected_eigh
@@ -83,7 +83,7 @@ class Spectrum:
             if lanczos.complete:
                 break
         pairs = lanczos.pairs()
-        return cls.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, entry_precision(operator))
+        return cls.from_pairs(pairs, lanczos.basis @ pairs.vectors, single_output, operator.precision)
 
     @classmethod
     def from_pairs(cls, pairs: Pairs, basis: NDArray[np.float64], single_output: bool, precision: float) -> Self:
