@@ -125,7 +125,9 @@ class GramStore(KernelOperator):
         """
         folder = Path(folder)
         if not (folder / "zarr.json").is_file():
-            raise InvalidFile(f"{folder} is no store of a kernel matrix; make one with `hilbertsd gram run`")
+            raise InvalidFile(
+                f"{folder} is no store of a kernel matrix; make one with `hilbertsd gram run` or GramStore.create"
+            )
         try:
             group = zarr.open_group(folder, mode="r+", zarr_format=3)
             attributes: Any = dict(group.attrs)
