@@ -109,7 +109,11 @@ def test_a_killed_worker_leaves_the_same_path(mortal, points, tmp_path):
     class Killing(KernelOperator):
         """The same operator, a worker of which dies before the third product."""
 
-        shape, precision, block_size, products = kernel.shape, kernel.precision, kernel.block_size, 0
+        precision, block_size, products = kernel.precision, kernel.block_size, 0
+
+        @property
+        def shape(self):
+            return kernel.shape
 
         def multiply(self, block):
             self.products += 1

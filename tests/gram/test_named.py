@@ -38,7 +38,7 @@ def test_what_is_advertised_is_what_there_is(points):
 def test_gamma_counts_where_it_is_given(points):
     np.testing.assert_array_equal(NamedKernel("chi2", 2.0)(points, points), pairwise.chi2_kernel(points, gamma=2.0))
     for gamma in (0, -1.0, np.nan, "wide"):
-        with pytest.raises(InvalidInput, match="gamma is .*; give a positive finite number"):
+        with pytest.raises(InvalidInput, match=r"gamma is .*; give a positive finite number"):
             NamedKernel("chi2", gamma)
 
 

@@ -63,7 +63,7 @@ def test_an_operator_has_defaults_and_needs_shape_and_multiply(points, targets):
             return block
 
     with pytest.raises(TypeError, match="abstract"):
-        WithoutShape()
+        WithoutShape()  # pyright: ignore[reportAbstractUsage]
 
 
 def test_what_only_looks_like_an_operator_is_told_what_to_derive_from(targets):
@@ -119,7 +119,7 @@ def test_rounding_is_no_asymmetry(points, tmp_path, use):
 def test_a_cross_kernel_matrix_may_be_asymmetric(points, tmp_path):
     store = GramStore.create(tmp_path / "cross", GramPlan.of(points, {}, points, tile=16, dtype="float64"))
     fill(store, lopsided, points, points)
-    np.testing.assert_array_equal(store.to_array(), lopsided(points, points))
+    np.testing.assert_allclose(store.to_array(), lopsided(points, points), rtol=1e-13)
 
 
 @EVERY_WAY
