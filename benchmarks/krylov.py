@@ -26,7 +26,7 @@ from scipy.linalg import eigh
 
 import hilbertsd
 from hilbertsd.gram.filling import fill
-from hilbertsd.gram.operators import ComputedKernel, StoredKernel, block_size, entry_precision
+from hilbertsd.gram.operators import ComputedKernel, KernelOperator, StoredKernel
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.support.files import write_json
 from hilbertsd.support.provenance import provenance
@@ -100,13 +100,18 @@ def decomposed(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(eigenvalues), np.asarray(basis)
 
 
-class Counted:
+class Counted(KernelOperator):
     """An operator that counts its products and the time they take."""
 
     def __init__(self, inner: Any, width: int | None) -> None:
-        self.shape, self.precision = inner.shape, entry_precision(inner)
-        self.block_size = block_size(inner) if width is None else width
+        self.precision = inner.precision
+        self.block_size = inner.block_size if width is None else width
         self.inner, self.products, self.seconds = inner, 0, 0.0
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the inner operator."""
+        return self.inner.shape
 
     def multiply(self, block: np.ndarray) -> np.ndarray:
         """Product of the inner operator."""

@@ -169,7 +169,7 @@ def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_no
         ({"tolerance": np.nan}, InvalidTolerance, "tolerance is nan"),
         ({"n_rounds": 0}, InvalidTolerance, "n_rounds is 0"),
         ({"n_rounds": 1.5}, InvalidTolerance, r"n_rounds is 1\.5"),
-        ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; give a function .*precomputed.*rbf"),
+        ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; give one of precomputed.*rbf"),
         ({"kernel": ["rbf"]}, InvalidInput, r"kernel is \['rbf'\]"),
         ({"tolerance": "0.1"}, InvalidTolerance, "tolerance is '0.1'"),
         ({"kernel": "linear", "tolerance": 0.01}, InfeasibleTolerance, r"tolerance 0\.01 .*floor 0\.\d+.*higher rank"),

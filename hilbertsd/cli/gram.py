@@ -65,12 +65,7 @@ def run(options: KernelOptions, scheduler: SchedulerOption = None, as_json: Json
     kernel, points, others, planned = _planned(options)
     with connected(scheduler) as client:
         opened = GramStore.create(options.store, planned)
-        if client is None:
-            fill(opened, kernel, points, others)
-        else:
-            from hilbertsd.gram.cluster import fill_on_cluster
-
-            fill_on_cluster(opened, kernel, points, client, others)
+        fill(opened, kernel, points, others, client=client)
     record = _state(opened)
     show(as_json, record, [], [as_row(record)])
 

@@ -9,7 +9,7 @@ import numpy as np
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.distillation.rounds import run_rounds
 from hilbertsd.errors import InfeasibleTolerance, NotConverged
-from hilbertsd.gram.operators import KernelOperator, entry_precision
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.spectral.inputs import checked_targets
 from hilbertsd.spectral.lanczos import BlockLanczos
 from hilbertsd.spectral.spectrum import KrylovSpectrum
@@ -41,7 +41,7 @@ def krylov_path(
     if mean_square <= tolerance * (1 + MEAN_SQUARE_ROUNDING):
         tolerance = max(tolerance, mean_square * (1 + MEAN_SQUARE_ROUNDING))  # a tie is collapse, not a fit of 1e-15
     lanczos = BlockLanczos(operator, columns)
-    schedule, precision = _Schedule(rtol), entry_precision(operator)
+    schedule, precision = _Schedule(rtol), operator.precision
     with progress(f"block products with the kernel matrix of {operator.shape[0]:,} samples") as bar:
         while True:
             lanczos.step()

@@ -14,7 +14,7 @@ from hilbertsd.errors import InvalidFile
 from hilbertsd.spectral.reflections import Reflectors
 from hilbertsd.spectral.spectrum import KrylovSpectrum, Spectrum
 from hilbertsd.support.checks import as_real_array, check_positive
-from hilbertsd.support.files import written_whole
+from hilbertsd.support.files import atomic_write
 
 FILE_FORMAT = "hilbertsd.DistillationPath/1"
 
@@ -73,7 +73,7 @@ def write_path_file(
         arrays |= {"vectors": spectrum.vectors, "packed": reflectors.packed, "scales": reflectors.scales}
     if isinstance(spectrum, KrylovSpectrum):
         arrays["remainder"] = spectrum.remainder
-    with written_whole(target) as partial, partial.open("wb") as file:
+    with atomic_write(target) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
     return target
 

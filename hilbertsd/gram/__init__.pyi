@@ -1,7 +1,7 @@
 from .cluster import ClusterKernel as ClusterKernel
-from .cluster import fill_on_cluster as fill_on_cluster
 from .filling import fill as fill
 from .kernel_tiles import KernelTiles as KernelTiles
+from .kernel_tiles import TiledKernel as TiledKernel
 from .named import NamedKernel as NamedKernel
 from .operators import ComputedKernel as ComputedKernel
 from .operators import KernelOperator as KernelOperator

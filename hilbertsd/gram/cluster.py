@@ -1,7 +1,12 @@
 """Tiles and block products on the workers of a Dask cluster, whatever started it (extra `cluster`).
 
-The store's folder must lie on a file system that every worker sees. Workers may come, go and die: the scheduler gives
-their tasks to others, and since tiles, the groups they are multiplied in and the order of all sums are fixed, the
+    client = distributed.Client("tcp://head:8786")
+    store = GramStore.create("gram", GramPlan.of(points, {"kernel": "matern"}))
+    fill(store, hilbertsd.greens.matern, points, client=client)
+    path = hilbertsd.distill(ClusterKernel(store, client), targets, tolerance=0.1)
+
+The store's folder must lie on a file system that every worker sees. Workers may come, go and die; the scheduler gives
+their tasks to others. Tiles, the groups in which they are multiplied and the order of all sums are fixed, so that the
 results are the same to the last bit on processors of one kind.
 """
 
@@ -15,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidFile, InvalidKernel, MissingPackage
-from hilbertsd.gram.filling import pairs_filled
-from hilbertsd.gram.kernel_tiles import Kernel, KernelTiles
+from hilbertsd.gram.kernel_tiles import KernelTiles
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.gram.store import GramStore
 from hilbertsd.gram.tiles import Tile, single_threaded_blas, slices
 from hilbertsd.support.progress import PairRate, progress
@@ -28,51 +33,50 @@ except ImportError as error:
     raise MissingPackage("a cluster needs dask.distributed; pip install 'hilbertsd[cluster]'") from error
 
 LARGEST_MESSAGE = "1 TiB"
-"""Blocks and points go to the workers through the scheduler, which can give them to others; Dask warns from 10 MiB."""
+"""Size from which Dask warns of a message, instead of 10 MiB: blocks and points are sent through the scheduler on
+purpose, so that it can send them again when a worker dies."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Tiles of a rectangle of the matrix, on and above the diagonal, with their places in the rectangle."""
+    """Stored tiles of one rectangle of the matrix, with their rows and columns counted within the rectangle."""
 
     n_rows: int
     n_columns: int
     tiles: list[tuple[Tile, NDArray[Any]]]
 
 
-def fill_on_cluster(store: GramStore, kernel: Kernel, points: Any, client: Client, others: Any = None) -> None:
-    """Do as :func:`hilbertsd.gram.filling.fill`, every tile on some worker.
+def fill_tiles(store: GramStore, matrix: KernelTiles, client: Client) -> None:
+    """Fill every tile of a store on some worker: the part of :func:`hilbertsd.gram.fill` that a cluster does.
 
-    Parameters
-    ----------
-    store, kernel, points, others : as there; kernel must be picklable. Points go to every worker that computes; a Zarr
-        array travels as its address, and workers read the slices they need.
-    client : of the cluster. The first tile waits for the first worker.
+    The first tile waits for the first worker.
     """
-    store.check_points(points, others)
     place = (str(store.folder.absolute()), store.plan.hash)
     with _large_messages():
-        # As tasks, which can be done again where their worker dies.
-        sent = [None if each is None else client.submit(_itself, each, pure=False) for each in (points, others)]
-    matrix = client.submit(KernelTiles, kernel, *sent, pure=False)
-    tasks = [client.submit(_fill_tile, place, matrix, tile, pure=False) for tile in store.plan.tiles]
+        # Points are results of tasks, which can be done again where their worker dies.
+        sent = [
+            None if array is None else client.submit(_on_worker, array, pure=False)
+            for array in (matrix.points, matrix.others)
+        ]
+    matrix_on_workers = client.submit(KernelTiles, matrix.kernel, *sent, pure=False)
+    tasks = [client.submit(_fill_tile, place, matrix_on_workers, tile, pure=False) for tile in store.plan.tiles]
     rate = PairRate()
     with progress("tiles", len(tasks)) as bar:
         for done, task in enumerate(as_completed(tasks), 1):
             bar.update(done, f"{rate.note(task.result())} on the cluster".lstrip())
-    store.finish()
 
 
-class ClusterKernel:
-    """Kernel matrix of a complete store, held in the memory of a cluster's workers; a kernel operator.
+class ClusterKernel(KernelOperator):
+    """Kernel matrix of a complete store, held in the memory of a cluster's workers.
 
-    A worker that dies takes its tiles along, and others read them from the store again.
+    When a worker dies, others read its tiles from the store again.
 
     Parameters
     ----------
-    store : complete.
-    client : of the cluster. What does not fit into the workers' memory they keep on their own disks.
-    parts : p, of the samples; the matrix is held in p(p+1)/2 groups of tiles, of which every worker should get some.
+    store : complete store.
+    client : client of the cluster. Workers keep what does not fit into their memory on their own disks.
+    parts : number p of parts into which the samples are split; the matrix is held in p(p+1)/2 groups of tiles, and
+        every worker should get some of them.
 
     Raises InvalidKernel for the store of a cross kernel matrix.
     """
@@ -85,7 +89,7 @@ class ClusterKernel:
                 f"{store.folder} holds a cross kernel matrix of shape {store.shape}, which no cluster takes; multiply "
                 "with the store itself"
             )
-        self.shape = store.shape
+        self._shape = store.shape
         self.precision = store.precision
         self._client = client
         tile = store.plan.tile
@@ -98,31 +102,37 @@ class ClusterKernel:
             for j, columns in enumerate(self._parts[i:], i)
         }
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, n)."""
+        return self._shape
+
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, b) raw kernel matrix times an (n, b) block; errors as :meth:`GramStore.multiply`."""
+        """(n, b) raw kernel matrix times an (n, b) block; raises as :meth:`GramStore.multiply`."""
         client = self._client
         with _large_messages():
-            pieces = [client.submit(_itself, block[part], pure=False) for part in self._parts]
+            pieces = [client.submit(_on_worker, block[part], pure=False) for part in self._parts]
         shares: list[list[Any]] = [[] for _ in self._parts]
         for (i, j), group in self._groups.items():
             product = client.submit(_product, group, pieces[i], pieces[j], i == j, pure=False)
             for part, index in [(i, 0)] if i == j else [(i, 0), (j, 1)]:
                 shares[part].append(client.submit(itemgetter(index), product, pure=False))
-        sums = [client.submit(_total, each, pure=False) for each in shares]
-        return np.concatenate([each.result() for each in sums])
+        sums = [client.submit(_total, part_shares, pure=False) for part_shares in shares]
+        return np.concatenate([total.result() for total in sums])
 
 
 def _large_messages() -> Any:
     return dask_config.set({"distributed.admin.large-graph-warning-threshold": LARGEST_MESSAGE})
 
 
-def _itself(values: Any) -> Any:
+def _on_worker(values: Any) -> Any:
+    """Return the values: a task whose result stays on a worker."""
     return values
 
 
 @lru_cache(maxsize=8)
 def _opened(folder: str, plan_hash: str) -> GramStore:
-    """Store as this worker sees it, opened once; another one in the same folder has another plan."""
+    """Store as this worker sees it, opened once; the hash tells it from another store in the same folder."""
     store = GramStore.open(Path(folder))
     if store.plan.hash != plan_hash:
         raise InvalidFile(f"{folder} is another store on this worker; give a folder that all workers see")
@@ -131,7 +141,7 @@ def _opened(folder: str, plan_hash: str) -> GramStore:
 
 def _fill_tile(place: tuple[str, str], matrix: KernelTiles, tile: Tile) -> int:
     with single_threaded_blas:
-        return pairs_filled(_opened(*place), matrix, *tile)
+        return _opened(*place).fill_tile(matrix, *tile)
 
 
 def _read_group(place: tuple[str, str], rows: slice, columns: slice) -> _Group:
@@ -147,9 +157,9 @@ def _read_group(place: tuple[str, str], rows: slice, columns: slice) -> _Group:
 def _product(
     group: _Group, at_rows: NDArray[np.float64], at_columns: NDArray[np.float64], diagonal: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What a group adds to the product in its rows, and, mirrored, in its columns; one array for both on the diagonal.
+    """Shares of the product that a group gives in its rows and, below the diagonal, in its columns.
 
-    `at_rows` and `at_columns` are the block there.
+    `at_rows` and `at_columns` are the block's rows there. On the diagonal both shares are the same array.
     """
     in_rows = np.zeros((group.n_rows, at_rows.shape[1]))
     in_columns = in_rows if diagonal else np.zeros((group.n_columns, at_rows.shape[1]))
@@ -167,5 +177,5 @@ def _shifted(part: slice, by: int) -> slice:
 
 
 def _total(shares: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Sum from the first to the last, so that it is the same wherever the shares came from."""
+    """Sum of the shares from the first to the last, an order that does not depend on which worker came first."""
     return reduce(np.add, shares)

@@ -1,4 +1,12 @@
-"""Filling a store with a kernel matrix: what it takes, and doing it on all cores."""
+"""Filling a store with a kernel matrix, and what that takes in time, memory and disk.
+
+Ask before a long run, since a store that cannot fit is better refused than begun:
+
+    plan = GramPlan.of(points, {"kernel": "matern"})
+    check_fits(plan, "gram")
+    seconds_per_tile(plan, hilbertsd.greens.matern, points) * plan.n_tiles / available_cores()
+    fill(GramStore.create("gram", plan), hilbertsd.greens.matern, points)
+"""
 
 import math
 import os
@@ -10,69 +18,76 @@ from typing import Any
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import Kernel, KernelTiles
-from hilbertsd.gram.store import GramPlan, GramStore
+from hilbertsd.gram.plan import GramPlan
+from hilbertsd.gram.store import GramStore
 from hilbertsd.gram.tiles import on_all_cores, single_threaded_blas
 from hilbertsd.support.machine import available_cores, physical_memory
 
 TILES_IN_MEMORY = 6
-"""Tiles in float64 that a core holds while it computes one: products, distances, values, their copy in the store."""
+"""Float64 arrays of a tile's size that a core holds while it computes one: products, distances, values, their copy."""
 
 
-def fill(store: GramStore, kernel: Kernel, points: Any, others: Any = None) -> None:
-    """Compute every tile that is missing or damaged, one thread a core, and finish the store.
+def fill(store: GramStore, kernel: Kernel, points: Any, others: Any = None, *, client: Any = None) -> None:
+    """Compute every tile that is missing or damaged, on all cores or on a cluster, and finish the store.
 
-    Tiles come out the same on any number of cores, in any order, and after any number of interruptions.
+    Tiles come out the same on any number of cores or workers, in any order, and after any number of interruptions.
 
     Parameters
     ----------
     store : from :meth:`GramStore.create`.
     kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric; called from several threads.
-    points : (n, ...), the ones that the store was planned for; slices of them are read as they are needed.
+    points : (n, ...), the points of the store's plan; slices of them are read as they are needed.
     others : (m, ...), the columns of a cross kernel matrix; likewise.
+    client : `distributed.Client` of a cluster whose workers see the store's folder; None for this machine. The kernel
+        must then be picklable. Points are sent to every worker; a Zarr array is sent as its address.
 
     Raises
     ------
     InvalidInput
-        The store is for other points, or other others.
+        The store is for other points or others, or they have masked values.
     InvalidKernel
-        A value is not finite.
+        The kernel's values are not finite real numbers, or not symmetric: see :meth:`KernelTiles.compute`.
+    MissingPackage
+        A client is given, and dask.distributed is not installed.
     """
     store.check_points(points, others)
-    on_all_cores(partial(pairs_filled, store, KernelTiles(kernel, points, others)), store.plan.tiles)
+    matrix = KernelTiles(kernel, points, others)
+    store.discard_replaced_tiles()
+    if client is None:
+        on_all_cores(partial(store.fill_tile, matrix), store.plan.tiles)
+    else:
+        from hilbertsd.gram.cluster import fill_tiles
+
+        fill_tiles(store, matrix, client)
     store.finish()
 
 
-def pairs_filled(store: GramStore, matrix: KernelTiles, rows: slice, columns: slice) -> int:
-    """Do as :meth:`GramStore.fill_tile`, and return how many pairs of points that computed."""
-    return store.plan.pairs(rows, columns) if store.fill_tile(matrix, rows, columns) else 0
-
-
 def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any, others: Any = None) -> float:
-    """Time that one whole tile takes on one core, measured between the first and the last points, or others."""
+    """Seconds that one whole tile takes on one core, measured between the first points and the last ones, or others."""
     (n_rows, n_columns), n_across = plan.chunks, plan.shape[1]
-    matrix = KernelTiles(kernel, points, points if others is None else others)  # whole even where it is on the diagonal
+    matrix = KernelTiles(kernel, points, points if others is None else others)  # no half of a tile on the diagonal
     tile = slice(0, n_rows), slice(n_across - n_columns, n_across)
     with single_threaded_blas:
-        matrix.compute(*tile)  # once for what is done once
+        matrix.compute(*tile)  # compilation and the like happen once and are not measured
         start = time.perf_counter()
         matrix.compute(*tile)
         return time.perf_counter() - start
 
 
 def bytes_missing(plan: GramPlan, folder: str | os.PathLike[str]) -> int:
-    """Size of the tiles that are not there yet."""
+    """Bytes of the tiles that are not in the folder yet."""
     tiles = (Path(folder) / "kernel" / "c").rglob("*")
     return plan.bytes_stored - sum(file.stat().st_size for file in tiles if file.is_file())
 
 
-def check_fits(plan: GramPlan, folder: str | os.PathLike[str], besides: int = 0) -> None:
+def check_fits(plan: GramPlan, folder: str | os.PathLike[str], reserved: int = 0) -> None:
     """Raise InvalidInput where the disk of a folder, or the memory of this machine, is too small for a store.
 
-    Tiles that are there already are counted as room; `besides` are bytes that something else will take of it.
+    Tiles that are already in the folder need no more room; `reserved` bytes of the disk are left to something else.
     """
     folder = Path(folder).absolute()
-    parent = next(each for each in (folder, *folder.parents) if each.exists())
-    free = shutil.disk_usage(parent).free - besides
+    parent = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(parent).free - reserved
     if bytes_missing(plan, folder) > free:
         n, m = plan.shape
         what = f"{n:,} samples" if plan.symmetric else f"{n:,} × {m:,} samples"

@@ -1,4 +1,11 @@
-"""Kernel functions by name, and whatever function a user gives."""
+"""Kernel functions by name.
+
+A named kernel can be sent to other processes and serves wherever a kernel function does:
+
+    kernel = NamedKernel("rbf", gamma=0.1)
+    kernel(X, Y)  # (n, m) values between (n, n_features) and (m, n_features) points
+    StoredKernel.of(kernel, X)
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +16,10 @@ from numpy.typing import NDArray
 from sklearn.metrics.pairwise import PAIRWISE_KERNEL_FUNCTIONS, pairwise_kernels
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.support.checks import check_positive
+from hilbertsd.support.checks import check_choice, check_positive
+
+NAMES = tuple(sorted(PAIRWISE_KERNEL_FUNCTIONS))
+"""Pairwise kernels of scikit-learn."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,7 @@ class NamedKernel:
     Attributes
     ----------
     name : rbf, laplacian, linear, ...
-    gamma : its parameter of that name, None for its default 1/n_features.
+    gamma : positive parameter of that name; None for scikit-learn's default, 1/n_features and for chi2 1.
 
     Raises InvalidInput for an unknown name or a gamma that is no positive number.
     """
@@ -28,9 +38,8 @@ class NamedKernel:
     gamma: float | None = None
 
     def __post_init__(self) -> None:
-        if self.name == "precomputed":
-            raise InvalidInput("kernel is 'precomputed', which computes nothing; give the name of a kernel of points")
-        self(np.ones((1, 1)), np.ones((1, 1)))  # an unknown name or a bad gamma shows here, not in the first tile
+        check_choice(self.name, "kernel", NAMES)
+        self(np.ones((1, 1)), np.ones((1, 1)))  # a bad gamma shows here, not in the first tile
 
     def __call__(self, X: Any, Y: Any) -> NDArray[np.float64]:
         """(n, m) kernel values between (n, n_features) and (m, n_features) points; errors as :func:`kernel_values`."""
@@ -39,21 +48,21 @@ class NamedKernel:
 
 
 def kernel_values(kernel: str | Callable[..., Any], X: Any, Y: Any, parameters: dict[str, Any]) -> Any:
-    """(n, m) kernel values of a callable k(X, Y) or of a scikit-learn pairwise kernel by name.
+    """(n, m) kernel values of a callable k(X, Y), or of a scikit-learn pairwise kernel by name; "precomputed" gives X.
 
-    A named kernel takes those of the parameters it knows. Raises InvalidInput for an unknown name or for
-    data outside the kernel's domain.
+    A named kernel takes those of the parameters that it knows and that are not None, and has scikit-learn's defaults
+    for the others. Raises InvalidInput for an unknown name or for data outside the kernel's domain: chi2 and
+    additive_chi2 are for non-negative features.
     """
     if callable(kernel):
         return kernel(X, Y, **parameters)
     if parameters.get("gamma") is not None:
-        check_positive(parameters["gamma"], "gamma", "or None for 1/n_features", InvalidInput)
-    known = ["precomputed", *sorted(PAIRWISE_KERNEL_FUNCTIONS)]
-    if not isinstance(kernel, str) or kernel not in known:
-        raise InvalidInput(f"kernel is {kernel!r}; give a function k(X, Y) or one of {', '.join(known)}")
+        check_positive(parameters["gamma"], "gamma", "or None for the kernel's default", InvalidInput)
+    check_choice(kernel, "kernel", ("precomputed", *NAMES))
     if kernel == "precomputed":
         return X
+    given = {name: value for name, value in parameters.items() if value is not None}
     try:
-        return pairwise_kernels(X, Y, metric=kernel, filter_params=True, **parameters)
+        return pairwise_kernels(X, Y, metric=kernel, filter_params=True, **given)
     except ValueError as error:
         raise InvalidInput(str(error)) from error

@@ -1,84 +1,107 @@
 """Kernel matrices known by their products with blocks of vectors: in memory, on disk, or computed as they are needed.
 
-A kernel operator has `shape` (n, n) and `multiply(block)`, from (n, b) float64 to the raw kernel matrix times the
-block, float64; one whose entries are less accurate than float64 says so by `precision`, their machine epsilon, one
-whose products cost hardly more for several columns than for one by `block_size`, the number of them, and one that is
-no kernel matrix, even if it is square, by `symmetric`, which is False. Sums are accumulated in float64 whatever the
-entries are stored in. Products go tile by tile over the upper triangle alone, each tile used on both sides of the
-diagonal: half the reading, converting or computing.
+    class LowRank(KernelOperator):
+        def __init__(self, features):
+            self.features = features
+        shape = property(lambda self: (len(self.features),) * 2)
+        def multiply(self, block):
+            return self.features @ (self.features.T @ block)
+
+    path = hilbertsd.distill(LowRank(features), targets, tolerance=0.1)
+
+Sums are accumulated in float64 whatever the entries are stored in. Products go tile by tile over the upper triangle
+alone, and each tile is used on both sides of the diagonal: that halves reading, converting and computing.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Protocol, Self, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import array_api_compat as array_api
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidKernel
-from hilbertsd.gram.kernel_tiles import DTYPES, Kernel, KernelTiles
+from hilbertsd.gram.kernel_tiles import DTYPES, LARGEST_ASYMMETRY, Kernel, KernelTiles
 from hilbertsd.gram.tiles import count_pairs, on_all_cores, slices, symmetric_product, upper_tiles
-from hilbertsd.support.checks import as_real_array, check_jax_has_64_bits, to_library
+from hilbertsd.support.checks import as_real_array, check_choice, check_jax_has_64_bits, to_library
 
 ASYMMETRY_IN_EPSILON = 1000
-LARGEST_ASYMMETRY = 1e-3
-"""Entries across the diagonal may differ by this many epsilons of the largest entry, or this share of it."""
+"""Entries of an array may differ across the diagonal by this many machine epsilons of the largest entry."""
 
 CACHED_TILE = 1024
-"""Rows and columns of a tile of a matrix in memory: converted to float64, it stays in a cache for both its uses."""
+"""Rows and columns of a tile of a matrix in memory: converted to float64, it stays in the cache until it is used twice.
+"""
 
 COMPUTED_TILE = 2048
-"""Rows and columns of a tile that is computed as it is needed: large enough for a kernel's own matrix products."""
+"""Rows and columns of a tile that is computed when needed: large enough for fast matrix products in the kernel."""
 
 ROWS_PROBED = 256
-"""Rows converted to float64 at a time where symmetry is probed."""
+"""Rows converted to float64 at a time while symmetry is probed."""
 
 DEVICE_COLUMNS = 2048
 """Columns of a float32 matrix on an accelerator that are converted to float64 at a time."""
 
 
-@runtime_checkable
-class KernelOperator(Protocol):
-    """What block Lanczos needs of a kernel matrix."""
+class KernelOperator(ABC):
+    """Kernel matrix known by its products; derive from it to give :func:`hilbertsd.distill` a matrix of your own.
+
+    Attributes
+    ----------
+    precision : machine epsilon of the entries; larger than float64's where they are stored or computed less exactly.
+    block_size : number of columns whose product costs hardly more than that of one column.
+    symmetric : False for a matrix between two sets of points, which is no kernel matrix even if it is square.
+    """
+
+    precision: float = float(np.finfo(np.float64).eps)
+    block_size: int = 1
+    symmetric: bool = True
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int]:
         """(n, n)."""
-        ...
 
+    @abstractmethod
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, b) raw kernel matrix times an (n, b) block."""
-        ...
+        """(n, b) raw kernel matrix times an (n, b) float64 block, in float64."""
 
 
 @dataclass(frozen=True, eq=False)
-class StoredKernel:
+class StoredKernel(KernelOperator):
     """Kernel matrix in an array: NumPy in float32 or float64, memory-mapped or not, or of another array library.
 
     Attributes
     ----------
-    matrix : (n, n) raw kernel values, symmetric: of a NumPy array the entries below the diagonal tiles are not read.
+    matrix : (n, n) raw kernel values, symmetric; below the diagonal tiles the entries of a NumPy array are not read.
         Float32 entries are converted tile by tile, never as a whole. A JAX array may be sharded by rows over devices.
 
-    Raises InvalidKernel for a JAX array while JAX has 64-bit numbers off.
+    Raises InvalidKernel for another number of axes, for values that are not real numbers or masked, and for a JAX array
+    while JAX has 64-bit numbers off.
     """
 
     matrix: Any
-    block_size: ClassVar[int] = 4
+    precision: float = field(init=False, repr=False)
+    block_size = 4
 
     def __post_init__(self) -> None:
-        check_jax_has_64_bits(self.matrix, "kernel_matrix", InvalidKernel)
+        matrix = as_real_array(self.matrix, "kernel_matrix", InvalidKernel)
+        check_jax_has_64_bits(matrix, "kernel_matrix", InvalidKernel)
+        if matrix.ndim != 2:
+            raise InvalidKernel(f"kernel_matrix has shape {tuple(matrix.shape)}; give a square matrix of kernel values")
+        xp = array_api.array_namespace(matrix)
+        is_floating = xp.isdtype(matrix.dtype, "real floating")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "precision", float(xp.finfo(matrix.dtype if is_floating else xp.float64).eps))
 
     @classmethod
     def of(cls, kernel: Kernel, points: Any, dtype: str = "float64") -> Self:
-        """Kernel matrix of (n, ...) points, computed tile by tile on all cores: no second matrix.
+        """Kernel matrix of (n, ...) points, computed tile by tile on all cores, without a second matrix in memory.
 
-        Raises InvalidKernel where a value is no finite number, and for another dtype than float32 and float64.
+        Raises InvalidKernel as :meth:`KernelTiles.compute`, and for another dtype than float32 and float64.
         """
-        if dtype not in DTYPES:
-            raise InvalidKernel(f"dtype is {dtype!r}; give one of {', '.join(DTYPES)}")
+        check_choice(dtype, "dtype", DTYPES, InvalidKernel)
         n, tiles = len(points), KernelTiles(kernel, points)
         matrix = np.empty((n, n), dtype)
 
@@ -93,13 +116,6 @@ class StoredKernel:
         return cls(matrix)
 
     @property
-    def precision(self) -> float:
-        """Machine epsilon of the entries."""
-        xp = array_api.array_namespace(self.matrix)
-        is_floating = xp.isdtype(self.matrix.dtype, "real floating")
-        return float(xp.finfo(self.matrix.dtype if is_floating else xp.float64).eps)
-
-    @property
     def shape(self) -> tuple[int, int]:
         """(n, n)."""
         return (int(self.matrix.shape[0]), int(self.matrix.shape[1]))
@@ -112,7 +128,7 @@ class StoredKernel:
         return symmetric_product(lambda rows, columns: matrix[rows, columns], CACHED_TILE, block)
 
     def _multiply_on_device(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """In float64 by groups of columns, so that a float32 matrix never has a second, larger copy on its devices."""
+        """Product in float64 by groups of columns, so that a float32 matrix has no larger copy on its devices."""
         matrix = self.matrix
         xp = array_api.array_namespace(matrix)
         # JAX brings an array that is nowhere in particular to every device that holds a part of the matrix.
@@ -124,20 +140,26 @@ class StoredKernel:
 
 
 @dataclass(frozen=True, eq=False)
-class ComputedKernel:
-    """Kernel matrix computed tile by tile from points, in memory O(n) beside the tile; every product computes it anew.
+class ComputedKernel(KernelOperator):
+    """Kernel matrix computed from points tile by tile, again for every product; memory grows with n, not n².
 
-    What the kernel prepares of the points it keeps for the next product.
+    What a :class:`hilbertsd.gram.TiledKernel` prepares of the points is kept for the next product.
 
     Attributes
     ----------
     kernel : k(X, Y) from (n, ...) and (m, ...) points to (n, m) raw values, symmetric; called from several threads.
     points : (n, ...).
+
+    Raises InvalidKernel and InvalidInput as :class:`KernelTiles`.
     """
 
     kernel: Kernel
     points: Any
-    block_size: ClassVar[int] = 32
+    _tiles: KernelTiles = field(init=False, repr=False)
+    block_size = 32
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_tiles", KernelTiles(self.kernel, self.points))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -145,61 +167,64 @@ class ComputedKernel:
         return (len(self.points), len(self.points))
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Product with a block, (n, b) to (n, b)."""
+        """Product with a block, (n, b) to (n, b); raises InvalidKernel as :meth:`KernelTiles.compute`."""
         return symmetric_product(self._tiles.compute, COMPUTED_TILE, block)
-
-    @cached_property
-    def _tiles(self) -> KernelTiles:
-        return KernelTiles(self.kernel, self.points)
 
 
 @dataclass(frozen=True, eq=False)
-class _Product:
-    """A function that multiplies, as an operator."""
+class _FunctionOperator(KernelOperator):
+    """Operator of a function that multiplies the kernel matrix of n_samples points with a block."""
 
     function: Callable[..., Any]
-    shape: tuple[int, int]
+    n_samples: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return (self.n_samples, self.n_samples)
 
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.function(block)
 
 
 def is_operator(kernel_matrix: Any) -> bool:
-    """Whether what a user gives is known by its products alone: an operator, or a function that multiplies.
+    """Whether what a user gives is known by its products alone: a kernel operator, or a function that multiplies.
 
-    Tables, arrays and sparse matrices may have a method `multiply`, too.
+    Arrays, tables and sparse matrices may have a method `multiply`, too. Raises InvalidKernel for any other object with
+    `shape` and `multiply` that is no :class:`KernelOperator`.
     """
     is_sparse = type(kernel_matrix).__module__.startswith("scipy.sparse")
     if array_api.is_array_api_obj(kernel_matrix) or hasattr(kernel_matrix, "__array__") or is_sparse:
         return False
-    return isinstance(kernel_matrix, KernelOperator) or callable(kernel_matrix)
+    if isinstance(kernel_matrix, KernelOperator) or callable(kernel_matrix):
+        return True
+    if hasattr(kernel_matrix, "shape") and hasattr(kernel_matrix, "multiply"):
+        raise InvalidKernel(
+            f"kernel_matrix is a {type(kernel_matrix).__name__} with shape and multiply; derive it from "
+            "hilbertsd.gram.KernelOperator"
+        )
+    return False
 
 
 def as_operator(kernel_matrix: Any, targets: Any) -> KernelOperator:
-    """Kernel operator of what a user gives with these targets, whose number of samples a function does not say.
+    """Kernel operator of what a user gives: an operator as it is, or one made of an array or a function.
 
-    An operator stays as it is, a function from (n, b) to (n, b) is taken for the product, and an array becomes a
-    :class:`StoredKernel`. Raises InvalidKernel unless it is square and not empty, and where it says that it is not
-    symmetric.
+    A function from (n, b) to (n, b) is taken for the product with a block, and its n is the number of targets. Raises
+    InvalidKernel unless the matrix is square, not empty and symmetric.
     """
     if not is_operator(kernel_matrix):
-        array = as_real_array(kernel_matrix, "kernel_matrix", InvalidKernel)
-        operator = StoredKernel(array)
-        if array.ndim != 2:
-            raise InvalidKernel(f"kernel_matrix has shape {tuple(array.shape)}; give a square matrix of kernel values")
-        if isinstance(array, np.ndarray) and array.shape[0] == array.shape[1]:
-            _probe_symmetry(array)
+        operator = StoredKernel(kernel_matrix)
+        if isinstance(operator.matrix, np.ndarray) and 0 < operator.shape[0] == operator.shape[1]:
+            _probe_symmetry(operator.matrix)
     elif isinstance(kernel_matrix, KernelOperator):
         operator = kernel_matrix
     else:
-        n_samples = (np.shape(targets) or (1,))[0]
-        operator = _Product(kernel_matrix, (n_samples, n_samples))
+        operator = _FunctionOperator(kernel_matrix, (np.shape(targets) or (1,))[0])
     n_rows, n_columns = operator.shape
     if n_rows != n_columns or n_rows == 0:
         raise InvalidKernel(
             f"kernel_matrix has shape {operator.shape}; give a non-empty square matrix of kernel values"
         )
-    if not getattr(operator, "symmetric", True):
+    if not operator.symmetric:
         raise InvalidKernel(
             f"kernel_matrix is a cross kernel matrix of {n_rows:,} points and as many others; give the one of the "
             "points and themselves"
@@ -207,21 +232,11 @@ def as_operator(kernel_matrix: Any, targets: Any) -> KernelOperator:
     return operator
 
 
-def entry_precision(operator: KernelOperator) -> float:
-    """Machine epsilon of an operator's entries, of float64 where it does not say."""
-    return getattr(operator, "precision", float(np.finfo(np.float64).eps))
-
-
-def block_size(operator: KernelOperator) -> int:
-    """Columns of a block whose product costs hardly more than one column's, 1 where an operator does not say."""
-    return getattr(operator, "block_size", 1)
-
-
 def _probe_symmetry(matrix: NDArray[Any]) -> None:
-    """Raise InvalidKernel where K v and Kᵀv differ for a random v of signs.
+    """Raise InvalidKernel where K v and Kᵀv differ for a random vector v of signs.
 
-    That shows any asymmetry of n entries or more of a size that matters; to compare every pair would take as long as
-    dozens of products.
+    This shows an asymmetry of n entries or more; comparing every pair of entries would take as long as dozens of
+    products.
     """
     n = len(matrix)
     largest = float(np.abs(np.diagonal(matrix)).max()) or 1.0

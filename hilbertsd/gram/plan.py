@@ -1,4 +1,12 @@
-"""What a store of a kernel matrix holds: of which points, in which tiles, and the hashes that tell it from others."""
+"""Plan of a stored kernel matrix: its points, its tiles, and the hashes that tell it from other matrices.
+
+Nothing is written or computed but the hashes of the points:
+
+    plan = GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, tile=1024)
+    plan.n_tiles, plan.bytes_stored
+    plan.record  # what a store writes down, ready for JSON
+    cross = GramPlan.of(new_points, plan.config, points)  # k(new_points, points)
+"""
 
 import hashlib
 import json
@@ -14,16 +22,18 @@ import numpy as np
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import DTYPES
 from hilbertsd.gram.tiles import Tile, all_tiles, count_pairs, slices, upper_tiles
-from hilbertsd.support.checks import check_whole
+from hilbertsd.support.checks import check_choice, check_unmasked, check_whole
 from hilbertsd.support.machine import available_cores
 from hilbertsd.support.progress import progress
 
 STORE_FORMAT = "hilbertsd.GramStore/3"
-"""Formats 1 and 2 had one hash over all points, which took one core."""
+"""Written into every store. Formats 1 and 2 hashed all points as one, which took one core."""
 
 DEFAULT_TILE = 2048
+"""Rows and columns of a tile where a plan is given no other number."""
+
 HASHED_AT_ONCE = 2**24
-"""Bytes of points whose hash is taken by itself: another number is another format of stores."""
+"""Bytes of points that are hashed as one part; another number would change the hashes and need a new format."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +42,14 @@ class GramPlan:
 
     Attributes
     ----------
-    n_samples : n.
+    n_samples : number n of points.
     inputs : hash of the points.
-    config : what else decides the values: kernel, parameters; ready for JSON.
-    tile : rows and columns of a tile; the last ones may be smaller.
-    dtype : in which values are stored, float32 or float64. They are computed in the kernel's own precision.
-    n_others, other_inputs : m and the hash of the others of a cross kernel matrix, None otherwise.
+    config : kernel, parameters and whatever else decides the values; ready for JSON.
+    tile : rows and columns of a tile; the last tiles may be smaller.
+    dtype : type of the stored values, float32 or float64; the kernel computes them in its own.
+    n_others, other_inputs : number m and hash of the others of a cross kernel matrix, None otherwise.
+
+    Raises InvalidInput for an unknown dtype, a number below 1, or one of n_others and other_inputs without the other.
     """
 
     n_samples: int
@@ -49,20 +61,15 @@ class GramPlan:
     other_inputs: str | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in DTYPES:
-            raise InvalidInput(f"dtype is {self.dtype!r}; give one of {', '.join(DTYPES)}")
-        check_whole(self.tile, "tile", InvalidInput)
-        check_whole(self.n_samples, "n_samples", InvalidInput)
-        object.__setattr__(self, "tile", int(self.tile))  # NumPy's whole numbers are not JSON's
-        object.__setattr__(self, "n_samples", int(self.n_samples))
+        check_choice(self.dtype, "dtype", DTYPES)
         if (self.n_others is None) != (self.other_inputs is None):
             raise InvalidInput(
                 f"n_others is {self.n_others} and other_inputs {self.other_inputs!r}; give both for a cross kernel "
                 "matrix, and neither otherwise"
             )
-        if self.n_others is not None:
-            check_whole(self.n_others, "n_others", InvalidInput)
-            object.__setattr__(self, "n_others", int(self.n_others))
+        for name in ("n_samples", "tile") if self.n_others is None else ("n_samples", "tile", "n_others"):
+            check_whole(getattr(self, name), name, InvalidInput)
+            object.__setattr__(self, name, int(getattr(self, name)))  # NumPy's whole numbers are not JSON's
 
     @classmethod
     def of(
@@ -79,8 +86,8 @@ class GramPlan:
         Raises
         ------
         InvalidInput
-            No points, points that are no real numbers, others of another shape than the points have each, an unknown
-            dtype, a tile below 1, or a config that JSON does not know.
+            No points; points that are not real numbers, or masked; others whose shape differs from that of the points
+            beyond the first axis; an unknown dtype; a tile below 1; or a config that JSON cannot hold.
         """
         _check_numbers(points, "points")
         if others is not None:
@@ -103,7 +110,7 @@ class GramPlan:
 
     @property
     def symmetric(self) -> bool:
-        """Whether it is the kernel matrix of the points and themselves, of which half is stored."""
+        """Whether rows and columns are the same points, so that only half of the matrix is stored."""
         return self.n_others is None
 
     @property
@@ -113,7 +120,7 @@ class GramPlan:
 
     @property
     def chunks(self) -> tuple[int, int]:
-        """Rows and columns of a tile on disk; few rows or columns of a cross kernel matrix waste none."""
+        """Rows and columns of a tile on disk: not more than a cross kernel matrix has."""
         n, m = self.shape
         return (self.tile, self.tile) if self.symmetric else (min(self.tile, n), min(self.tile, m))
 
@@ -121,6 +128,11 @@ class GramPlan:
     def tiles(self) -> list[Tile]:
         """Rows and columns of every tile that is stored: those on and above the diagonal, all with others."""
         return upper_tiles(self.n_samples, self.tile) if self.symmetric else all_tiles(self.shape, self.tile)
+
+    def place(self, rows: slice, columns: slice) -> int:
+        """Position in :attr:`tiles` of the tile in which these rows and columns begin."""
+        i, j = (part.indices(n)[0] // self.tile for part, n in zip((rows, columns), self.shape, strict=True))
+        return i * len(range(0, self.shape[1], self.tile)) + j - (i * (i + 1) // 2 if self.symmetric else 0)
 
     @property
     def n_tiles(self) -> int:
@@ -130,32 +142,32 @@ class GramPlan:
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of points, each with one kernel value: n(n+1)/2, or n·m with others; what its tiles have, summed."""
+        """Number of pairs of points, each with one kernel value: n(n+1)/2, or n·m with others."""
         n, m = self.shape
         return n * (n + 1) // 2 if self.symmetric else n * m
 
     def pairs(self, rows: slice, columns: slice) -> int:
-        """Pairs of points of a tile, of one on the diagonal every pair once."""
+        """Number of pairs of points in a tile; on the diagonal of a kernel matrix every pair counts once."""
         return count_pairs(rows, columns, symmetric=self.symmetric)
 
     @property
     def bytes_stored(self) -> int:
-        """Size of the tiles on disk: edge chunks are stored whole."""
+        """Size of all tiles on disk, where those at the edges take as much as the others."""
         return self.n_tiles * (math.prod(self.chunks) * np.dtype(self.dtype).itemsize + 4)
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a store says of its plan: the fields that are not None."""
+        """Fields that are not None, as a store writes them down."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
-    @property
+    @cached_property
     def hash(self) -> str:
-        """SHA-256 of what the plan says."""
+        """SHA-256 of the record."""
         return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()
 
 
 def digest(points: Any) -> str:
-    """Hash of an array's values, type and shape: of the hashes of its parts, which are read on all cores."""
+    """Hash of an array's values, type and shape; its parts are read and hashed on all cores."""
     first = np.asarray(points[:1])
     parts = slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes)))
 
@@ -164,16 +176,17 @@ def digest(points: Any) -> str:
 
     whole = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
     with progress("parts of the points hashed", len(parts)) as bar, ThreadPoolExecutor(available_cores()) as pool:
-        for done, each in enumerate(pool.map(hashed, parts), 1):
+        for done, part_hash in enumerate(pool.map(hashed, parts), 1):
             bar.update(done)
-            whole.update(each)
+            whole.update(part_hash)
     return whole.hexdigest()
 
 
 def _check_numbers(points: Any, name: str) -> None:
-    """Raise InvalidInput unless these are points, and real numbers."""
+    """Raise InvalidInput unless the points have at least one axis and one sample, and are real numbers, none masked."""
     if np.ndim(points) == 0 or len(points) == 0:
         raise InvalidInput(f"{name} have shape {np.shape(points)}; give (n, ...) points, one per sample")
+    check_unmasked(points, name, InvalidInput)
     kind = np.asarray(points[:1]).dtype
     if kind.kind not in "fiub":
         raise InvalidInput(f"{name} have dtype {kind}; give real numbers")

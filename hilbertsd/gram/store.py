@@ -1,13 +1,18 @@
 """Kernel matrices beyond memory: a Zarr store of tiles, each with its checksum.
 
+    store = GramStore.create("gram", GramPlan.of(points, {"kernel": "matern"}))
+    fill(store, hilbertsd.greens.matern, points)  # may be killed and called again
+    path = hilbertsd.distill(store, targets, tolerance=0.1)
+    list(store.damaged())  # []
+
 A store is a folder, a Zarr v3 group with
 - `kernel`, of points and themselves (n, n) in square chunks of which only those on and above the diagonal exist, or of
   points and others (n, m), whole; every chunk ends in its CRC-32C;
 - attributes: what the kernel matrix was computed from (`inputs`, a hash, and `config`), with a hash of their own;
-- `finished.json`, the checksums of all tiles: the completion record, written last.
-A file is replaced whole or not at all, so that a run killed at any moment loses the tiles in flight and no more. One
-run at a time fills a store.
-:func:`hilbertsd.gram.filling.fill` computes what is missing; a filled store is a kernel operator.
+- `finished.json`, the completion record, written last: the checksums of all tiles, with which every tile that is read
+  is compared from then on.
+A file is replaced whole or not at all, so that a run killed at any moment loses the tiles in flight and no more. Only
+one run at a time may fill a store.
 """
 
 import hashlib
@@ -18,8 +23,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import zarr
@@ -28,51 +34,56 @@ from zarr.codecs import Crc32cCodec
 
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.gram.kernel_tiles import KernelTiles
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.gram.plan import STORE_FORMAT, GramPlan, digest
 from hilbertsd.gram.tiles import Tile, rectangular_product, symmetric_product
 from hilbertsd.support.files import write_json
 from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.progress import tracked
 
+RECOMPUTE = "`hilbertsd gram run`, or hilbertsd.gram.fill, computes it again"
+
 
 @dataclass(frozen=True, eq=False)
-class GramStore:
-    """Kernel matrix in a store: complete, a kernel operator, or with others a matrix to read and multiply with.
+class GramStore(KernelOperator):
+    """Kernel matrix in a store; once complete, an operator that distils or, with others, a matrix to multiply with.
 
     Attributes
     ----------
-    folder : of the store.
-    plan : what it holds.
+    folder : folder of the store.
+    plan : points, tiles and dtype of the matrix.
+    precision : machine epsilon of the stored values.
+    symmetric : whether rows and columns are the same points; a cross kernel matrix is not, even if it is square.
     """
 
     folder: Path
     plan: GramPlan
     _kernel: zarr.Array = field(repr=False)
-    block_size: ClassVar[int] = 8
+    precision: float = field(init=False, repr=False)
+    symmetric: bool = field(init=False, repr=False)
+    block_size = 8
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", float(np.finfo(self.plan.dtype).eps))
+        object.__setattr__(self, "symmetric", self.plan.symmetric)
 
     @classmethod
     def create(cls, folder: str | os.PathLike[str], plan: GramPlan) -> Self:
-        """Begin a store, or take up the one that was begun with the same plan.
+        """Make a store, or open the one that is in the folder if it has the same plan.
 
         Raises
         ------
         InvalidFile
-            The folder holds something else, or another plan's store; or cannot be written.
+            The folder holds something else, or another plan's store; or it cannot be written.
         """
         folder = Path(folder).absolute()
         if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
-            store = cls.open(folder)
-            if store.plan != plan:
-                different = [name for name, value in asdict(plan).items() if asdict(store.plan)[name] != value]
-                raise InvalidFile(
-                    f"{folder} is for another kernel matrix, with other {' and '.join(different)}; give another folder"
-                )
-            return store
-        # Begun beside its place, so that a store that was killed while being created is not taken for one.
-        begun = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+            return cls._resume(folder, plan)
+        # Made beside its place and then moved, so that no half of a store is ever taken for one.
+        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
         try:
             attributes = {"format": STORE_FORMAT, "plan": plan.record, "plan_sha256": plan.hash}
-            group = zarr.create_group(begun, attributes=attributes)
+            group = zarr.create_group(temporary, attributes=attributes)
             group.create_array(
                 "kernel",
                 shape=plan.shape,
@@ -82,24 +93,41 @@ class GramStore:
                 filters=None,
                 compressors=[Crc32cCodec()],
             )
-            begun.replace(folder)
+            temporary.replace(folder)
         except OSError as error:
-            shutil.rmtree(begun, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
+            if (folder / "zarr.json").is_file():  # another process was faster
+                return cls._resume(folder, plan)
             raise InvalidFile(f"{folder} cannot be made a store: {error.strerror}; give another folder") from error
         return cls.open(folder)
 
     @classmethod
+    def _resume(cls, folder: Path, plan: GramPlan) -> Self:
+        """Open what is in a folder, which must be a store of the same plan."""
+        if not (folder / "zarr.json").is_file():
+            raise InvalidFile(f"{folder} is no store of a kernel matrix and is not empty; give another folder")
+        store = cls.open(folder)
+        if store.plan != plan:
+            different = [name for name, value in asdict(plan).items() if asdict(store.plan)[name] != value]
+            raise InvalidFile(
+                f"{folder} is for another kernel matrix, with other {' and '.join(different)}; give another folder"
+            )
+        return store
+
+    @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Self:
-        """Store in a folder, complete or not.
+        """Open the store in a folder, complete or not; its tiles are checked when they are read.
 
         Raises
         ------
         InvalidFile
-            There is none, or what it says of itself is damaged.
+            There is none, or its plan or layout is damaged.
         """
         folder = Path(folder)
         if not (folder / "zarr.json").is_file():
-            raise InvalidFile(f"{folder} is no store of a kernel matrix; make one with `hilbertsd gram run`")
+            raise InvalidFile(
+                f"{folder} is no store of a kernel matrix; make one with `hilbertsd gram run` or GramStore.create"
+            )
         try:
             group = zarr.open_group(folder, mode="r+", zarr_format=3)
             attributes: Any = dict(group.attrs)
@@ -126,18 +154,8 @@ class GramStore:
         """(n, n), or (n, m) with others."""
         return self.plan.shape
 
-    @property
-    def symmetric(self) -> bool:
-        """Whether it is a kernel matrix: a cross kernel matrix is none, even if it is square."""
-        return self.plan.symmetric
-
-    @property
-    def precision(self) -> float:
-        """Machine epsilon of the stored values."""
-        return float(np.finfo(self.plan.dtype).eps)
-
     def multiply(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, b) raw kernel matrix times an (n, b) block, with others (m, b), every tile held against its checksum.
+        """(n, b) raw kernel matrix times an (n, b) block, with others an (m, b) block; every tile is checked.
 
         Raises
         ------
@@ -155,7 +173,7 @@ class GramStore:
         return rectangular_product(self.read, self.shape[0], self.plan.tile, block)
 
     def to_array(self) -> NDArray[Any]:
-        """Whole matrix in memory, in the dtype it is stored in, every tile held against its checksum.
+        """Whole matrix in memory, in the dtype it is stored in; every tile is checked.
 
         Raises
         ------
@@ -184,7 +202,7 @@ class GramStore:
         Raises
         ------
         InvalidFile
-            It is missing, or does not agree with its checksum.
+            It is missing, does not agree with its checksum, or is not the tile of the completion record.
         """
         try:
             values = np.asarray(self._kernel[rows, columns])
@@ -192,15 +210,16 @@ class GramStore:
             raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be read: {error.strerror}") from error
         except Exception as error:  # a checksum that does not agree, or bytes that are no chunk at all
             raise InvalidFile(
-                f"{self.tile_file(rows, columns)} is damaged: it does not agree with its checksum; "
-                "`hilbertsd gram run` computes it again"
+                f"{self.tile_file(rows, columns)} is damaged: it does not agree with its checksum; {RECOMPUTE}"
             ) from error
         if np.isnan(values[0, 0]):
-            raise InvalidFile(f"{self.tile_file(rows, columns)} is missing; `hilbertsd gram run` computes it")
+            raise InvalidFile(f"{self.tile_file(rows, columns)} is missing; {RECOMPUTE}")
+        if not self._agrees_with_record(rows, columns):
+            raise InvalidFile(f"{self.tile_file(rows, columns)} is not the tile that was finished; {RECOMPUTE}")
         return values
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
-        """Store the values of a tile; the completion record, if there is one, goes with the tile that was there.
+        """Store the values of a tile; a completion record, which is of the tile before, is deleted first.
 
         Raises InvalidFile where the tile cannot be written.
         """
@@ -210,18 +229,28 @@ class GramStore:
         except OSError as error:
             raise InvalidFile(f"{self.tile_file(rows, columns)} cannot be written: {error.strerror}") from error
 
-    def fill_tile(self, matrix: KernelTiles, rows: slice, columns: slice) -> bool:
-        """Compute a tile and store it, unless it is there and intact; returns whether it was computed.
+    def fill_tile(self, matrix: KernelTiles, rows: slice, columns: slice) -> int:
+        """Compute a tile and store it, unless it is there and intact; returns how many pairs of points it computed.
 
-        The matrix is taken for that of the plan: see :meth:`check_points`. Raises InvalidKernel where a value is no
-        finite number.
+        The matrix must be that of the plan: see :meth:`check_points`. Raises InvalidKernel as
+        :meth:`KernelTiles.compute`.
         """
         if self.tile_file(rows, columns).exists():
             with suppress(InvalidFile):
                 self.read(rows, columns)
-                return False
+                return 0
         self.write(rows, columns, matrix.compute(rows, columns, self.plan.dtype))
-        return True
+        return self.plan.pairs(rows, columns)
+
+    def discard_replaced_tiles(self) -> None:
+        """Delete tiles that are not those of the completion record, for instance two whose files were exchanged.
+
+        To be called before the first tile is written, because the record, which alone shows them, is then deleted.
+        """
+        for tile, checksum in zip(self.plan.tiles, self._finished() or (), strict=False):
+            with suppress(OSError):  # a missing tile is computed anyway
+                if self._checksum(*tile) != checksum:
+                    self.tile_file(*tile).unlink()
 
     def tile_file(self, rows: slice, columns: slice) -> Path:
         """File that holds a tile."""
@@ -233,11 +262,11 @@ class GramStore:
 
     @property
     def complete(self) -> bool:
-        """Whether the completion record is there and intact. Tiles that went since are found by :meth:`missing`."""
+        """Whether the completion record is there and intact; :meth:`missing` says which tiles were deleted since."""
         return self._finished() is not None
 
     def finish(self) -> None:
-        """Write the completion record, once every tile is there, and remove what killed writes left behind.
+        """Write the completion record and delete what killed writes left behind.
 
         Raises InvalidFile where a tile is missing.
         """
@@ -251,22 +280,27 @@ class GramStore:
             write_json(self._record, {"checksums": checksums, "sha256": self._hash(checksums)})
 
     def damaged(self) -> Iterator[str]:
-        """One line per tile that is missing, does not agree with its checksum, or is not the one that was finished."""
-        finished = self._finished()
-        if finished is None and self._record.exists():
-            yield f"{self._record} is damaged; `hilbertsd gram run` writes it again"
-        for place, tile in enumerate(tracked(self.plan.tiles, "tiles verified")):
+        """One line per tile that is missing, disagrees with its checksum or is not the one that was finished."""
+        if self._finished() is None and self._record.exists():
+            yield f"{self._record} is damaged; `hilbertsd gram run`, or hilbertsd.gram.fill, writes it again"
+        for tile in tracked(self.plan.tiles, "tiles verified"):
             try:
                 self.read(*tile)
             except InvalidFile as error:
                 yield str(error)
-                continue
-            if finished is not None and finished[place] != self._checksum(*tile):
-                yield f"{self.tile_file(*tile)} is not the tile that was finished; delete it and `hilbertsd gram run`"
 
     @property
     def _record(self) -> Path:
         return self.folder / "finished.json"
+
+    def _agrees_with_record(self, rows: slice, columns: slice) -> bool:
+        """Whether a tile is the one that was finished, or there is no intact completion record."""
+        try:
+            record = self._record.stat()
+            finished = _finished(self, (record.st_mtime_ns, record.st_ino, record.st_size))
+            return finished is None or finished[self.plan.place(rows, columns)] == self._checksum(rows, columns)
+        except FileNotFoundError:  # no record yet, or none any more while a tile is replaced
+            return True
 
     def _finished(self) -> list[int] | None:
         """Checksums of the tiles as they were finished, None where the record is missing or damaged."""
@@ -292,7 +326,13 @@ class GramStore:
             raise InvalidInput(f"{self.folder} is for others than the {len(others):,} given; give another folder")
 
     def _checksum(self, rows: slice, columns: slice) -> int:
-        """Checksum of a tile, as its file ends in it."""
+        """Checksum of a tile: the last four bytes of its file."""
         with self.tile_file(rows, columns).open("rb") as file:
             file.seek(-4, os.SEEK_END)
             return int.from_bytes(file.read(4), "little")
+
+
+@lru_cache(maxsize=8)
+def _finished(store: GramStore, _record_version: tuple[int, ...]) -> list[int] | None:
+    """Checksums in a store's completion record, read once for every version of that file."""
+    return store._finished()

@@ -97,12 +97,7 @@ class GramJob:
         for name, store in stores.items():
             points = self.images.train if name == "train-train" else self.images.test
             others = None if name == "train-train" else self.images.train
-            if client is None:
-                fill(store, self.kernel, points, others)
-            else:
-                from hilbertsd.gram.cluster import fill_on_cluster
-
-                fill_on_cluster(store, self.kernel, points, client, others)
+            fill(store, self.kernel, points, others, client=client)
         return stores["train-train"], stores["test-train"]
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.gram.kernel_tiles import DTYPES
+from hilbertsd.gram.kernel_tiles import DTYPES, TiledKernel
 from hilbertsd.gram.tiles import all_tiles, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
 from hilbertsd.networks import architectures
 from hilbertsd.networks.architectures import Architecture, check_architecture
@@ -56,7 +56,7 @@ TILES_PER_CORE = 16
 
 
 @dataclass(frozen=True)
-class NeuralKernel:
+class NeuralKernel(TiledKernel):
     """Kernel of an infinitely wide network as a function k(X, Y), which can be sent to other processes.
 
     :class:`hilbertsd.gram.GramStore` and the functions that fill it take it like any other kernel. Tiles go to the

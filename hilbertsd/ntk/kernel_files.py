@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hilbertsd.errors import InvalidFile
 from hilbertsd.networks.architectures import Architecture
 from hilbertsd.ntk.empirical import empirical_grams
-from hilbertsd.support.files import output_folder, write_json, written_whole
+from hilbertsd.support.files import atomic_write, output_folder, write_json
 
 PARTS = ("train", "cross")
 
@@ -51,7 +51,7 @@ def stored_grams(
     computed = empirical_grams(architecture, images, others, seeds=missing)
     for seed, pair in zip(missing, computed, strict=True):
         for part, values in zip(PARTS, pair, strict=True):
-            with written_whole(_array(folder, seed, part)) as partial, partial.open("wb") as file:
+            with atomic_write(_array(folder, seed, part)) as partial, partial.open("wb") as file:
                 np.save(file, values, allow_pickle=False)
         write_json(_record(folder, seed), descriptions[seed])
     n, m = len(images), len(others)

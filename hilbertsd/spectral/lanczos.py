@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidKernel
-from hilbertsd.gram.operators import KernelOperator, block_size
+from hilbertsd.gram.operators import KernelOperator
+from hilbertsd.support.checks import as_real_array
 
 Matrix = NDArray[np.float64]
 
@@ -66,7 +67,7 @@ class BlockLanczos:
         self._coordinates = singular[kept, None] * vt[kept]  # the targets' coordinates in the first block
         self._basis = np.empty((self._n, 0), order="F")
         self._columns = 0
-        self._append(_widened(u[:, kept], min(block_size(operator), self._n)))
+        self._append(_widened(u[:, kept], min(operator.block_size, self._n)))
         self._last = slice(0, self._columns)
         self._projected = np.zeros((0, 0))
         self._coupling = np.zeros((0, 0))  # R's nonzero block, left by the step before
@@ -87,7 +88,8 @@ class BlockLanczos:
     def step(self) -> None:
         """Multiply the last block, and extend the space by the new directions of the product."""
         block = self._basis[:, self._last]
-        product = np.asarray(self._operator.multiply(np.ascontiguousarray(block))) / self._n
+        product = self._operator.multiply(np.ascontiguousarray(block))
+        product = np.asarray(as_real_array(product, "the kernel matrix times a block", InvalidKernel)) / self._n
         if product.shape != block.shape:
             raise InvalidKernel(
                 f"the kernel operator gave {product.shape} for a {block.shape} block; let it return the kernel matrix "

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel
-from hilbertsd.gram.operators import as_operator, entry_precision
+from hilbertsd.gram.operators import as_operator
 from hilbertsd.spectral.inputs import checked_kernel, checked_targets
 from hilbertsd.spectral.lanczos import BlockLanczos, RitzPairs
 from hilbertsd.spectral.reflections import LARGEST_REDUCED, Reflectors, reflected_eigh
@@ -95,7 +95,7 @@ class Spectrum:
                 break
         pairs = lanczos.pairs()
         basis = lanczos.basis @ pairs.vectors
-        return KrylovSpectrum.from_pairs(pairs, basis, single_output, entry_precision(operator))
+        return KrylovSpectrum.from_pairs(pairs, basis, single_output, operator.precision)
 
     @staticmethod
     def from_kernel(kernel_matrix: Any, targets: Any) -> "Spectrum":

@@ -1,4 +1,4 @@
-"""Arguments at the door: positive numbers, and real float64 arrays in the library they came in."""
+"""Checks of what users give: choices, whole and positive numbers, and real arrays of any array library."""
 
 import math
 import numbers
@@ -12,36 +12,42 @@ from hilbertsd.errors import InvalidInput
 
 
 def as_real_float64(values: Any, name: str, error: type[InvalidInput], like: Any = None) -> tuple[Any, float]:
-    """Values as a float64 array of their own library, and the machine epsilon of the precision they came in.
+    """Values as a float64 array of their own library, and the machine epsilon of the type they had before.
 
     Parameters
     ----------
     values : an array of a library of the Python array API standard, or anything NumPy can convert.
     name : what to call it in an error message.
     error : class to raise.
-    like : array whose library and device the result takes; the values' own where None.
+    like : array whose library and device the result takes; None keeps those of the values.
 
     Raises
     ------
     error
-        Complex or not numeric; or a JAX array while JAX has 64-bit numbers off.
+        Complex, not numeric or masked; or a JAX array while JAX has 64-bit numbers off.
     """
     array = as_real_array(values, name, error)
     xp = array_api.array_namespace(array)
     is_floating = xp.isdtype(array.dtype, "real floating")
     epsilon = float(xp.finfo(array.dtype).eps if is_floating else np.finfo(np.float64).eps)
     target = array if like is None else like
-    for each in (array, target):
-        check_jax_has_64_bits(each, name, error)
+    check_jax_has_64_bits(array, name, error)
+    check_jax_has_64_bits(target, name, error)
     if like is None:
         return xp.astype(array, xp.float64, copy=False), epsilon
     return to_library(array, like), epsilon
 
 
 def as_real_array(values: Any, name: str, error: type[InvalidInput]) -> Any:
-    """Values as an array of their own library and dtype; an error of the given class if they are no real numbers."""
+    """Values as an array of their own library and dtype.
+
+    Raises an error of the given class where they are not real numbers, or masked: a masked array has values that are
+    none. Without masked values it becomes a plain array.
+    """
+    check_unmasked(values, name, error)
+    is_array = array_api.is_array_api_obj(values) and not isinstance(values, np.ma.MaskedArray)
     try:
-        array: Any = values if array_api.is_array_api_obj(values) else np.asarray(values)
+        array: Any = values if is_array else np.asarray(values)
     except ValueError as ragged:
         raise error(f"{name} is no array of numbers ({ragged}); give rows of equal length") from ragged
     xp = array_api.array_namespace(array)
@@ -51,6 +57,14 @@ def as_real_array(values: Any, name: str, error: type[InvalidInput]) -> Any:
     if xp.isdtype(array.dtype, "complex floating"):
         raise error(f"{name} is complex ({array.dtype}); give real numbers")
     return array
+
+
+def check_unmasked(values: Any, name: str, error: type[InvalidInput]) -> None:
+    """Raise an error of the given class for a NumPy masked array in which values are masked."""
+    if isinstance(values, np.ma.MaskedArray) and (masked := int(np.ma.count_masked(values))):
+        raise error(
+            f"{masked:,} of {values.size:,} values in {name} are masked; drop their samples, or fill them in first"
+        )
 
 
 def check_whole(number: Any, name: str, error: type[InvalidInput], least: int = 1) -> None:
@@ -91,7 +105,7 @@ def check_positive(value: Any, name: str, meaning: str, error: type[InvalidInput
 
 
 def distinguishable(first: float, second: float) -> tuple[str, str]:
-    """Both numbers in as many digits, at least six, as it takes to tell them apart."""
+    """Texts of two numbers, with six digits or as many more as it takes to tell them apart."""
     for digits in range(6, 18):
         texts = f"{first:.{digits}g}", f"{second:.{digits}g}"
         if texts[0] != texts[1]:

@@ -1,4 +1,4 @@
-"""Files that are replaced whole or not at all."""
+"""Writing files whole or not at all, and folders for results."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from hilbertsd.errors import InvalidFile
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """Yield a partial file beside the target, which it replaces if the body succeeds and leaves no trace of if not.
+def atomic_write(target: Path) -> Iterator[Path]:
+    """Yield the path of a partial file, which replaces the target if the body succeeds and is deleted if it does not.
 
     Raises InvalidFile where the target cannot be written.
     """
@@ -44,6 +44,6 @@ def output_folder(path: str | os.PathLike[str]) -> Path:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> Path:
     """Write one JSON object; an existing file is replaced whole or not at all."""
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return path

@@ -106,7 +106,7 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
         (("gram", "run", "text.npy", "store"), "is no .npy file"),
         (("gram", "run", "line.npy", "store"), "give one (n, n_features) array"),
         (("gram", "run", "points.npy", "store", "--kernel", "nothing"), "kernel is 'nothing'"),
-        (("gram", "run", "points.npy", "store", "--kernel", "precomputed"), "computes nothing"),
+        (("gram", "run", "points.npy", "store", "--kernel", "precomputed"), "give one of additive_chi2"),
         (("gram", "plan", "points.npy", "store", "--gamma", "-1"), "gamma is -1.0"),
         (("gram", "run", "points.npy", "store", "--gamma", "0"), "gamma is 0.0"),
         (("gram", "plan", "points.npy", "store", "--dtype", "float16"), "dtype is 'float16'"),

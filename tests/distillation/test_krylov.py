@@ -35,7 +35,7 @@ from hilbertsd.errors import (
 )
 from hilbertsd.gram import operators as kernel_operators
 from hilbertsd.gram import tiles
-from hilbertsd.gram.operators import ComputedKernel, StoredKernel
+from hilbertsd.gram.operators import ComputedKernel, KernelOperator, StoredKernel
 from hilbertsd.spectral.lanczos import BlockLanczos
 
 
@@ -49,11 +49,18 @@ def problem():
     return kernel[:400, :400], targets + 0.1 * rng.normal(size=targets.shape), kernel[400:, :400], x[:400]
 
 
-class Plain:
+class Plain(KernelOperator):
     """An operator that says nothing of itself, so that the targets stay alone in their block."""
 
     def __init__(self, matrix):
-        self.shape, self.multiply = matrix.shape, lambda block: matrix @ block
+        self.matrix = matrix
+
+    @property
+    def shape(self):
+        return self.matrix.shape
+
+    def multiply(self, block):
+        return self.matrix @ block
 
 
 def random_matrix(eigenvalues, rng):

@@ -12,6 +12,7 @@ from stores import KERNEL, files_of, filled, same_folders
 
 from hilbertsd import distill
 from hilbertsd.gram.filling import fill
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.support.progress import PairRate, Task
 
@@ -56,8 +57,6 @@ def kill_a_worker(client):
 
 
 def test_a_killed_worker_leaves_the_same_store(mortal, points, tmp_path):
-    from hilbertsd.gram.cluster import fill_on_cluster
-
     here = filled(tmp_path / "here", points, tile=32)
     store = GramStore.create(tmp_path / "cluster", GramPlan.of(points, here.plan.config, tile=32))
     tiles_before = []
@@ -70,7 +69,7 @@ def test_a_killed_worker_leaves_the_same_store(mortal, points, tmp_path):
 
     killer = threading.Thread(target=kill_mid_run)
     killer.start()
-    fill_on_cluster(store, slow_kernel, points, mortal)
+    fill(store, slow_kernel, points, client=mortal)
     killer.join()
     assert 0 < tiles_before[0] < len(store.plan.tiles)
     assert same_folders(tmp_path / "here", tmp_path / "cluster")
@@ -79,8 +78,6 @@ def test_a_killed_worker_leaves_the_same_store(mortal, points, tmp_path):
 @pytest.mark.slow
 def test_a_lone_worker_may_die(points, tmp_path):
     """It takes the points along, which are sent again to another one."""
-    from hilbertsd.gram.cluster import fill_on_cluster
-
     with local_client(1) as client:
         store = GramStore.create(tmp_path / "gram", GramPlan.of(points, {}, tile=32))
 
@@ -92,7 +89,7 @@ def test_a_lone_worker_may_die(points, tmp_path):
 
         killer = threading.Thread(target=kill_mid_run)
         killer.start()
-        fill_on_cluster(store, slow_kernel, points, client)
+        fill(store, slow_kernel, points, client=client)
         killer.join()
     assert store.complete
     assert list(store.damaged()) == []
@@ -110,10 +107,14 @@ def test_a_killed_worker_leaves_the_same_path(mortal, points, tmp_path):
     tolerance = 0.1 * np.sum(targets**2) / 230
     undisturbed = distill(kernel, targets, tolerance=tolerance)
 
-    class Killing:
+    class Killing(KernelOperator):
         """The same operator, a worker of which dies before the third product."""
 
-        shape, precision, block_size, products = kernel.shape, kernel.precision, kernel.block_size, 0
+        precision, block_size, products = kernel.precision, kernel.block_size, 0
+
+        @property
+        def shape(self):
+            return kernel.shape
 
         def multiply(self, block):
             self.products += 1
@@ -128,20 +129,20 @@ def test_a_killed_worker_leaves_the_same_path(mortal, points, tmp_path):
 
 def test_a_cross_kernel_matrix_is_the_same_and_no_operator(client, points, tmp_path, monkeypatch):
     from hilbertsd.errors import InvalidInput, InvalidKernel
-    from hilbertsd.gram.cluster import ClusterKernel, fill_on_cluster
+    from hilbertsd.gram.cluster import ClusterKernel
 
     others = points[:70] + 1
     plan = GramPlan.of(points, {}, others, tile=32)
     here, store = (GramStore.create(tmp_path / name, plan) for name in ("here", "cluster"))
     fill(here, KERNEL, points, others)
     with pytest.raises(InvalidInput, match="70 others; give these"):
-        fill_on_cluster(store, KERNEL, points, client)
-    fill_on_cluster(store, KERNEL, points, client, others)
+        fill(store, KERNEL, points, client=client)
+    fill(store, KERNEL, points, others, client=client)
     store.tile_file(*plan.tiles[7]).unlink()
     notes = []
     monkeypatch.setattr(Task, "update", lambda _, __, note="": notes.append(note))
     monkeypatch.setattr(PairRate, "note", lambda _, pairs: f"{pairs} pairs/s" if pairs else "")
-    fill_on_cluster(store, KERNEL, points, client, others)
+    fill(store, KERNEL, points, others, client=client)
     assert sorted({note for note in notes if note}) == ["1024 pairs/s on the cluster", "on the cluster"]
     assert same_folders(tmp_path / "here", tmp_path / "cluster")
     with pytest.raises(InvalidKernel, match=r"cross kernel matrix of shape \(230, 70\)"):

@@ -133,6 +133,92 @@ def test_missing_truncated_and_exchanged_tiles_are_found(points, tmp_path):
         store.multiply(np.ones((230, 1)))
 
 
+@pytest.mark.parametrize("exchanged", [(1, 2), (1, 3), (0, 9)])
+def test_exchanged_tiles_are_never_used_and_computed_again(points, tmp_path, exchanged):
+    """Of a finished store, also where one is at the edge, whose padding the other has not, and both have checksums."""
+    store = filled(tmp_path / "gram", points, tile=64, dtype="float64")
+    filled(tmp_path / "intact", points, tile=64, dtype="float64")
+    files = [store.tile_file(*store.plan.tiles[place]) for place in exchanged]
+    contents = [file.read_bytes() for file in files]
+    for file, content in zip(files, reversed(contents), strict=True):
+        file.write_bytes(content)
+    opened = GramStore.open(tmp_path / "gram")
+    for use in (
+        lambda: opened.read(*store.plan.tiles[exchanged[0]]),
+        opened.to_array,
+        lambda: opened.multiply(np.ones((230, 1))),
+    ):
+        with pytest.raises(InvalidFile, match="is not the tile that was finished"):
+            use()
+    fill(opened, KERNEL, points)
+    assert same_folders(tmp_path / "gram", tmp_path / "intact")
+
+
+def test_exchanged_tiles_are_computed_again_even_if_the_run_that_saw_them_was_killed(points, tmp_path):
+    """The record goes with the first tile that is written; by then the others that it shows must be gone."""
+    store = filled(tmp_path / "gram", points, tile=64)
+    filled(tmp_path / "intact", points, tile=64)
+    first, second = (store.tile_file(*store.plan.tiles[place]) for place in (1, 5))
+    content = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(content)
+    calls = []
+
+    def killed(X, Y):
+        calls.append(None)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return KERNEL(X, Y)
+
+    with pytest.raises(KeyboardInterrupt):
+        fill(store, killed, points)
+    fill(store, KERNEL, points)
+    assert same_folders(tmp_path / "gram", tmp_path / "intact")
+
+
+def test_a_record_that_changes_is_read_again(points, tmp_path):
+    """A store that stays open while another process replaces a tile and finishes it anew."""
+    store, elsewhere = filled(tmp_path / "gram", points, tile=64), GramStore.open(tmp_path / "gram")
+    tile = store.plan.tiles[2]
+    before = store.read(*tile)
+    elsewhere.tile_file(*tile).unlink()
+    fill(elsewhere, lambda X, Y: KERNEL(X, Y) * (1 + 1e-6), points)
+    assert np.any(store.read(*tile) != before)
+
+
+def test_of_runs_that_begin_a_store_at_once_all_get_it(points, tmp_path, monkeypatch):
+    plans = [GramPlan.of(points, {}, tile=tile) for tile in (64, 32)]
+    create = zarr.create_group
+
+    def slower(*arguments, **options):
+        monkeypatch.undo()
+        GramStore.create(tmp_path / "gram", plans[0])
+        return create(*arguments, **options)
+
+    monkeypatch.setattr(zarr, "create_group", slower)
+    assert GramStore.create(tmp_path / "gram", plans[0]).plan == plans[0]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["gram"]
+    (tmp_path / "gram").rename(tmp_path / "first")
+    monkeypatch.setattr(zarr, "create_group", slower)
+    with pytest.raises(InvalidFile, match="is for another kernel matrix, with other tile; give another folder"):
+        GramStore.create(tmp_path / "gram", plans[1])
+
+
+def test_advice_helps_whoever_gets_it(points, tmp_path):
+    """Creating a store says nothing of creating one; what fills a store need not be `hilbertsd gram run`."""
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InvalidFile, match=r"is no store of a kernel matrix and is not empty; give another folder$"):
+        GramStore.create(tmp_path / "thesis", GramPlan.of(points, {}))
+    with pytest.raises(
+        InvalidFile, match=r"is no store of a kernel matrix; make one with `hilbertsd gram run` or Gram"
+    ):
+        GramStore.open(tmp_path / "thesis")
+    begun = GramStore.create(tmp_path / "begun", GramPlan.of(points, {}))
+    with pytest.raises(InvalidFile, match=r"is missing; `hilbertsd gram run`, or hilbertsd\.gram\.fill, computes it"):
+        begun.to_array()
+
+
 def test_a_flipped_byte_in_what_the_store_says_of_itself_is_found(points, tmp_path):
     """In the completion record a run mends it; in a zarr.json the store is refused, whatever byte it was."""
     store = filled(tmp_path / "gram", points, tile=64)
