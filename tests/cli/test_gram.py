@@ -10,6 +10,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from stores import same_folders
 
 from hilbertsd import distill
+from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.store import GramStore
 
 
@@ -143,6 +144,21 @@ def test_bad_input_is_one_line(hilbertsd, points, tmp_path, words, message):
     assert message in one_line(*hilbertsd(*words))
     assert points.exists()
     assert not (tmp_path / "store").exists()
+
+
+def test_every_flipped_byte_of_the_header_of_points_is_harmless_or_refused(points):
+    from hilbertsd.cli.gram import _points
+
+    content = points.read_bytes()
+    refused = 0
+    for place in range(128):
+        for bit in range(8):
+            points.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            try:
+                _points(points)
+            except InvalidInput:
+                refused += 1
+    assert refused > 500
 
 
 def test_help_says_every_default(hilbertsd):
