@@ -2,8 +2,8 @@
 
 Images are the first training images of CIFAR-10, from the folder --data or the one that HILBERTSD_DATA names. Without
 data, or with --images synthetic, they are random ones whose covariance decays like photographs'. Kernels: RBF
-exp(−‖x−x'‖²/(2·3072)) on standardised pixels, or the neural tangent kernel of a fully connected ReLU network of depth 3.
-Targets: ten one-hot columns minus 0.1.
+exp(−‖x−x'‖²/(2·3072)) on standardised pixels, or the neural tangent kernel of a fully connected ReLU network of depth
+3. Targets: ten one-hot columns minus 0.1.
 
 - kernel_seconds: images and kernel matrix; krylov_seconds: `distill(..., method="krylov")` to collapse, of which
   product_seconds are products with the kernel matrix.

@@ -89,10 +89,10 @@ def test_a_run_says_what_it_made(hilbertsd, points):
 
 def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    # Threads instead of processes, which take seconds to start; the command still connects over TCP.
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
-    with distributed.LocalCluster(**options) as cluster:
-        address = cluster.scheduler_address
-        options = ("--others", points, "--scheduler", address, "--json")
+    with distributed.LocalCluster(processes=False, protocol="tcp", **options) as cluster:
+        options = ("--others", points, "--scheduler", cluster.scheduler_address, "--json")
         done = in_a_process("gram", "run", points, tmp_path / "there", *options)
     assert done.returncode == 0
     assert json.loads(done.stdout)["complete"]
