@@ -1,8 +1,9 @@
 """Certified Krylov path against one exact eigendecomposition, and alone at sizes that have none.
 
-Images are CIFAR-10's (--cifar, a folder with the official binary batches) or, without it, random ones whose covariance
-decays like photographs'. Kernels: RBF exp(−‖x−x'‖²/(2·3072)) on standardised pixels, or the neural tangent kernel of a
-fully connected ReLU network of depth 3. Targets: ten one-hot columns minus 0.1.
+Images are the first training images of CIFAR-10, from the folder --data or the one that HILBERTSD_DATA names. Without
+data, or with --images synthetic, they are random ones whose covariance decays like photographs'. Kernels: RBF
+exp(−‖x−x'‖²/(2·3072)) on standardised pixels, or the neural tangent kernel of a fully connected ReLU network of depth
+3. Targets: ten one-hot columns minus 0.1.
 
 - kernel_seconds: images and kernel matrix; krylov_seconds: `distill(..., method="krylov")` to collapse, of which
   product_seconds are products with the kernel matrix.
@@ -25,6 +26,8 @@ from dense_path import timed
 from scipy.linalg import eigh
 
 import hilbertsd
+from hilbertsd.data import load_cifar
+from hilbertsd.data.splits import default_dataset
 from hilbertsd.gram.filling import fill
 from hilbertsd.gram.operators import ComputedKernel, KernelOperator, StoredKernel
 from hilbertsd.gram.store import GramPlan, GramStore
@@ -35,12 +38,16 @@ PIXELS = 3072
 HEAD = ("command", "config", "versions", "machine")
 
 
-def images(n: int, cifar: Path | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(n, 3072) float32 standardised pixels and (n, 10) targets."""
-    if cifar is not None:
-        records = np.concatenate([np.fromfile(cifar / f"data_batch_{i}.bin", np.uint8) for i in range(1, 6)])
-        records = records.reshape(-1, PIXELS + 1)[:n]
-        pixels, labels = records[:, 1:].astype(np.float32), records[:, 0].astype(int)
+def images(n: int, kind: str, data: Path | None, seed: int) -> tuple[str, np.ndarray, np.ndarray]:
+    """Name of the data, (n, 3072) float32 standardised pixels and (n, 10) targets."""
+    name = kind
+    if kind == "cifar10":
+        train = load_cifar("cifar10", "train", folder=data)
+        if len(train.images) < n:
+            sys.exit(f"{train.name} has {len(train.images)} training images and --n is {n}; give a smaller --n")
+        name, labels = train.name, train.labels[:n]
+        # Colour planes, as in the files: the order in which the recorded results sum the pixels.
+        pixels = train.images[:n].transpose(0, 3, 1, 2).reshape(n, PIXELS).astype(np.float32)
     else:
         rng = np.random.default_rng(seed)
         scales = (np.arange(1, PIXELS + 1.0) ** -0.9).astype(np.float32)
@@ -48,10 +55,8 @@ def images(n: int, cifar: Path | None, seed: int) -> tuple[np.ndarray, np.ndarra
         teacher = rng.normal(size=(PIXELS, 64)).astype(np.float32) * 2
         labels = (np.maximum(pixels @ teacher, 0) @ rng.normal(size=(64, 10)) + rng.normal(size=(n, 10))).argmax(axis=1)
     pixels -= pixels.mean(axis=0)
-    pixels /= pixels.std(axis=0) if cifar is not None else pixels.std()
-    if len(pixels) < n:
-        sys.exit(f"only {len(pixels)} images in {cifar}")
-    return pixels, np.eye(10)[labels] - 0.1
+    pixels /= pixels.std(axis=0) if kind == "cifar10" else pixels.std()
+    return name, pixels, np.eye(10)[labels] - 0.1
 
 
 def kernel_tile(name: str, x: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -71,13 +76,13 @@ def kernel_tile(name: str, x: np.ndarray, t: np.ndarray) -> np.ndarray:
     return tangent
 
 
-def operator(arguments: argparse.Namespace, pixels: np.ndarray) -> Any:
+def operator(arguments: argparse.Namespace, name: str, pixels: np.ndarray) -> Any:
     """Kernel matrix in memory, in a store of tiles on disk, computed anew in every product, or on JAX's devices."""
     kernel = partial(kernel_tile, arguments.kernel)
     if arguments.storage == "computed":
         return ComputedKernel(kernel, pixels)
     if arguments.storage == "disk":
-        config = {"kernel": arguments.kernel, "images": "CIFAR-10" if arguments.cifar else "synthetic"}
+        config = {"kernel": arguments.kernel, "images": name}
         store = GramStore.create(arguments.store, GramPlan.of(pixels, config, dtype=arguments.dtype))
         fill(store, kernel, pixels)
         return store
@@ -122,12 +127,12 @@ class Counted(KernelOperator):
         return product
 
 
-def measure(arguments: argparse.Namespace) -> dict:
-    """All figures of one run."""
+def measure(arguments: argparse.Namespace) -> tuple[str, dict]:
+    """Name of the data, and all figures of one run."""
     start = time.perf_counter()
-    pixels, targets = images(arguments.n, arguments.cifar, arguments.seed)
+    name, pixels, targets = images(arguments.n, arguments.images, arguments.data, arguments.seed)
     targets = targets[:, : arguments.outputs]
-    counted = Counted(operator(arguments, pixels), arguments.block_size)
+    counted = Counted(operator(arguments, name, pixels), arguments.block_size)
     kernel_seconds = time.perf_counter() - start
     del pixels
     tolerance = arguments.tolerance * float(np.sum(targets**2) / arguments.n)
@@ -163,20 +168,21 @@ def measure(arguments: argparse.Namespace) -> dict:
             "condition_number": float(eigenvalues[-1] / max(eigenvalues[0], 1e-300)),
         }
     figures["peak_memory_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    return figures
+    return name, figures
 
 
-def measure_sizes(arguments: argparse.Namespace) -> dict:
-    """One process a size, for its peak memory; exponents of time and memory fitted to them all."""
-    rows = []
+def measure_sizes(arguments: argparse.Namespace) -> tuple[str, dict]:
+    """Name of the data, and figures of one process a size, with exponents of time and memory fitted to all of them."""
+    rows, name = [], ""
     for n in arguments.sizes:
         words = [sys.executable, __file__, "--json", "--no-eigh", "--n", str(n)]
         given = vars(arguments) | ({"store": arguments.store / str(n)} if arguments.store else {})
-        for name in ("kernel", "tolerance", "rtol", "dtype", "seed", "outputs", "storage", "store", "cifar"):
-            if given[name] is not None:
-                words += [f"--{name}", str(given[name])]
+        for option in ("kernel", "tolerance", "rtol", "dtype", "seed", "outputs", "storage", "store", "images", "data"):
+            if given[option] is not None:
+                words += [f"--{option}", str(given[option])]
         record = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE).stdout)
-        rows.append({"n": n} | {name: record[name] for name in record if name not in HEAD})
+        name = record["config"]["images"]
+        rows.append({"n": n} | {key: record[key] for key in record if key not in HEAD})
         print(f"n = {n}: {rows[-1]['krylov_seconds']:.1f} s", file=sys.stderr)
     logs = np.log(arguments.sizes)
     series = {
@@ -184,8 +190,8 @@ def measure_sizes(arguments: argparse.Namespace) -> dict:
         "whole_seconds": [row["kernel_seconds"] + row["krylov_seconds"] for row in rows],
         "peak_memory_gb": [row["peak_memory_gb"] for row in rows],
     }
-    exponents = {name: float(np.polyfit(logs, np.log(values), 1)[0]) for name, values in series.items()}
-    return {"sizes": rows, "exponents": exponents}
+    exponents = {key: float(np.polyfit(logs, np.log(values), 1)[0]) for key, values in series.items()}
+    return name, {"sizes": rows, "exponents": exponents}
 
 
 def main() -> None:
@@ -193,7 +199,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Certified Krylov path against one eigendecomposition.")
     parser.add_argument("--n", type=int, default=8000)
     parser.add_argument("--kernel", choices=("rbf", "ntk"), default="ntk")
-    parser.add_argument("--cifar", type=Path, help="folder with CIFAR-10's data_batch_1.bin to data_batch_5.bin")
+    parser.add_argument("--images", choices=("cifar10", "synthetic"), help="default: cifar10 with data")
+    parser.add_argument("--data", type=Path, help="folder of CIFAR's files; default: what HILBERTSD_DATA names")
     parser.add_argument("--tolerance", type=float, default=0.05, help="fraction of the targets' mean square")
     parser.add_argument("--rtol", type=float, default=1e-6, help="of every enclosure")
     parser.add_argument(
@@ -209,17 +216,19 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="folder of the store of tiles, for --storage disk")
     parser.add_argument("--sizes", type=int, nargs="+", help="several n, each in a process of its own, without eigh")
     arguments = parser.parse_args()
+    if arguments.images is None:
+        arguments.images = "cifar10" if default_dataset(arguments.data) == "cifar10" else "synthetic"
     has_matrix = arguments.storage in ("memory", "jax") and arguments.dtype == "float64"
     if arguments.eigh and not arguments.sizes and not has_matrix:
         parser.error("eigh needs --storage memory or jax, and --dtype float64; give --no-eigh")
     if arguments.storage == "disk" and arguments.store is None:
         parser.error("--storage disk needs --store FOLDER")
-    not_config = {"json", "out", "cifar", "store", *(("n", "eigh") if arguments.sizes else ("sizes",))}
+    not_config = {"json", "out", "data", "store", *(("n", "eigh") if arguments.sizes else ("sizes",))}
     config = {key: value for key, value in vars(arguments).items() if key not in not_config}
-    config["images"] = "CIFAR-10 binary batches" if arguments.cifar else "synthetic"
-    words = ["FOLDER" if word in (str(arguments.cifar), str(arguments.store)) else word for word in sys.argv[1:]]
+    words = ["FOLDER" if word in (str(arguments.data), str(arguments.store)) else word for word in sys.argv[1:]]
     command = "uv run python benchmarks/krylov.py " + " ".join(words)
-    record = {**provenance(command, config), **(measure_sizes if arguments.sizes else measure)(arguments)}
+    config["images"], figures = (measure_sizes if arguments.sizes else measure)(arguments)
+    record = {**provenance(command, config), **figures}
     if arguments.out:
         write_json(arguments.out, record)
     if arguments.json:

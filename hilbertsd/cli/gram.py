@@ -120,7 +120,7 @@ def _points(path: Path) -> Any:
         points = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise InvalidFile(f"{path} does not exist; give a .npy file of points") from error
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header makes NumPy raise nearly any
         raise InvalidFile(f"{path} is no .npy file of numbers; write one with numpy.save") from error
     if not isinstance(points, np.ndarray) or points.ndim != 2:
         raise InvalidInput(f"{path} holds {getattr(points, 'shape', 'several arrays')}; give one (n, n_features) array")

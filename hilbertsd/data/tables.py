@@ -9,6 +9,7 @@
 A file that cannot be used raises InvalidFile, which names the column, the row and the remedy.
 """
 
+import codecs
 import csv
 import shlex
 import zipfile
@@ -66,6 +67,8 @@ def read_table(path: str | Path, target: str, drop: Sequence[str] = ()) -> Table
         text, a missing value, NaN or an infinity.
     """
     path = Path(path)
+    if str(path) != str(path).encode(errors="replace").decode():  # pyarrow and result.json take UTF-8 alone
+        raise InvalidFile(f"{str(path)!r} is not UTF-8; rename the file")
     if not path.is_file():
         raise InvalidFile(f"{path} does not exist or is no file; check the path")
     size = path.stat().st_size
@@ -188,7 +191,10 @@ def _arrow_columns(path: Path, suffix: str) -> dict[str, NDArray[np.float64] | s
 
 
 def _delimiter(path: Path) -> str:
-    """Delimiter that splits the header into most names."""
+    """Delimiter that splits the header into most names; InvalidFile for UTF-16 text."""
+    with path.open("rb") as start:
+        if start.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise InvalidFile(f"{path} is not UTF-8 text but UTF-16; save it as UTF-8")
 
     def n_names(delimiter: str) -> int:
         with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:

@@ -10,6 +10,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from stores import same_folders
 
 from hilbertsd import distill
+from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.store import GramStore
 
 
@@ -88,10 +89,10 @@ def test_a_run_says_what_it_made(hilbertsd, points):
 
 def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
     distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    # Threads instead of processes, which take seconds to start; the command still connects over TCP.
     options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
-    with distributed.LocalCluster(**options) as cluster:
-        address = cluster.scheduler_address
-        options = ("--others", points, "--scheduler", address, "--json")
+    with distributed.LocalCluster(processes=False, protocol="tcp", **options) as cluster:
+        options = ("--others", points, "--scheduler", cluster.scheduler_address, "--json")
         done = in_a_process("gram", "run", points, tmp_path / "there", *options)
     assert done.returncode == 0
     assert json.loads(done.stdout)["complete"]
@@ -143,6 +144,21 @@ def test_bad_input_is_one_line(hilbertsd, points, tmp_path, words, message):
     assert message in one_line(*hilbertsd(*words))
     assert points.exists()
     assert not (tmp_path / "store").exists()
+
+
+def test_every_flipped_byte_of_the_header_of_points_is_harmless_or_refused(points):
+    from hilbertsd.cli.gram import _points
+
+    content = points.read_bytes()
+    refused = 0
+    for place in range(128):
+        for bit in range(8):
+            points.write_bytes(content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :])
+            try:
+                _points(points)
+            except InvalidInput:
+                refused += 1
+    assert refused > 500
 
 
 def test_help_says_every_default(hilbertsd):

@@ -211,6 +211,14 @@ def test_numbers_far_from_the_training_rows_are_refused():
     assert np.isfinite(standardised_columns(features, np.arange(3))).all()
 
 
+def test_texts_and_names_in_other_encodings_are_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n1,2\n3,4\n", encoding="utf-16")
+    with pytest.raises(InvalidFile, match=r"t\.csv is not UTF-8 text but UTF-16; save it as UTF-8"):
+        read_table(tmp_path / "t.csv", "y")
+    with pytest.raises(InvalidFile, match=r"t\\udcff\.csv' is not UTF-8; rename the file"):
+        read_table(tmp_path / "t\udcff.csv", "y")
+
+
 def test_folders_and_missing_dropped_columns_are_refused(tmp_path):
     with pytest.raises(InvalidFile, match="is no file"):
         read_table(tmp_path, "y")
