@@ -241,7 +241,7 @@ def test_recorded_commands_can_be_pasted(hilbertsd, table, tmp_path):
         (["distill", "none.csv", "--target", "y"], "none.csv does not exist"),
         (["distill", "table.csv"], "Missing option '--target'"),
         (["distill", "table.csv", "--target", "cost"], "no column 'cost'; its columns are a, b, c, price"),
-        (["distill", "table.csv", "--target", "price", "--kernel", "x"], "kernel is 'x'; give a function"),
+        (["distill", "table.csv", "--target", "price", "--kernel", "x"], "kernel is 'x'; give one of"),
         (["distill", "table.csv", "--target", "price", "--test", "1"], "test fraction is 1"),
         (["distill", "table.csv", "--target", "price", "--test", "0.99"], "leaves 1 to train on"),
         (["distill", "table.csv", "--target", "price", "--tolerance", "0"], "tolerance is 0.0"),

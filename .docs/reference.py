@@ -1,6 +1,6 @@
 """Build the API reference, a page for the package and one for each room, with pdoc.
 
-uv run --group docs python docs/reference.py site
+uv run --group docs python .docs/reference.py site
 """
 
 import inspect
