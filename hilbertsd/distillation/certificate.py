@@ -63,7 +63,7 @@ class Certificate:
     @property
     def relative_width(self) -> float:
         """Largest half width of an enclosure relative to its multiplier; infinity where one is unbounded."""
-        low, high = self.multiplier_bounds.T
+        low, high = self.multiplier_bounds.T / 2  # so that their sum does not overflow
         if not np.all((low > 0) & np.isfinite(high)):
             return math.inf
         return float(np.max((high - low) / (high + low), initial=0.0))

@@ -134,7 +134,7 @@ def newton_root(
         for _ in range(MAX_NEWTON_STEPS):
             previous, inverse = inverse, newton(inverse)
             # The iterates rise: the first step that does not is rounding, and ends the search.
-            if inverse - previous <= 4 * np.finfo(float).eps * inverse:
+            if inverse - previous <= 4 * np.finfo(float).eps * inverse and math.isfinite(scale / inverse):
                 return float(scale / inverse)
     raise NotConverged(
         f"no multiplier for tolerance {tolerance:.6g} against targets of mean square {total:.6g}: their ratio "

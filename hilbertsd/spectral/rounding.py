@@ -12,8 +12,8 @@ EPSILON = float(np.finfo(np.float64).eps)
 SMALLEST_SCALE = 1e-305
 """Largest eigenvalue of kernel_matrix/n below which small eigenvalues lose digits and coefficients overflow."""
 
-LARGEST_SCALE = 1e291
-"""Largest eigenvalue of kernel_matrix/n above which multipliers, up to 1e16 times as large, can overflow."""
+LARGEST_SCALE = 1e304
+"""Largest eigenvalue of kernel_matrix/n above which those of kernel_matrix, and multipliers, overflow."""
 
 
 def exact_eigenvalues(

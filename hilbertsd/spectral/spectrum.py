@@ -111,7 +111,7 @@ class Spectrum:
         ------
         InvalidKernel
             Not square, empty, complex, not numeric, not finite or not symmetric; the largest eigenvalue of
-            kernel_matrix/n is below 1e-305 without being zero, or above 1e291; or JAX without 64 bits.
+            kernel_matrix/n is below 1e-305 without being zero, or above 1e304; or JAX without 64 bits.
         NotPositiveSemidefinite
             An eigenvalue is negative beyond rounding.
         InvalidTargets

@@ -110,9 +110,8 @@ def check_flips(name, flips, tmp_path):
     assert refused > len(saved) / 2
 
 
-@pytest.mark.parametrize("name", ["exact", "krylov"])
-def test_every_flipped_byte_is_harmless_or_refused(name, tmp_path):
-    check_flips(name, [0xFF], tmp_path)
+def test_every_flipped_byte_is_harmless_or_refused(tmp_path):
+    check_flips("krylov", [0xFF], tmp_path)
 
 
 @pytest.mark.slow
