@@ -1,4 +1,4 @@
-"""Matrices tile by tile, on all cores: who does what, and in which order sums are made."""
+"""Matrices tile by tile on all cores: lists of tiles, and products whose sums have a fixed order."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -13,7 +13,7 @@ from hilbertsd.support.machine import available_cores
 from hilbertsd.support.progress import PairRate, progress
 
 Tile = tuple[slice, slice]
-"""Rows and columns."""
+"""Rows and columns of a tile."""
 
 
 def slices(n: int, size: int) -> list[slice]:
@@ -33,30 +33,31 @@ def all_tiles(shape: tuple[int, int], size: int) -> list[Tile]:
 
 
 def count_pairs(rows: slice, columns: slice, *, symmetric: bool) -> int:
-    """Pairs of points of a tile, each with one kernel value: on the diagonal of a symmetric matrix every pair once."""
+    """Number of pairs of points in a tile; on the diagonal of a symmetric matrix every pair counts once."""
     n, m = rows.stop - rows.start, columns.stop - columns.start
     return n * (n + 1) // 2 if symmetric and rows == columns else n * m
 
 
 def power_of_two(n: int) -> int:
-    """Smallest that is not below n, which is not below 1."""
+    """Smallest power of two that is at least n, for n of at least 1."""
     return 1 << (n - 1).bit_length()
 
 
 def symmetric_product(
     tile: Callable[[slice, slice], NDArray[Any]], size: int, block: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Symmetric matrix, known by its tiles on and above the diagonal, times a block; one thread a core.
+    """Product with a block of a symmetric matrix known by its tiles on and above the diagonal, one thread a core.
 
     Parameters
     ----------
-    tile : values of the matrix in a slice of rows and one of columns, float32 or float64; called from several threads.
-    size : rows and columns of a tile.
+    tile : function from a slice of rows and one of columns to the float32 or float64 values there; called from several
+        threads.
+    size : number of rows and columns of a tile.
     block : (n, b).
 
     Returns
     -------
-    (n, b), summed in float64 in an order that depends on n, size and the number of cores alone.
+    (n, b), summed in float64 in an order that depends only on n, size and the number of cores.
     """
     return _product(tile, upper_tiles(len(block), size), len(block), block, symmetric=True)
 
@@ -64,7 +65,7 @@ def symmetric_product(
 def rectangular_product(
     tile: Callable[[slice, slice], NDArray[Any]], n_rows: int, size: int, block: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(n_rows, m) matrix times an (m, b) block, otherwise as :func:`symmetric_product`, to (n_rows, b)."""
+    """(n_rows, b) product of an (n_rows, m) matrix with an (m, b) block; otherwise as :func:`symmetric_product`."""
     return _product(tile, all_tiles((n_rows, len(block)), size), n_rows, block, symmetric=False)
 
 
@@ -76,9 +77,9 @@ def _product(
     *,
     symmetric: bool,
 ) -> NDArray[np.float64]:
-    """Sum of what the tiles add, those of a symmetric matrix on both sides of the diagonal."""
+    """Sum of the products of all tiles; those of a symmetric matrix count on both sides of the diagonal."""
     n_threads = min(available_cores(), len(tiles))
-    rows_of_block = np.ascontiguousarray(block.T)  # products with wide tiles from the left are the faster ones
+    rows_of_block = np.ascontiguousarray(block.T)  # multiplying wide tiles from the left is faster
     largest = [part.stop - part.start for part in tiles[0]]
 
     interrupted = Event()
@@ -100,7 +101,7 @@ def _product(
                 if not symmetric or rows != columns:
                     total[:, rows] += rows_of_block[:, columns] @ values.T
         except BaseException:
-            interrupted.set()  # an error in one part ends them all
+            interrupted.set()  # an error in one part stops the others
             raise
         return total
 
@@ -110,15 +111,15 @@ def _product(
         try:
             return sum(pool.map(part, range(n_threads)), start=np.zeros((len(rows_of_block), n_rows))).T
         except BaseException:
-            interrupted.set()  # and so does Ctrl-C
+            interrupted.set()  # so does Ctrl-C
             raise
 
 
 def on_all_cores(work: Callable[[slice, slice], int], tiles: list[Tile]) -> None:
-    """Do some work for every tile, one thread a core, with a progress bar; the first error, or Ctrl-C, ends it.
+    """Call work for every tile, one thread a core, with a progress bar; the first error, or Ctrl-C, ends it.
 
-    Matrix products within the work take one core each, so that their values do not depend on the number of cores.
-    The work returns how many pairs of points it computed, of which the bar notes the number per second.
+    Matrix products within work run on one core each, so that their values do not depend on the number of cores. Work
+    returns how many pairs of points it computed; the bar shows their number per second.
     """
     rate = PairRate()
     with progress("tiles", len(tiles)) as bar, single_threaded_blas, ThreadPoolExecutor(available_cores()) as pool:
@@ -127,32 +128,31 @@ def on_all_cores(work: Callable[[slice, slice], int], tiles: list[Tile]) -> None
             for done, task in enumerate(as_completed(tasks), 1):
                 bar.update(done, rate.note(task.result()))
         except BaseException:
-            pool.shutdown(cancel_futures=True)  # what is in flight is finished, the rest is not begun
+            pool.shutdown(cancel_futures=True)  # tiles in flight are finished, the others are dropped
             raise
 
 
 class _SingleThreadedBlas:
-    """Matrix products on one core each while any thread is within.
+    """Context in which matrix products run on one core each; threads may share it.
 
-    The limit is the whole process's, so that only the first thread to come sets it and the last one to go takes it
-    away.
+    The limit holds for the whole process, so that the first thread to enter sets it and the last to leave lifts it.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._within = 0
+        self._threads_inside = 0
         self._limits: Any = None
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._within == 0:
+            if self._threads_inside == 0:
                 self._limits = threadpool_limits(1, "blas")
-            self._within += 1
+            self._threads_inside += 1
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            self._within -= 1
-            if self._within == 0:
+            self._threads_inside -= 1
+            if self._threads_inside == 0:
                 self._limits.restore_original_limits()
 
 

@@ -1,1 +1,1 @@
-"""What every room may use: checks, files, progress, the machine, provenance, plots."""
+"""Tools that every room may use: checks, files, progress, the machine, provenance, plots."""

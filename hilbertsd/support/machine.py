@@ -1,4 +1,4 @@
-"""What this machine is and has: memory, cores, processor."""
+"""Memory, cores and processor of this machine."""
 
 import os
 import platform

@@ -11,13 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 Item = TypeVar("Item")
 
 SECONDS_BEFORE = 2.0
-"""A task that ends sooner shows nothing."""
+"""Seconds until a task shows its bar; one that ends sooner shows nothing."""
 
 
 class Task:
     """A running task. Updating one that shows nothing costs a look at the clock."""
 
-    _shown: ClassVar["Task | None"] = None  # of tasks within tasks the one that came first
+    _shown: ClassVar["Task | None"] = None  # only the outermost of nested tasks has a bar
 
     def __init__(self, description: str, total: int | None, seconds_before: float = SECONDS_BEFORE) -> None:
         self._description, self._total = description, total
@@ -25,7 +25,7 @@ class Task:
         self._bar: Progress | None = None
 
     def update(self, completed: int, note: str = "") -> None:
-        """Say how far it is, in the units of the total, and what a reader wants to know beside that."""
+        """Show how much is completed, in units of the total, with a note beside the bar."""
         if self._bar is None and time.monotonic() >= self._show_at and Task._shown is None:
             self._show()
         if self._bar is not None:
@@ -52,12 +52,12 @@ class Task:
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Task]:
-    """Task whose bar appears on a terminal or in a notebook after two seconds and goes when it is over.
+    """Task whose bar appears on a terminal or in a notebook after two seconds and disappears at the end.
 
     Parameters
     ----------
     description : what is counted.
-    total : how many make it complete; None where nobody knows.
+    total : number at which the task is complete; None where it is unknown.
     """
     task = Task(description, total)
     try:
@@ -67,15 +67,15 @@ def progress(description: str, total: int | None = None) -> Iterator[Task]:
 
 
 class PairRate:
-    """Pairs of points per second, of those that a run computed itself, from when it began to."""
+    """Pairs of points computed per second, without the time that passed before the first of them."""
 
     def __init__(self) -> None:
         self._since, self._pairs = time.monotonic(), 0
 
     def note(self, pairs: int) -> str:
-        """Count the pairs of one more tile, 0 of one that was there already, and say how many they are per second.
+        """Add the pairs computed for one more tile, 0 for a tile that was already there, and return the rate as text.
 
-        Nothing until something was computed: the time that tiles took to read before that does not count.
+        The text is empty until a first tile is computed; the time spent on reading tiles before that does not count.
         """
         now = time.monotonic()
         if self._pairs == 0 and pairs == 0:
@@ -85,7 +85,7 @@ class PairRate:
 
 
 def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """Go through items, with a bar that counts them."""
+    """Iterate over items, with a bar that counts them."""
     with progress(description, len(items)) as bar:
         for done, item in enumerate(items):
             bar.update(done)
@@ -94,7 +94,7 @@ def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
-    """Say at once what is being done, where nobody can tell how far it is."""
+    """Show at once what is being done, without a count."""
     task = Task(description, None, seconds_before=0.0)
     task.update(0)
     try:
