@@ -6,8 +6,8 @@ distillation multiplies ratios round after round.
 
     path = distill(kernel_matrix, targets, tolerance=0.1)
     stopping = stop_early(path)
-    stopping.tolerances[2], stopping.multipliers[2]  # ε'_2 of round 2, and c'_2 of the ridge fit with that error
-    stopping.predict(cross_kernel, round=2) - path.predict(cross_kernel, round=2)  # at equal training error
+    stopping.tolerances[1], stopping.multipliers[1]  # ε'_1 of round 1, and c'_1 of the ridge fit with that error
+    stopping.predict(cross_kernel, round=1) - path.predict(cross_kernel, round=1)  # at equal training error
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """

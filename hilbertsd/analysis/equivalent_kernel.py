@@ -7,9 +7,9 @@ g† has g's eigenfunctions and the eigenvalues
 so that the ridge fit to the original targets with g† and multiplier c_0 has the weights d†/(c_0 + d†) = B_t.
 
     path = distill(kernel_matrix, targets, tolerance=0.1)
-    kernel = kernel_of_round(path, round=2)
+    kernel = kernel_of_round(path, round=1)
     ridge = KernelRidge(alpha=len(targets) * kernel.multiplier, kernel="precomputed")
-    ridge.fit(kernel.kernel_matrix, targets).predict(kernel.cross_kernel(cross_kernel))  # path.predict(cross_kernel, 2)
+    ridge.fit(kernel.kernel_matrix, targets).predict(kernel.cross_kernel(cross_kernel))  # path.predict(cross_kernel, 1)
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import NotConverged
 from hilbertsd.spectral.multiplier import check_above_floor, newton_root
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.progress import progress
@@ -20,7 +21,8 @@ def run_rounds(
 ) -> DistillationPath:
     """Distil until collapse or `max_rounds`; exactly one of `tolerance` and `multiplier` is a positive number.
 
-    Raises InfeasibleTolerance for a tolerance at or below the floor, NotConverged as :func:`newton_root`.
+    Raises InfeasibleTolerance for a tolerance at or below the floor; NotConverged as :func:`newton_root`, and where a
+    multiplier is beyond double precision.
     """
     floor, mean_square = spectrum.floor, spectrum.target_mean_square
     if tolerance is not None and tolerance < mean_square:
@@ -46,6 +48,11 @@ def run_rounds(
                 reachable = tolerance - (0.0 if multipliers else floor)
                 start = multipliers[-1] if multipliers else math.inf
                 c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
+                if math.isinf(c):
+                    raise NotConverged(
+                        f"the multiplier of round {len(multipliers)} is beyond double precision, because eigenvalues "
+                        f"of kernel_matrix/n are as large as {d[-1]:.3g}; multiply the kernel by a small constant"
+                    )
             multipliers.append(c)
             with np.errstate(over="ignore"):
                 log_weights = log_weights.plus(-np.log1p(np.minimum(c / d, LARGEST_RATIO)))

@@ -106,7 +106,8 @@ def newton_root(
     gap : Σ e − tolerance, given because the caller knows it without cancellation.
     start : a guess of c, for instance the multiplier of the round before.
 
-    Raises NotConverged where total and tolerance are too many orders of magnitude apart.
+    Returns infinity where the root is beyond double precision. Raises NotConverged where Σ e and the tolerance are too
+    many orders of magnitude apart.
     """
     scale = float(eigenvalues.max())
     d = eigenvalues / scale
@@ -134,7 +135,7 @@ def newton_root(
         for _ in range(MAX_NEWTON_STEPS):
             previous, inverse = inverse, newton(inverse)
             # The iterates rise: the first step that does not is rounding, and ends the search.
-            if inverse - previous <= 4 * np.finfo(float).eps * inverse and math.isfinite(scale / inverse):
+            if inverse - previous <= 4 * np.finfo(float).eps * inverse:
                 return float(scale / inverse)
     raise NotConverged(
         f"no multiplier for tolerance {tolerance:.6g} against targets of mean square {total:.6g}: their ratio "
