@@ -114,9 +114,9 @@ def test_widths_weigh_in_the_standard_parameterization(images, name):
     assert difference(wider, found) > 0.1
 
 
-@pytest.mark.parametrize("tile", [None, 1, 5, 11, 64])
+@pytest.mark.parametrize("tile", [None, 5, *(pytest.param(tile, marks=pytest.mark.slow) for tile in (1, 11, 64))])
 def test_tiles_of_any_size_give_the_same_matrix(images, tile):
-    network = architecture("convolutional-2", pooling=True)
+    network = architecture("convolutional-1", pooling=True)
     expected = gram(network, images, tile=3)
     kernel = NeuralKernel(network, tile=tile)
     assert difference(kernel.matrix(images), expected) < 1e-14
@@ -177,10 +177,10 @@ def test_the_diagonal_is_in_float64_and_exact_for_images_with_black_parts(images
     dark = images.copy()
     dark[:, :5] = 0.0
     network = architecture("convolutional-2", pooling=True)
-    exact = gram(network, dark)
+    exact = gram(network, dark, tile=4)
     assert np.all(np.isfinite(exact))
     assert difference(exact[:5, 5:], direct(network, dark[:5], dark[5:])["ntk"]) < 1e-12
-    single = gram(network, dark, dtype="float32")
+    single = gram(network, dark, dtype="float32", tile=4)
     np.testing.assert_array_equal(np.diag(single), np.diag(exact).astype(np.float32))
 
 
@@ -242,7 +242,9 @@ def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch, name, 
         jax_backend._free_devices.cache_clear()
 
 
-@pytest.mark.parametrize(("n", "m"), [(1, 40), (40, 1), (3, 17), (70, 9)])
+@pytest.mark.parametrize(
+    ("n", "m"), [(1, 40), (70, 9), *(pytest.param(*sizes, marks=pytest.mark.slow) for sizes in ((40, 1), (3, 17)))]
+)
 def test_few_images_beside_many_take_oblong_tiles(rng, n, m):
     X, Y = rng.normal(size=(n, 4, 4, 1)), rng.normal(size=(m, 4, 4, 1))
     kernel = NeuralKernel(architecture("convolutional-1", pooling=True))
