@@ -31,6 +31,12 @@ fill(GramStore.create(folder, plan), slow, points, others)
 KERNEL = NamedKernel("rbf", 0.1)
 
 
+def slow_kernel(X, Y):
+    """Here, because the workers of a cluster import it: a test's own module they cannot."""
+    time.sleep(0.02)
+    return KERNEL(X, Y)
+
+
 def filled(folder, points, **options):
     store = GramStore.create(folder, GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, **options))
     fill(store, KERNEL, points)

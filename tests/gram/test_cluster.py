@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from stores import KERNEL, files_of, filled, same_folders
+from stores import KERNEL, files_of, filled, same_folders, slow_kernel
 
 from hilbertsd import distill
 from hilbertsd.gram.filling import fill
@@ -44,11 +44,6 @@ def mortal():
 @pytest.fixture(scope="module")
 def points():
     return np.random.default_rng(3).normal(size=(230, 5))
-
-
-def slow_kernel(X, Y):
-    time.sleep(0.02)
-    return KERNEL(X, Y)
 
 
 def kill_a_worker(client):
