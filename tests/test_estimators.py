@@ -25,7 +25,6 @@ from hilbertsd.errors import (
     InvalidTolerance,
     NotPositiveSemidefinite,
 )
-from hilbertsd.gram.named import kernel_values
 
 
 @parametrize_with_checks([SelfDistilledKernelRegressor(), SelfDistilledKernelClassifier()])
@@ -230,14 +229,6 @@ def advertised_kernels():
     return str(caught.value).split("one of ")[1].split(", ")
 
 
-def chi2_has_a_default():
-    try:
-        return kernel_values("chi2", np.eye(2), np.eye(2), {"gamma": None}) is not None
-    except TypeError:
-        return False
-
-
-@pytest.mark.skipif(not chi2_has_a_default(), reason="chi2 takes no gamma of None")
 @pytest.mark.parametrize("name", advertised_kernels())
 def test_every_advertised_kernel_fits_with_its_defaults(problem, name):
     """Two of scikit-learn's kernels are not positive semidefinite, and are refused as such."""

@@ -15,7 +15,6 @@ from hilbertsd import (
     training_error,
 )
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidKernel, InvalidTargets
-from hilbertsd.support.checks import as_real_array
 
 
 def masked(values, position=1):
@@ -23,16 +22,6 @@ def masked(values, position=1):
     mask.flat[position] = True
     return np.ma.masked_array(values, mask)
 
-
-def masks_are_refused():
-    try:
-        as_real_array(masked([1.0, 2.0]), "values", InvalidInput)
-    except InvalidInput:
-        return True
-    return False
-
-
-pytestmark = pytest.mark.skipif(not masks_are_refused(), reason="as_real_array takes masked arrays as they are")
 
 X = np.random.default_rng(0).normal(size=(12, 2))
 K, Y = rbf_kernel(X), np.sin(3 * X[:, 0])
