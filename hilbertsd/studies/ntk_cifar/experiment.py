@@ -71,8 +71,8 @@ def run(config: Config) -> Result:
     name = ""
     for network in networks:
         n_train = network.n_train[-1]
-        logging.getLogger("hilbertsd").info("%s, %s training images", network.name, f"{n_train:,}")
         images = image_split(config.dataset, n_train, n_test, size=network.size, seed=config.seed, folder=config.data)
+        logging.getLogger("hilbertsd").info("%s, %s training images", network.name, f"{n_train:,}")
         name = images.name
         train, test = _kernels(network, images, config)
         fits += [_fits(network, n, images, train, test, config) for n in network.n_train]
