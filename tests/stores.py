@@ -47,6 +47,13 @@ def files_of(folder):
     return sorted(str(file.relative_to(folder)) for file in Path(folder).rglob("*") if file.is_file())
 
 
+def with_one_bit_changed(content, start, stop):
+    """Content with one bit of one byte changed, for every byte from start to stop that is no white space."""
+    for place in range(start, stop):
+        if not chr(content[place]).isspace():
+            yield content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
 def same_folders(first, second):
     return files_of(first) == files_of(second) and all(
         filecmp.cmp(Path(first) / name, Path(second) / name, shallow=False) for name in files_of(first)

@@ -21,7 +21,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 
 from hilbertsd import studies
-from hilbertsd.cli.options import JsonOption
+from hilbertsd.cli.options import JsonOption, nonempty_path
 from hilbertsd.cli.output import show
 from hilbertsd.errors import InvalidInput
 from hilbertsd.support.files import output_folder
@@ -128,13 +128,6 @@ def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
     out = typer.Option(help="Folder for result.json, figures and further files." + nothing, parser=nonempty_path)
     yield _parameter("out", Annotated[Path | None, out], None if study.is_own_command else Path(study.name))
     yield _parameter("as_json", JsonOption, False)
-
-
-def nonempty_path(word: str | Path) -> Path:
-    """Path of a word; an error for an empty word, which `Path` takes for the current folder."""
-    if not str(word):
-        raise typer.BadParameter("it is empty; give a path")
-    return Path(word)
 
 
 def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:

@@ -64,7 +64,7 @@ def distill(
     ----------
     kernel_matrix : (n, n) raw kernel values, symmetric positive semidefinite, of any array library of the
         Python array API standard (NumPy, JAX, ...). n = 1 is a problem like any other here; the estimators,
-        which centre, refuse it. Or a :class:`hilbertsd.gram.operators.KernelOperator`, for instance
+        which centre, refuse it. Or a :class:`hilbertsd.gram.KernelOperator`, for instance
         ``ComputedKernel(kernel, X)``, which never holds the matrix; or a function that multiplies it with an (n, b)
         block.
     targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.

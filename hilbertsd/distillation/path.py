@@ -198,7 +198,7 @@ class DistillationPath:
         Returns the file's path, which ends in .npz. An existing file is replaced whole or not at all.
         Raises InvalidFile if it cannot be written.
         """
-        return write_path_file(path, **{name.name: getattr(self, name.name) for name in fields(self)})
+        return write_path_file(path, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

@@ -297,7 +297,7 @@ class GramStore(KernelOperator):
         """Whether a tile is the one that was finished, or there is no intact completion record."""
         try:
             record = self._record.stat()
-            finished = _finished(self, (record.st_mtime_ns, record.st_ino, record.st_size))
+            finished = _finished_once(self, (record.st_mtime_ns, record.st_ino, record.st_size))
             return finished is None or finished[self.plan.place(rows, columns)] == self._checksum(rows, columns)
         except FileNotFoundError:  # no record yet, or none any more while a tile is replaced
             return True
@@ -333,6 +333,6 @@ class GramStore(KernelOperator):
 
 
 @lru_cache(maxsize=8)
-def _finished(store: GramStore, _record_version: tuple[int, ...]) -> list[int] | None:
+def _finished_once(store: GramStore, _record_version: tuple[int, ...]) -> list[int] | None:
     """Checksums in a store's completion record, read once for every version of that file."""
     return store._finished()

@@ -61,7 +61,7 @@ def empirical_grams(
 
     Parameters
     ----------
-    architecture : from :func:`hilbertsd.networks.architectures.architecture`.
+    architecture : from :func:`hilbertsd.networks.architecture`.
     images : (n, rows, columns, channels), or (n, d) for a fully connected network.
     others : (m, …) more of the kind, for instance test images.
     seeds : seeds of the initial parameters. These are drawn in float32 for every dtype, so that a seed always means the

@@ -32,7 +32,7 @@ def stored_grams(
     ----------
     folder : folder of the files; it is made if it does not exist. For seed 0 it holds seed-0-train.npy,
         seed-0-cross.npy and seed-0.json, which is written last and says what the arrays were computed from.
-    architecture, images, others, seeds : see :func:`hilbertsd.ntk.empirical.empirical_grams`.
+    architecture, images, others, seeds : see :func:`hilbertsd.ntk.empirical_grams`.
 
     Returns
     -------

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidKernel, InvalidTargets
-from hilbertsd.gram.operators import ASYMMETRY_IN_EPSILON, LARGEST_ASYMMETRY
+from hilbertsd.gram.kernel_tiles import LARGEST_ASYMMETRY
+from hilbertsd.gram.operators import ASYMMETRY_IN_EPSILON
 from hilbertsd.support.checks import as_real_float64
 
 ROWS_PER_BLOCK = 512

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from oracle import Problem, oracle_path
+from plain_operator import Plain
 from scipy.sparse import csr_array
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -35,7 +36,7 @@ from hilbertsd.errors import (
 )
 from hilbertsd.gram import operators as kernel_operators
 from hilbertsd.gram import tiles
-from hilbertsd.gram.operators import ComputedKernel, KernelOperator, StoredKernel
+from hilbertsd.gram.operators import ComputedKernel, StoredKernel
 from hilbertsd.spectral.lanczos import BlockLanczos
 
 
@@ -47,20 +48,6 @@ def problem():
     targets = np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2], np.cos(x[:, 3])], axis=1)[:400]
     kernel = rbf_kernel(x, gamma=0.1)
     return kernel[:400, :400], targets + 0.1 * rng.normal(size=targets.shape), kernel[400:, :400], x[:400]
-
-
-class Plain(KernelOperator):
-    """An operator that says nothing of itself, so that the targets stay alone in their block."""
-
-    def __init__(self, matrix):
-        self.matrix = matrix
-
-    @property
-    def shape(self):
-        return self.matrix.shape
-
-    def multiply(self, block):
-        return self.matrix @ block
 
 
 def random_matrix(eigenvalues, rng):

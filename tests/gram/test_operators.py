@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from plain_operator import Plain
 
 from hilbertsd import distill
 from hilbertsd.errors import InvalidInput, InvalidKernel
@@ -37,22 +38,8 @@ def on_disk(kernel, points, folder):
 EVERY_WAY = pytest.mark.parametrize("use", [in_memory, computed, on_disk])
 
 
-class Matrix(KernelOperator):
-    """The least that an operator needs."""
-
-    def __init__(self, matrix):
-        self.matrix = matrix
-
-    @property
-    def shape(self):
-        return self.matrix.shape
-
-    def multiply(self, block):
-        return self.matrix @ block
-
-
 def test_an_operator_has_defaults_and_needs_shape_and_multiply(points, targets):
-    operator = Matrix(KERNEL(points, points))
+    operator = Plain(KERNEL(points, points))
     assert (operator.precision, operator.block_size, operator.symmetric) == (np.finfo(float).eps, 1, True)
     path = distill(operator, targets, tolerance=0.1, rtol=1e-8)
     expected = distill(operator.matrix, targets, tolerance=0.1)

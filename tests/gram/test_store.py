@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 from sklearn.metrics.pairwise import rbf_kernel
-from stores import KERNEL, filled, killed_runs, same_folders
+from stores import KERNEL, filled, killed_runs, same_folders, with_one_bit_changed
 
 from hilbertsd import distill
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidKernel
@@ -236,11 +236,7 @@ def test_a_flipped_byte_in_what_the_store_says_of_itself_is_found(points, tmp_pa
     group = tmp_path / "gram" / "zarr.json"
     intact = group.read_bytes()
     start = intact.index(b'"plan"')
-    for place in range(start, intact.index(b'"plan_sha256"') + 80):
-        if chr(intact[place]).isspace():
-            continue
-        content = bytearray(intact)
-        content[place] ^= 1
+    for content in with_one_bit_changed(intact, start, intact.index(b'"plan_sha256"') + 80):
         group.write_bytes(content)
         with pytest.raises(InvalidFile):
             GramStore.open(tmp_path / "gram")
