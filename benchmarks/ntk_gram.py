@@ -146,6 +146,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     few = images[: settings["stock_images"]]
     network = architecture(name)
     kernel = NeuralKernel(network, "ntk", arguments.dtype)
+    compat.neural_tangents()  # loads the module below
     linear = sys.modules["neural_tangents._src.stax.linear"]
     slices = linear._conv_kernel_full_spatial_shared
     results = {"hilbertsd": ours(kernel, images, arguments.repeats)}

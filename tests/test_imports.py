@@ -99,7 +99,7 @@ def test_files_and_rooms_stay_small():
 def test_tests_mirror_the_rooms():
     assert {path.parent.name for path in TESTS.glob("*/**/test_*.py")} == set(ROOMS)
     alone = {path.stem.removeprefix("test_") for path in TESTS.glob("test_*.py")}
-    assert alone <= {"imports", "package", "readme"} | (set(LEVEL_OF) - set(ROOMS))
+    assert alone <= {"benchmarks", "imports", "package", "readme"} | (set(LEVEL_OF) - set(ROOMS))
     assert set(LEVEL_OF) == set(ROOMS) | {path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__"}
 
 

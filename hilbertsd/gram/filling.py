@@ -1,6 +1,6 @@
 """Filling a store with a kernel matrix, and what that takes in time, memory and disk.
 
-Ask before a long run, since a store that cannot fit is better refused than begun:
+Ask before a long run, so that a store that cannot fit is refused before hours are spent on it:
 
     plan = GramPlan.of(points, {"kernel": "matern"})
     check_fits(plan, "gram")

@@ -10,7 +10,6 @@ A kernel matrix is made of tiles, whose compiled function gets all pairs of some
 single image, its layout and the standard deviations of the inputs of every ReLU, is prepared once for all its pairs.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -164,7 +163,7 @@ class NeuralKernel(TiledKernel):
 
     def _prepare(self, images: NDArray[Any], side: int) -> "_PreparedImages":
         run = partial(with_deviations, self.architecture.layers, self.dtype)
-        prepared = _PreparedImages(side, list(_by_parts(run, images, side)), [_image_hash(image) for image in images])
+        prepared = _PreparedImages(side, list(_by_parts(run, images, side)), _fingerprints(images))
         deviations = prepared.smallest_deviations()[: len(images)]
         too_small = deviations < SMALLEST_DEVIATION[self.dtype]
         if np.any(images[too_small]):  # black images are fine
@@ -264,7 +263,7 @@ class _TileFunction:
                     values[i, j] = kernel._pair_values(first, second, i, j)
                 elif i.start <= j.start:
                     _mirror(values, i, j, kernel._pair_values(first, second, i, j))
-        equal_rows, equal_columns = _equal_images(first.hashes, second.hashes)
+        equal_rows, equal_columns = self._equal_images(rows, columns, first, second)
         if equal_rows:
             diagonal = kernel._diagonal(self._read(0, rows), down) if diagonal is None else diagonal
             with np.errstate(over="ignore"):  # refused below
@@ -285,6 +284,23 @@ class _TileFunction:
     def sides(self, n: int, m: int) -> tuple[int, int]:
         """Number of images down and across a compiled tile, where n by m values are wanted."""
         return self._kernel._sides(self._image_shape, *(self.shape if self._sides_of_whole else (n, m)))
+
+    def _equal_images(
+        self, rows: slice, columns: slice, first: "_PreparedImages", second: "_PreparedImages"
+    ) -> tuple[list[int], list[int]]:
+        """Rows and columns, within a tile, of the pairs of equal images."""
+        places: dict[float, list[int]] = {}
+        for column, fingerprint in enumerate(second.fingerprints):
+            places.setdefault(fingerprint, []).append(column)
+        candidates = [(row, column) for row, key in enumerate(first.fingerprints) for column in places.get(key, ())]
+        if first is second and all(row == column for row, column in candidates):
+            pairs = candidates  # every image with itself, which needs no reading
+        elif candidates:
+            down, across = self._read(0, rows), self._read(len(self._images) - 1, columns)
+            pairs = [(row, column) for row, column in candidates if np.array_equal(down[row], across[column])]
+        else:
+            pairs = []
+        return [row for row, _ in pairs], [column for _, column in pairs]
 
     def _read(self, which: int, part: slice) -> NDArray[Any]:
         """Some of the images, or with `which` −1 or 1 of the others, with all four axes."""
@@ -311,12 +327,12 @@ class _PreparedImages:
     ----------
     side : number of images of a part.
     parts : images (rows, columns, channels, side) and their deviations; the last image is repeated where images end.
-    hashes : one hash for each image, equal for equal images.
+    fingerprints : one number for each image, equal for equal images and rarely for others.
     """
 
     side: int
     parts: list[tuple[Any, list[Any]]]
-    hashes: list[bytes]
+    fingerprints: list[float]
 
     def tile(self, images: slice) -> tuple[Any, list[Any]]:
         """Return the part that begins with these images."""
@@ -348,18 +364,12 @@ def _by_parts(run: Any, images: NDArray[Any], size: int) -> Iterator[Any]:
         yield result
 
 
-def _image_hash(image: NDArray[Any]) -> bytes:
-    """Hash of the values in float64; adding 0.0 makes −0.0 equal to 0.0."""
-    return hashlib.sha256((np.ascontiguousarray(image, dtype="float64") + 0.0).tobytes()).digest()
-
-
-def _equal_images(first: Sequence[bytes], second: Sequence[bytes]) -> tuple[list[int], list[int]]:
-    """Rows and columns of the pairs of equal images, from the hashes of all."""
-    places: dict[bytes, list[int]] = {}
-    for column, image_hash in enumerate(second):
-        places.setdefault(image_hash, []).append(column)
-    pairs = [(row, column) for row, image_hash in enumerate(first) for column in places.get(image_hash, ())]
-    return [row for row, _ in pairs], [column for _, column in pairs]
+def _fingerprints(images: NDArray[Any]) -> list[float]:
+    """Sum of every image's values with random weights, in an order that is the same for every image."""
+    flat = np.ascontiguousarray(images.reshape(len(images), -1), dtype="float64")
+    weights = np.random.default_rng(0).standard_normal(flat.shape[1])
+    with np.errstate(over="ignore", invalid="ignore"):  # images as large as that are refused
+        return np.einsum("ij,j->i", flat, weights).tolist()
 
 
 def _numbers_per_pair(layers: Sequence[Layer], sides: Sequence[int], *, all_offsets: bool) -> int:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data.tables import read_table, standardised_columns
+from hilbertsd.distillation.chain import MATRICES_IN_MEMORY
+from hilbertsd.distillation.fraction import centred_targets, distill_to_fraction
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
@@ -72,7 +74,6 @@ def prepare(config: TableConfig, test_fraction: float = 0.0, seed: int = 0) -> P
     InvalidTargets, NotPositiveSemidefinite
         As `distill`.
     """
-    from hilbertsd.distillation.fraction import centred_targets
     from hilbertsd.gram.named import kernel_values
 
     table = read_table(config.table, config.target, config.drop)
@@ -101,8 +102,6 @@ def distilled(prepared: Prepared, config: TableConfig) -> DistillationPath:
     CollapseWarning
         The tolerance is 1 or more.
     """
-    from hilbertsd.distillation.fraction import distill_to_fraction
-
     path = distill_to_fraction(prepared.spectrum, config.tolerance)
     if path.n_rounds == 0:
         warnings.warn(
@@ -130,8 +129,6 @@ def _split(n_samples: int, test_fraction: float, seed: int) -> tuple[NDArray[np.
 
 def _check_memory(n_train: int) -> None:
     """Raise InvalidInput where the kernel matrix and its eigenvectors do not fit in this machine's memory."""
-    from hilbertsd.distillation.chain import MATRICES_IN_MEMORY
-
     needed = MATRICES_IN_MEMORY * 8 * n_train**2
     available = physical_memory()
     if available is not None and needed > available:

@@ -94,8 +94,9 @@ def test_it_is_the_kernel_of_neural_tangents(images, options):
     np.testing.assert_allclose(grams(network, images)[0], expected[:, :, 0, 0], rtol=0, atol=3e-6 * scale)
 
 
-def test_matrices_are_symmetric_semidefinite_and_repeat_to_the_bit(images):
-    network = architecture(**CONVOLUTIONAL)
+@pytest.mark.parametrize("options", [CONVOLUTIONAL, pytest.param(WRN, marks=pytest.mark.slow)])
+def test_matrices_are_symmetric_semidefinite_and_repeat_to_the_bit(images, options):
+    network = architecture(**options)
     first, second = (train for train, _ in empirical_grams(network, images, seeds=[4, 5]))
     assert np.array_equal(first, first.T)
     assert np.linalg.eigvalsh(first.astype(float))[0] > -1e-6 * np.trace(first)

@@ -57,7 +57,7 @@ PRESETS: dict[str, tuple[tuple[Network, ...], int]] = {
 def run(config: Config) -> Result:
     """Compute the kernels, or take up those in the folder `config.kernels`, and distil to collapse.
 
-    Logs a line for every kernel that is begun.
+    Logs a line for every kernel before it is computed.
 
     Raises
     ------

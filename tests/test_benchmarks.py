@@ -1,0 +1,26 @@
+"""The benchmarks run: at sizes of seconds, whose timings mean nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "figure"),
+    [
+        (["dense_path.py", "--n", "60", "--repeats", "1"], "loop_over_path"),
+        (["krylov.py", "--n", "150", "--images", "synthetic"], "eigh_over_krylov"),
+        (["krylov.py", "--sizes", "60", "120", "--images", "synthetic"], "exponents"),
+    ],
+)
+def test_benchmarks_run(words, figure):
+    command = [sys.executable, str(BENCHMARKS / words[0]), *words[1:], "--json"]
+    record = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert figure in record
+    assert record["command"].endswith(" ".join(words) + " --json")
