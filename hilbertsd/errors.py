@@ -65,5 +65,9 @@ class MethodWarning(HilbertsdWarning):
     """Another method than the one chosen first had to be used, which takes longer."""
 
 
+class ManyRoundsWarning(HilbertsdWarning):
+    """A tolerance is so small that the path to collapse takes very many rounds."""
+
+
 class CollapseWarning(HilbertsdWarning):
     """The zero function already meets the tolerance, so a fit is identically zero."""

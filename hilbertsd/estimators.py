@@ -2,8 +2,8 @@
 
     model = SelfDistilledKernelRegressor(kernel="rbf", gamma=0.2, relative_tolerance=0.1, n_rounds=3)
     model.fit(X, y)
-    model.predict(X_new)  # after three rounds
-    for predictions in model.staged_predict(X_new):  # after one, two and three
+    model.predict(X_new)  # round 2, the last of three
+    for predictions in model.staged_predict(X_new):  # rounds 0, 1 and 2
         print(mean_squared_error(y_new, predictions))
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
@@ -137,8 +137,8 @@ class _SelfDistilledKernelModel(BaseEstimator):
             path = distill_spectrum(spectrum, relative_tolerance=self.relative_tolerance, max_rounds=int(self.n_rounds))
         if path.n_rounds < self.n_rounds:
             warnings.warn(
-                f"relative_tolerance {self.relative_tolerance:.6g} collapses after {path.n_rounds} of "
-                f"n_rounds={self.n_rounds} rounds, so that predictions are the intercept alone; "
+                f"relative_tolerance {self.relative_tolerance:.6g} collapses at round {path.n_rounds}, after "
+                f"{path.n_rounds} of n_rounds={self.n_rounds} rounds, so that predictions are the intercept alone; "
                 f"{_remedy(spectrum, int(self.n_rounds))}",
                 CollapseWarning,
                 stacklevel=3,
@@ -152,12 +152,18 @@ class _SelfDistilledKernelModel(BaseEstimator):
         check_is_fitted(self)
         cross_kernel = self._kernel_values(self._validated(X, reset=False), self.X_fit_)
         for index in range(self.n_rounds_):
-            yield self.path_.predict(cross_kernel, index) + self.intercept_
+            yield self._outputs(cross_kernel, index)
 
-    def _last_stage(self, X: Any) -> NDArray[np.float64]:
+    def _stage(self, X: Any, round: int | None) -> NDArray[np.float64]:  # noqa: A002
+        """Outputs of one round; None is the last, whose collapse `fit` has announced."""
         check_is_fitted(self)
+        if round is not None:
+            self.path_.warned_index(round)
         cross_kernel = self._kernel_values(self._validated(X, reset=False), self.X_fit_)
-        return self.path_.predict(cross_kernel, self.n_rounds_ - 1) + self.intercept_
+        return self._outputs(cross_kernel, self.n_rounds_ - 1 if round is None else round)
+
+    def _outputs(self, cross_kernel: NDArray[np.float64], round: int) -> NDArray[np.float64]:  # noqa: A002
+        return self.path_.spectrum.predict(cross_kernel, self.path_.dual_coefficients(round)) + self.intercept_
 
 
 class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
@@ -174,7 +180,8 @@ class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
     kernel_params : further keyword arguments of the kernel.
     relative_tolerance : ε as a fraction of the centred targets' mean square, which sums over outputs; below 1, or the
         fit is the intercept alone.
-    n_rounds : number of fits; 1 is plain kernel regression, each further one a round of self-distillation.
+    n_rounds : number of fits: 1 is round 0 alone, plain kernel regression, and n_rounds=2 rounds 0 and 1, one round of
+        self-distillation.
     fit_intercept : centre the targets first and add their mean to every prediction.
 
     Attributes
@@ -204,12 +211,16 @@ class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
         self._fit_path(X, as_real_array(y, "y", InvalidTargets).astype(np.float64))
         return self
 
-    def predict(self, X: Any) -> NDArray[np.float64]:
-        """Predictions after n_rounds, (n_query,) or (n_query, n_outputs); X may be a cross kernel."""
-        return self._last_stage(X)
+    def predict(self, X: Any, round: int | None = None) -> NDArray[np.float64]:  # noqa: A002
+        """Predictions of a round, (n_query,) or (n_query, n_outputs); X may be a cross kernel.
+
+        round : t from 0 to n_rounds − 1, as `path_` shows them; the last where None. From the collapse round on they
+            are the intercept.
+        """
+        return self._stage(X, round)
 
     def staged_predict(self, X: Any) -> Iterator[NDArray[np.float64]]:
-        """Yield the predictions of every round; the last equals :meth:`predict`."""
+        """Yield the predictions of rounds 0 to n_rounds − 1; the last equals :meth:`predict`."""
         yield from self._stages(X)
 
 
@@ -251,13 +262,16 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
         self._fit_path(X, np.hstack([1 - one_hot, one_hot]) if one_hot.shape[1] == 1 else one_hot)
         return self
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Scores after n_rounds: (n_query, n_classes), for two classes (n_query,), positive for the second."""
-        return _scores(self._last_stage(X))
+    def decision_function(self, X: Any, round: int | None = None) -> NDArray[np.float64]:  # noqa: A002
+        """Scores of a round: (n_query, n_classes), for two classes (n_query,), positive for the second.
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Labels with the highest score after n_rounds, (n_query,)."""
-        return self._labels(self._last_stage(X))
+        round : as in :meth:`SelfDistilledKernelRegressor.predict`.
+        """
+        return _scores(self._stage(X, round))
+
+    def predict(self, X: Any, round: int | None = None) -> NDArray[Any]:  # noqa: A002
+        """Labels with the highest score, (n_query,); round as in :meth:`SelfDistilledKernelRegressor.predict`."""
+        return self._labels(self._stage(X, round))
 
     def staged_decision_function(self, X: Any) -> Iterator[NDArray[np.float64]]:
         """Yield the scores of every round; the last equals :meth:`decision_function`."""

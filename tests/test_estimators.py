@@ -21,6 +21,7 @@ from hilbertsd.errors import (
     HilbertsdError,
     InfeasibleTolerance,
     InvalidInput,
+    InvalidRound,
     InvalidTargets,
     InvalidTolerance,
     NotPositiveSemidefinite,
@@ -280,3 +281,32 @@ def test_the_name_that_the_fraction_had_is_refused_with_the_new_one(kind, proble
     with pytest.raises(TypeError, match="unexpected keyword argument 'tolerence'"):
         kind(tolerence=0.4)
     assert "relative_tolerance" in kind().get_params()
+
+
+def test_rounds_are_those_of_the_path(problem):
+    X, y = problem
+    model = SelfDistilledKernelRegressor(relative_tolerance=0.02, n_rounds=3).fit(X, y)
+    stages = list(model.staged_predict(X))
+    assert [row["round"] for row in model.path_.rows()] == [0, 1, 2]
+    for row, stage in zip(model.path_.rows(), stages, strict=True):
+        np.testing.assert_array_equal(model.predict(X, round=row["round"]), stage)
+    np.testing.assert_array_equal(model.predict(X, round=-1), stages[-1])
+    with pytest.raises(InvalidRound, match=r"round 3 was not computed: .* \(of an estimator n_rounds\)"):
+        model.predict(X, round=3)
+    labels = (y > np.median(y)).astype(int)
+    classifier = SelfDistilledKernelClassifier(relative_tolerance=0.02, n_rounds=3).fit(X, labels)
+    first = next(classifier.staged_decision_function(X))
+    np.testing.assert_array_equal(classifier.decision_function(X, round=0), first)
+    np.testing.assert_array_equal(classifier.predict(X, round=0), (first > 0).astype(int))
+
+
+def test_a_round_beyond_collapse_is_the_mean_with_one_warning(problem):
+    X, y = problem
+    with pytest.warns(CollapseWarning, match="collapses at round"):
+        model = SelfDistilledKernelRegressor(relative_tolerance=0.5, n_rounds=9).fit(X, y)
+    T = model.path_.n_rounds
+    assert model.predict(X, round=T - 1).std() > 0
+    with pytest.warns(CollapseWarning, match=f"collapse at round {T}: from there on") as record:
+        np.testing.assert_array_equal(model.predict(X, round=T), np.full(90, y.mean()))
+    assert len(record) == 1
+    np.testing.assert_array_equal(model.predict(X), np.full(90, y.mean()))  # what fit has said is not said again

@@ -58,6 +58,11 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     InvalidInput
         The path is a Krylov space's.
 
+    Warns
+    -----
+    CollapseWarning
+        The path collapsed at or before `round`.
+
     Notes
     -----
     Diagonals of (t+1)(t+4)/2 matrices cost n² each, as one product of V∘V with t+1 columns per round: (t+1)(t+4) n²
@@ -67,7 +72,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     """
     spectrum = path.spectrum
     spectrum.require_whole("leave-one-out")
-    last = path.round_index(round)
+    last = path.warned_index(round)
     predictions = np.zeros((spectrum.n_samples, spectrum.n_outputs))
     if last is not None:
         for tile in tracked(slices(spectrum.n_samples, ROWS_PER_TILE), "tiles left out"):

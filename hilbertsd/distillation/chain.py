@@ -29,6 +29,7 @@ from hilbertsd.errors import (
     InfeasibleTolerance,
     InvalidInput,
     InvalidTolerance,
+    ManyRoundsWarning,
     MethodWarning,
     NotConverged,
     RoundingWarning,
@@ -46,6 +47,10 @@ LARGEST_EXACT = 4000
 
 MATRICES_IN_MEMORY = 4
 """Float64 matrices of n² entries that a decomposition holds: kernel matrix, eigenvectors and work space."""
+
+MANY_ROUNDS = 100
+"""Rounds that ε must make certain for a warning: as many mean an ε below 1e-4 of the targets' mean square, fits within
+1 % of their targets. Neither the paper nor a study of the gallery needs more than 22; ε in the wrong unit soon does."""
 
 
 def distill(
@@ -111,6 +116,8 @@ def distill(
     -----
     CollapseWarning
         ‖y‖²/n ≤ ε: the path has no round.
+    ManyRoundsWarning
+        Without `max_rounds`, ε makes more than 100 rounds certain: T ≥ r_0 − 1 with r_0 = ‖y‖/√(nε).
     RoundingWarning
         c_0 + d_min is smaller than the rounding of the eigenvalues.
     MethodWarning
@@ -120,11 +127,11 @@ def distill(
     """
     rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)  # before the expensive part
     rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
-    path = None
+    path = epsilon = None
     if _uses_krylov(kernel_matrix, multiplier is not None, method):
         operator = as_operator(kernel_matrix, targets)
         columns, single_output = checked_targets(targets, operator.shape[0])
-        epsilon = rule.tolerance_for(mean_square_of(columns))
+        epsilon = _checked_length(rule, mean_square_of(columns))
         assert epsilon is not None
         try:
             path = krylov_path(operator, columns, single_output, epsilon, max_rounds, rtol)
@@ -138,7 +145,9 @@ def distill(
                 stacklevel=2,
             )
     if path is None:
-        path = _ruled(Spectrum.from_kernel(kernel_matrix, targets), rule)
+        spectrum = Spectrum.from_kernel(kernel_matrix, targets)
+        epsilon = _checked_length(rule, spectrum.target_mean_square) if epsilon is None else epsilon
+        path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds)
     _warn(path)
     return path
 
@@ -155,7 +164,8 @@ def distill_spectrum(
 
     Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
     """
-    path = _ruled(spectrum, Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds))
+    rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)
+    path = run_rounds(spectrum, _checked_length(rule, spectrum.target_mean_square), rule.multiplier, max_rounds)
     _warn(path)
     return path
 
@@ -207,9 +217,28 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     return low
 
 
-def _ruled(spectrum: Spectrum, rule: Rule) -> DistillationPath:
-    """Rounds of a whole spectrum under a rule."""
-    return run_rounds(spectrum, rule.tolerance_for(spectrum.target_mean_square), rule.multiplier, rule.max_rounds)
+def _checked_length(rule: Rule, mean_square: float) -> float | None:
+    """ε beside targets of this mean square; warns the caller of the public function where it means very many rounds.
+
+    Source: r_0 − 1 ≤ T < r_0² (:mod:`hilbertsd.bounds.round_counts`).
+    """
+    epsilon = rule.tolerance_for(mean_square)
+    squared_ratio = mean_square / epsilon if epsilon else 0.0
+    if rule.max_rounds is None and squared_ratio > (MANY_ROUNDS + 1) ** 2:
+        unit = f"relative_tolerance={rule.tolerance:g} if a fraction is meant, " if (rule.tolerance or 1) < 1 else ""
+        warnings.warn(
+            f"tolerance {epsilon:.6g} is {1 / squared_ratio:.3g} of the targets' mean square {mean_square:.6g}: expect "
+            f"between {_count(math.sqrt(squared_ratio) - 1)} and {_count(squared_ratio - 1)} rounds until collapse; "
+            f"give {unit}a larger tolerance (relative_tolerance=0.1 is a tenth of the mean square) or max_rounds",
+            ManyRoundsWarning,
+            stacklevel=3,
+        )
+    return epsilon
+
+
+def _count(number: float) -> str:
+    """Text of a number rounded up, of a very large one its size."""
+    return f"{math.ceil(number):,}" if number < 1e9 else f"{number:.2g}"
 
 
 def _uses_krylov(kernel_matrix: Any, fixed: bool, method: str) -> bool:

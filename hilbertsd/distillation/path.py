@@ -11,6 +11,7 @@ MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 
 import html
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.distillation.certificate import Certificate, certify
 from hilbertsd.distillation.path_file import read_path_file, write_path_file
-from hilbertsd.errors import InvalidRound
+from hilbertsd.errors import CollapseWarning, InvalidRound
 from hilbertsd.spectral.spectrum import KrylovSpectrum, Spectrum
 
 ROWS_SHOWN = 10
@@ -109,7 +110,7 @@ class DistillationPath:
         ----------
         cross_kernel : (n_query, n_samples) raw kernel values between new points and training samples.
         round : t, counting the fits from 0; negative counts from the last nonzero fit. From the collapse
-            round on the fit is the zero function.
+            round on the fit is the zero function, with a CollapseWarning.
 
         Returns
         -------
@@ -125,19 +126,25 @@ class DistillationPath:
         InvalidKernel
             The coefficients of the fit are beyond double precision, as a kernel with values near 1e-300 can make them.
 
+        Warns
+        -----
+        CollapseWarning
+            The path collapsed at or before `round`.
+
         Notes
         -----
         As in every kernel ridge fit, a kernel matrix known to `spectrum.rounding` and a multiplier c give
         predictions to about rounding/(c + d_min) relative to the targets.
         """
+        self.warned_index(round)
         return self.spectrum.predict(cross_kernel, self.dual_coefficients(round))
 
     def train_predictions(self, round: int = -1) -> Any:
         """Predictions f_t at the training samples, shaped like the targets: the targets y_{t+1} of the next round.
 
-        Raises InvalidRound as :meth:`predict`. Source: MFB (29).
+        Raises InvalidRound and warns CollapseWarning as :meth:`predict`. Source: MFB (29).
         """
-        index = self.round_index(round)
+        index = self.warned_index(round)
         weights = np.zeros_like(self.eigenvalues) if index is None else self.basis_weights[index]
         return self.spectrum.shaped(self.spectrum.from_eigenbasis(weights))
 
@@ -216,12 +223,19 @@ class DistillationPath:
         """
         return cls(**read_path_file(path))
 
+    @property
+    def ending(self) -> str:
+        """How the path ended, in words: at which round it collapsed, or what stopped it."""
+        if self.collapse_round is not None:
+            return f"collapse at round {self.collapse_round}"
+        return f"not collapsed: stopped after max_rounds={self.n_rounds}"
+
     def __repr__(self) -> str:
         rule = "fixed multiplier"
         if self.tolerance is not None:
             rule = f"tolerance {self.tolerance:.6g} = {self.relative_tolerance:.4g} of the targets' mean square"
         space = "" if self.spectrum.is_whole else f", Krylov space of {len(self.eigenvalues)} dimensions"
-        return f"DistillationPath({self._ending}, {rule}, n_samples={self.spectrum.n_samples}{space})"
+        return f"DistillationPath({self.ending}, {rule}, n_samples={self.spectrum.n_samples}{space})"
 
     def _repr_html_(self) -> str:
         rows = list(self.rows())
@@ -235,12 +249,6 @@ class DistillationPath:
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         )
 
-    @property
-    def _ending(self) -> str:
-        if self.collapse_round is None:
-            return f"{self.n_rounds} rounds, not collapsed"
-        return f"collapse at round {self.collapse_round}"
-
     def nonzero_round(self, round: int) -> int:
         """Number from 0 of a nonzero fit; negative counts from the last.
 
@@ -251,6 +259,21 @@ class DistillationPath:
             raise InvalidRound(
                 f"round {round} is the zero function: the path collapsed at round {self.collapse_round}; give a round "
                 f"before it"
+            )
+        return index
+
+    def warned_index(self, round: int) -> int | None:
+        """Index as :meth:`round_index`; where it is None, a CollapseWarning for who called the caller.
+
+        The words are those of the path, whatever the round, so that Python shows them once.
+        """
+        index = self.round_index(round)
+        if index is None:
+            warnings.warn(
+                f"{self.ending}: from there on the fit is the zero function, of centred targets their mean; give an "
+                "earlier round, or distil with a smaller tolerance",
+                CollapseWarning,
+                stacklevel=3,
             )
         return index
 
@@ -270,7 +293,8 @@ class DistillationPath:
             return None if self.n_rounds == 0 else index
         if self.collapse_round is None:
             raise InvalidRound(
-                f"round {round} was not computed: max_rounds ended the path after {self.n_rounds} rounds; "
-                f"give a round up to {self.n_rounds - 1} or distil again with a larger max_rounds"
+                f"round {round} was not computed: the path has not collapsed, it stopped after "
+                f"max_rounds={self.n_rounds} (of an estimator n_rounds); give a round up to {self.n_rounds - 1}, or "
+                "distil again with more of them"
             )
         return None

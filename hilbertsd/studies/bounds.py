@@ -153,7 +153,9 @@ def random_problem(seed: int, index: int) -> DistillationPath:
     targets = np.vstack([null, z])
     n = len(eigenvalues)
     spectrum = Spectrum(eigenvalues, targets, np.eye(n), single_output=False, clipped=0.0, rounding=2 * REPEATED_WITHIN)
-    return distill_spectrum(spectrum, tolerance=(reachable + float(np.sum(null**2))) / n)
+    tolerance = (reachable + float(np.sum(null**2))) / n
+    most = int(spectrum.target_mean_square / tolerance) + 1  # T < r_0², so that every path collapses
+    return distill_spectrum(spectrum, tolerance=tolerance, max_rounds=most)
 
 
 def run(config: Config) -> Result:

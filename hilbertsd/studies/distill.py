@@ -67,7 +67,7 @@ class Result(form.Result[Config]):
 
     def closing(self) -> list[str]:
         """Rounds of collapse and of the lowest test error."""
-        ending = f"collapse at round {self.path.collapse_round}: the training mean alone from there on"
+        ending = f"{self.path.ending}: the training mean alone from there on"
         if self.mean_test_error is not None:
             ending += f" (test error {self.mean_test_error:.6g})"
         return [

@@ -72,7 +72,7 @@ class Result(form.Result[TableConfig]):
 
     def closing(self) -> list[str]:
         """Round of collapse."""
-        return [f"collapse at round {self.path.collapse_round}"]
+        return [self.path.ending]
 
     def numbers(self) -> dict[str, Any]:
         """Spectrum, where the target lies on it, and what each round keeps."""

@@ -78,10 +78,7 @@ class Result(form.Result[Config]):
 
     def closing(self) -> list[str]:
         """Round of collapse."""
-        return [
-            f"collapse at round {self.path.collapse_round}: zero from there on (error vs sin(2πx) "
-            f"{self.zero_fit_grid_error:.3f})"
-        ]
+        return [f"{self.path.ending}: zero from there on (error vs sin(2πx) {self.zero_fit_grid_error:.3f})"]
 
     def claims(self) -> list[form.Claim]:
         """What the paper claims of its draw, tested on this one."""
@@ -177,7 +174,7 @@ def _figure_2(result: Result) -> Any:
     for t, colour, line in zip(shown, round_colours(len(shown)), LINE_STYLES * 2, strict=False):
         fits.plot(result.grid, result.fits[t], line, color=colour, linewidth=1.8, label=f"round {t}", zorder=2)
     fits.set(ylabel="$f_t(x)$", title=f"(c) fits, ε = {result.config.tolerance:.3g}")
-    fits.text(0.03, 0.04, f"collapse at round {result.path.collapse_round}", transform=fits.transAxes)
+    fits.text(0.03, 0.04, result.path.ending, transform=fits.transAxes)
     handles, labels = fits.get_legend_handles_labels()
     fits.legend(handles[2:], labels[2:], loc="upper right", ncols=2)
     return figure

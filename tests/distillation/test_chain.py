@@ -1,13 +1,16 @@
 """Rounds: against the definition, against scikit-learn, and at the ends."""
 
+import math
 from decimal import Decimal
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_diabetes
 from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import rbf_kernel
 
 from hilbertsd import Spectrum, distill, distill_spectrum, largest_tolerance
-from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidTolerance, RoundingWarning
+from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidTolerance, ManyRoundsWarning, RoundingWarning
 
 TOLERANCE = 0.1
 
@@ -81,8 +84,10 @@ def test_collapse_at_round_0_is_a_result_with_a_warning(data):
     assert (path.collapse_round, path.n_rounds) == (0, 0)
     assert path.multipliers.shape == path.training_errors.shape == (0,)
     assert path.basis_weights.shape == path.shrinkage.shape == (0, 60)
-    np.testing.assert_array_equal(path.predict(cross_kernel), np.zeros((7, 2)))
-    np.testing.assert_array_equal(path.train_predictions(), np.zeros((60, 2)))
+    with pytest.warns(CollapseWarning, match="collapse at round 0: from there on"):
+        np.testing.assert_array_equal(path.predict(cross_kernel), np.zeros((7, 2)))
+    with pytest.warns(CollapseWarning):
+        np.testing.assert_array_equal(path.train_predictions(), np.zeros((60, 2)))
 
 
 def test_a_tolerance_below_the_floor_is_refused(rng):
@@ -208,3 +213,29 @@ def test_a_relative_tolerance_below_the_floor_is_refused_in_both_units():
     message = r"tolerance 0\.25 \(0\.05 of .*\) is .* floor 0\.5 \(0\.1 of it\).* a relative_tolerance above 0\.1,"
     with pytest.raises(InfeasibleTolerance, match=message):
         distill_spectrum(spectrum, relative_tolerance=0.05)
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_very_many_rounds_are_announced_with_their_number(data, method):
+    """The first part of the message is the theorem's range; the last how to avoid it."""
+    large = 300 * data[1]
+    mean_square = np.sum(large**2) / 60
+    ratio = np.sqrt(mean_square / 0.4)
+    assert ratio > 101
+    with pytest.warns(ManyRoundsWarning, match="relative_tolerance=0.4 if a fraction is meant") as record:
+        path = distill(np.eye(60), large, tolerance=0.4, method=method, rtol=1e-4)
+    assert [each.filename for each in record] == [__file__]
+    expected = f"expect between {math.ceil(ratio - 1):,} and {math.ceil(ratio**2) - 1:,} rounds until collapse"
+    assert expected in str(record[0].message)
+    assert math.ceil(ratio - 1) <= path.collapse_round < ratio**2
+    distill(np.eye(60), large, tolerance=0.4, max_rounds=1, method=method)
+    distill(np.eye(60), large, relative_tolerance=1 / 101**2, method=method, rtol=1e-4)
+    with pytest.warns(ManyRoundsWarning, match=r"rounds until collapse; give a larger tolerance \("):
+        distill(np.eye(60), large, relative_tolerance=0.999 / 101**2, method=method, rtol=1e-4)
+
+
+def test_a_tolerance_given_absolute_on_diabetes_says_what_it_means():
+    X, y = load_diabetes(return_X_y=True)
+    with pytest.warns(ManyRoundsWarning, match=r"6\.75e-05 of .* square 5929\.88: expect between 121 and "):
+        path = distill(rbf_kernel(X, gamma=10), y - y.mean(), tolerance=0.4)
+    assert path.n_rounds > 121

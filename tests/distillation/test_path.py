@@ -1,12 +1,13 @@
 """What a path answers: predictions and pages."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
 
-from hilbertsd import distill
-from hilbertsd.errors import InvalidCrossKernel, InvalidRound
+from hilbertsd import distill, leave_one_out
+from hilbertsd.errors import CollapseWarning, InvalidCrossKernel, InvalidRound
 
 
 @pytest.fixture
@@ -20,9 +21,24 @@ def test_rounds_count_from_either_end_and_are_zero_after_collapse(path, data):
     np.testing.assert_array_equal(path.predict(cross_kernel), path.predict(cross_kernel, last))
     np.testing.assert_array_equal(path.predict(cross_kernel, -path.n_rounds), path.predict(cross_kernel, 0))
     assert path.predict(cross_kernel, 0).shape == (7, 2)
+    message = rf"collapse at round {path.n_rounds}: from there on the fit is the zero function"
     for beyond in (path.n_rounds, path.n_rounds + 100):
-        assert not path.predict(cross_kernel, beyond).any()
-        assert not path.train_predictions(beyond).any()
+        for zeros in (
+            lambda t: path.predict(cross_kernel, t),
+            path.train_predictions,
+            lambda t: leave_one_out(path, t),
+        ):
+            with pytest.warns(CollapseWarning, match=message) as record:
+                assert not zeros(beyond).any()
+            assert [each.filename for each in record] == [__file__]
+
+
+def test_a_loop_beyond_collapse_warns_once(path, data):
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("default")
+        for t in range(path.n_rounds + 5):
+            path.predict(data[2], t)
+    assert len(record) == 1
 
 
 def test_dual_coefficients_are_what_predictions_are_made_of(path, data):
@@ -50,7 +66,7 @@ def test_rounds_that_are_none_are_refused(path, number):
 
 def test_rounds_not_computed_are_refused(data):
     path = distill(data[0], data[1], tolerance=0.2, max_rounds=2)
-    with pytest.raises(InvalidRound, match="max_rounds ended the path after 2 rounds; give a round up to 1"):
+    with pytest.raises(InvalidRound, match=r"not collapsed, it stopped after max_rounds=2 .* give a round up to 1, or"):
         path.predict(data[2], 2)
 
 
@@ -77,7 +93,10 @@ def test_pages_show_every_round_of_a_short_path_and_the_ends_of_a_long_one(path,
     assert "collapse at round" in repr(path)
     long = distill(data[0], data[1], tolerance=1e-3)
     assert f"… {long.n_rounds - 20} more" in long._repr_html_()
-    assert "not collapsed" in repr(distill(data[0], data[1], multiplier=0.1, max_rounds=1))
+    stopped = repr(distill(data[0], data[1], tolerance=0.2, max_rounds=2))
+    assert stopped.startswith("DistillationPath(not collapsed: stopped after max_rounds=2, tolerance 0.2 = ")
+    fixed = repr(distill(data[0], data[1], multiplier=0.1, max_rounds=1))
+    assert "not collapsed: stopped after max_rounds=1, fixed multiplier" in fixed
 
 
 def test_to_dict_is_json(path):
