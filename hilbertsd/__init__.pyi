@@ -11,6 +11,7 @@ from . import ntk as ntk
 from . import spectral as spectral
 from . import studies as studies
 from .analysis.cross_validation import leave_one_out as leave_one_out
+from .analysis.cross_validation import leave_one_out_errors as leave_one_out_errors
 from .analysis.early_stopping import EarlyStopping as EarlyStopping
 from .analysis.early_stopping import stop_early as stop_early
 from .analysis.equivalent_kernel import Complexity as Complexity
