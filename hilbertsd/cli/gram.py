@@ -11,6 +11,7 @@ from rich.filesize import decimal
 
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, StoreArgument, grouped, nonempty_path
 from hilbertsd.cli.output import Facts, seconds, show
+from hilbertsd.cli.run import DistillGroup
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.support.progress import progress
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from hilbertsd.gram.plan import GramPlan
     from hilbertsd.gram.store import GramStore
 
-gram_app = typer.Typer(help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified.")
+
+gram_app = typer.Typer(
+    cls=DistillGroup, help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified."
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import typer
 from hilbertsd.cli.gram import connected, described, facts
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, grouped, nonempty_path
 from hilbertsd.cli.output import Facts, seconds, show
+from hilbertsd.cli.run import DistillGroup
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.support.progress import progress
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from hilbertsd.gram.plan import GramPlan
     from hilbertsd.ntk.jobs import GramJob
 
-ntk_app = typer.Typer(help="Kernel matrices of infinitely wide networks on images, in stores that can be resumed.")
+
+ntk_app = typer.Typer(
+    cls=DistillGroup, help="Kernel matrices of infinitely wide networks on images, in stores that can be resumed."
+)
 
 DataOption = Annotated[
     Path | None,
