@@ -96,8 +96,8 @@ def _fits(
     cross = np.asarray(test[:, :n], dtype=np.float64)
     labels, test_labels = images.train_labels[:n], images.test_labels
     chains = []
-    for fraction in config.tolerances:
-        path = distill_spectrum(spectrum, tolerance=fraction * spectrum.target_mean_square)
+    for fraction in config.relative_tolerances:
+        path = distill_spectrum(spectrum, relative_tolerance=fraction)
         report = check_bounds(path)
         stopped = stop_early(path)
         rounds = range(path.n_rounds)
