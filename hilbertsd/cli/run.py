@@ -25,7 +25,7 @@ from hilbertsd.cli.options import JsonOption, nonempty_path
 from hilbertsd.cli.output import show
 from hilbertsd.errors import InvalidInput
 from hilbertsd.support.files import output_folder
-from hilbertsd.support.progress import progress
+from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:
     from hilbertsd.studies.form import Study
@@ -42,7 +42,7 @@ class StudyCommands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name in self._ready:
             return self._ready[name]
-        with progress("starting"):
+        with working("starting"):
             study = self._found(name)
         if study is None:
             raise KeyError(name)
@@ -66,7 +66,8 @@ class StudyGroup(TyperGroup):
 
     def names(self) -> Iterable[str]:
         """Names of the studies that are commands of this group."""
-        return [name for name, study in studies.studies().items() if study.is_own_command == self.own]
+        with working("starting"):
+            return [name for name, study in studies.studies().items() if study.is_own_command == self.own]
 
     def study(self, name: str) -> "Study | None":
         """Study of a name, None where it is no command of this group."""

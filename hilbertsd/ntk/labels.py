@@ -72,11 +72,11 @@ def _read(file: Path, inputs: tuple[str, str]) -> ImageLabels:
     """Labels in a file, which must be of images with these hashes."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        if content.pop("sha256") != _hash(content) or content["format"] != FORMAT:
+        if not isinstance(content, dict) or content.pop("sha256") != _hash(content) or content["format"] != FORMAT:
             raise ValueError("its content is not what was written")
     except FileNotFoundError as error:
         raise InvalidFile(f"{file} does not exist, so that the labels of the images are not known; {AGAIN}") from error
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise InvalidFile(f"{file} is damaged ({error}); {AGAIN}") from error
     for part, images in zip(PARTS, inputs, strict=True):
         if content[f"{part}_inputs"] != images:

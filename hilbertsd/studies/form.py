@@ -27,7 +27,7 @@ from hilbertsd.errors import InvalidInput
 from hilbertsd.support.checks import check_choice, check_whole
 from hilbertsd.support.files import write_json
 from hilbertsd.support.plotting import save_figure, style
-from hilbertsd.support.progress import progress
+from hilbertsd.support.progress import working
 from hilbertsd.support.provenance import provenance
 
 ROOM = "hilbertsd.studies"
@@ -279,7 +279,7 @@ class Study:
 
     def draw(self, result: Result, folder: Path) -> list[Path]:
         """Write every figure of a result as PNG and SVG."""
-        with progress("drawing"), style():
+        with working("drawing"), style():
             figures = self.figures(result)
             return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
 

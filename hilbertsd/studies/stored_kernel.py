@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from hilbertsd.analysis.cross_validation import leave_one_out_errors
 from hilbertsd.data.images import one_hot
 from hilbertsd.data.target_files import read_targets
+from hilbertsd.distillation.centring import centred_targets
 from hilbertsd.distillation.chain import MATRICES_IN_MEMORY, distill
-from hilbertsd.distillation.fraction import centred_targets
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidTolerance
 from hilbertsd.gram.store import GramPlan, GramStore
@@ -153,13 +153,11 @@ class Result(form.Result[Config]):
     def headline(self) -> list[str]:
         """Size of the problem, kernel, method and ε."""
         path = self.path
-        assert path.tolerance is not None
         test = f" and {self.n_test:,} test" if self.n_test else ""
         mean_square = path.spectrum.target_mean_square
-        share = path.tolerance / mean_square
         return [
             f"{self.targets.name}: {path.spectrum.n_samples:,} training{test} points, {self.kernel}, {path.method}",
-            f"ε = {path.tolerance:.6g}, {share:.4g} of the targets' mean square {mean_square:.6g}",
+            f"ε = {path.tolerance:.6g}, {path.relative_tolerance:.4g} of the targets' mean square {mean_square:.6g}",
         ]
 
     def closing(self) -> list[str]:
@@ -262,7 +260,8 @@ def _distilled(config: Config, store: GramStore, cross: GramStore | None, target
         path = distill(
             kernel,
             targets.train,
-            tolerance=config.tolerance or config.relative_tolerance * np.sum(targets.train**2) / n,
+            tolerance=config.tolerance,
+            relative_tolerance=config.relative_tolerance,
             max_rounds=config.max_rounds,
         )
     train_accuracy, scores = [], []
@@ -306,7 +305,9 @@ def _numbers(config: StoreConfig, train: NDArray[Any], test: NDArray[Any] | None
     """Numbers minus their means over the training points."""
     for file, values in ((config.targets, train), (config.cross_targets, test)):
         if values is not None and values.dtype.kind == "U":
-            raise InvalidFile(f"{file} holds text, such as {str(values.flat[0])!r}; give numbers, or --labels for classes")
+            raise InvalidFile(
+                f"{file} holds text, such as {str(values.flat[0])!r}; give numbers, or --labels for classes"
+            )
     if test is not None and test.shape[1:] != train.shape[1:]:
         raise InvalidFile(
             f"{config.targets} has targets of shape {train.shape} and {config.cross_targets} {test.shape}; give both "
@@ -354,7 +355,8 @@ def figures(result: Result) -> dict[str, Any]:
         label = f"leave-one-out's choice, round {result.chosen_round}"
         panel.axvline(result.chosen_round, color="0.6", linestyle=":", label=label)
     panel.set(xlabel="round t", title=f"{result.targets.name}, {result.kernel}")
-    panel.xaxis.get_major_locator().set_params(integer=True)
+    locator: Any = panel.xaxis.get_major_locator()
+    locator.set_params(integer=True)
     panel.legend()
     return {"rounds": figure}
 

@@ -37,7 +37,7 @@ def test_arrays(tmp_path):
         ("none.npy", None, "none.npy does not exist"),
         ("y.npy", b"no numbers", "y.npy cannot be read as targets"),
         ("y.csv", b"", "holds float64 of shape"),
-        ("y.csv", b"a\n", "holds <U1 of shape"),
+        ("y.csv", b"a\n", "holds float64 of shape"),
         ("y.csv", b"a,b\n1,2\n3\n", "has rows of 1 and of 2 entries"),
         ("y.csv", b"\xff\xfe", "cannot be read as targets"),
         ("y.parquet", b"PAR1", "cannot be read as targets"),
