@@ -40,16 +40,7 @@ PRESETS: dict[str, tuple[tuple[Network, ...], int]] = {
         ),
         1000,
     ),
-    "gpu": (
-        (
-            Network("fully-connected-5", (1000, 2000, 5000, 10000, 20000)),
-            Network("convolutional-5", (1000, 2000, 5000, 10000, 20000)),
-            Network("wrn-10-4", (1000, 2000, 5000, 10000)),
-            Network("myrtle-5", (1000, 2000, 5000, 10000)),
-            Network("myrtle-10", (1000, 2000, 5000)),
-        ),
-        10000,
-    ),
+    "gpu": ((Network("wrn-10-4", (1000, 2000, 5000)), Network("myrtle-5", (500, 1000))), 1000),
 }
 """Networks and number of test images."""
 
