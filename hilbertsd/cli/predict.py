@@ -1,6 +1,7 @@
 """`hilbertsd predict`: predictions for the rows of a table, from what `hilbertsd distill --out` saved."""
 
 import csv
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,7 +78,7 @@ def _check_output(out: Path | None, table: Path) -> None:
         return
     if out.suffix != ".csv":
         raise InvalidFile(f"{out} is to hold predictions as text; give a name that ends in .csv")
-    if out.exists() and table.exists() and out.samefile(table):
+    if os.path.realpath(out) == os.path.realpath(table):
         raise InvalidFile(f"{out} is the table itself; give another name for the predictions")
 
 

@@ -69,7 +69,8 @@ class Result(form.Result[Config]):
         return [
             f"{spectrum.n_samples} training and {len(self.model.test_rows)} test rows, "
             f"{len(self.model.feature_names)} standardised features, {config.kernel} kernel, "
-            f"tolerance {config.tolerance:g} × {spectrum.target_mean_square:.6g} (mean square of {config.target})"
+            f"ε = {self.path.tolerance:.6g}, that is {config.relative_tolerance:g} of the mean square "
+            f"{spectrum.target_mean_square:.6g} of {config.target}"
         ]
 
     def closing(self) -> list[str]:

@@ -48,7 +48,7 @@ def read_arrays(
 
     Raises InvalidFile for a file that is missing, damaged or of another format, and where the function raises.
     """
-    source = _npz_path(path)
+    source = Path(path) if os.path.isfile(path) else _npz_path(path)
     name = _class_of(file_format)
     try:
         arrays = _members(source)

@@ -24,14 +24,14 @@ def _rounds_figure(result: Result) -> Any:
     shown = _largest(result)
     figure = new_figure(2.9 * len(shown) + 0.6, 5.0)
     panels = figure.subplots(2, len(shown), squeeze=False)
-    colours = round_colours(len(result.config.tolerances))
+    colours = round_colours(len(result.config.relative_tolerances))
     for column, fits in enumerate(shown):
         accuracy, multipliers = panels[:, column]
         for chain, colour, line in zip(fits.chains, colours, cycle(LINE_STYLES), strict=False):
             rounds = np.arange(len(chain.test_accuracy))
             error = [100 * standard_error(share, fits.n_test) for share in chain.test_accuracy]
             look: Any = {"color": colour, "linestyle": line, "marker": "o", "markersize": 2.5}
-            label = f"ε = {chain.tolerance:g}"
+            label = f"ε = {chain.relative_tolerance:g}"
             accuracy.errorbar(rounds, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
             accuracy.plot(rounds, 100 * chain.train_accuracy, color=colour, linestyle=line, linewidth=0.8)
             multipliers.semilogy(rounds, chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(), **look)
@@ -58,7 +58,7 @@ def _summary_figure(result: Result) -> Any:
         by_images, weights = panels[:, column]
         same = [fits for fits in result.fits if fits.network == last.network]
         images = [fits.n_train for fits in same]
-        middle = len(result.config.tolerances) // 2
+        middle = len(result.config.relative_tolerances) // 2
         curves = (
             ("round 0, ± s.e.", "o-", [fits.chains[middle].test_accuracy[0] for fits in same]),
             ("best round", "s--", [fits.chains[middle].test_accuracy.max() for fits in same]),
@@ -80,7 +80,7 @@ def _summary_figure(result: Result) -> Any:
             weights.semilogx(ranks, chain.path.basis_weights[t, ::-1], color=colour, label=label)
         weights.set(xlabel="eigenvector k, largest first", ylim=(0, 1.25))
         weights.legend(fontsize=7, loc="upper center", ncols=2)
-    fraction = result.config.tolerances[len(result.config.tolerances) // 2]
+    fraction = result.config.relative_tolerances[len(result.config.relative_tolerances) // 2]
     panels[0, 0].set(ylabel=f"test accuracy, % (ε = {fraction:g})")
     panels[1, 0].set(ylabel=f"basis weight $B_t[k]$ (ε = {fraction:g})")
     panels[0, 0].legend(fontsize=7)
