@@ -16,6 +16,7 @@ ROWS_SHOWN = 20
 HEADINGS = {
     "multiplier": "multiplier c",
     "target_mean_square": "‖y_t‖²/n",
+    "effective_dimension": "effective\ndimension",
     "leave_one_out_error": "leave-one-\nout error",
     "grid_error": "error vs sin(2πx)",
     "distillation_error": "distillation",
