@@ -31,5 +31,6 @@ from .estimators import SelfDistilledKernelRegressor as SelfDistilledKernelRegre
 from .spectral.multiplier import solve_multiplier as solve_multiplier
 from .spectral.multiplier import training_error as training_error
 from .spectral.spectrum import Spectrum as Spectrum
+from .table_model import TableModel as TableModel
 
 __version__: str
