@@ -220,7 +220,7 @@ def test_very_many_rounds_are_announced_with_their_number(data, method, monkeypa
     monkeypatch.setattr("hilbertsd.distillation.chain.MANY_ROUNDS", 3)
     kernel, targets, _ = data
     ratio = np.sqrt(np.sum(targets**2) / 60 / 0.05)
-    assert 4 < ratio < 6
+    assert ratio > 4
     with pytest.warns(ManyRoundsWarning, match="relative_tolerance=0.05 if a fraction is meant") as record:
         path = distill(kernel, targets, tolerance=0.05, method=method)
     assert [each.filename for each in record] == [__file__]

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hilbertsd.studies.ntk_cifar.fits import Fits, Result, standard_error
+from hilbertsd.studies.form import share_standard_error
+from hilbertsd.studies.ntk_cifar.fits import Fits, Result
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
 
@@ -29,7 +30,7 @@ def _rounds_figure(result: Result) -> Any:
         accuracy, multipliers = panels[:, column]
         for chain, colour, line in zip(fits.chains, colours, cycle(LINE_STYLES), strict=False):
             rounds = np.arange(len(chain.test_accuracy))
-            error = [100 * standard_error(share, fits.n_test) for share in chain.test_accuracy]
+            error = [100 * share_standard_error(share, fits.n_test) for share in chain.test_accuracy]
             look: Any = {"color": colour, "linestyle": line, "marker": "o", "markersize": 2.5}
             label = f"ε = {chain.relative_tolerance:g}"
             accuracy.errorbar(rounds, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
@@ -67,7 +68,7 @@ def _summary_figure(result: Result) -> Any:
         )
         for (label, look, values), colour in zip(curves, round_colours(len(curves)), strict=True):
             by_images.semilogx(images, 100 * np.array(values), look, color=colour, markersize=4, label=label)
-        first = [100 * standard_error(share, last.n_test) for share in curves[0][2]]
+        first = [100 * share_standard_error(share, last.n_test) for share in curves[0][2]]
         by_images.errorbar(images, 100 * np.array(curves[0][2]), yerr=first, fmt="none", ecolor="0.6", elinewidth=0.8)
         by_images.set(title=last.network.label, xlabel="training images")
         by_images.set_xticks(images, [f"{n:,}" for n in images])
