@@ -35,12 +35,20 @@ from hilbertsd.support.files import write_json
 from hilbertsd.support.provenance import provenance
 
 NETWORKS = {
-    "fully-connected-5": {"side": 32, "images": 16384, "stock_images": 4096, "batches": (256, 512, 1024)},
-    "convolutional-5": {"side": 32, "images": 1024, "stock_images": 256, "batches": (16, 32, 64)},
-    "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
-    "myrtle-5": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
+    "cpu": {
+        "fully-connected-5": {"side": 32, "images": 16384, "stock_images": 4096, "batches": (256, 512, 1024)},
+        "convolutional-5": {"side": 32, "images": 1024, "stock_images": 256, "batches": (16, 32, 64)},
+        "wrn-10-4": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
+        "myrtle-5": {"side": 16, "images": 256, "stock_images": 32, "batches": (4, 8)},
+    },
+    "gpu": {
+        "fully-connected-5": {"side": 32, "images": 16384, "stock_images": 8192, "batches": (2048,)},
+        "convolutional-5": {"side": 32, "images": 8192, "stock_images": 1024, "batches": (64, 128)},
+        "wrn-10-4": {"side": 32, "images": 1024, "stock_images": 64, "batches": (16,)},
+        "myrtle-5": {"side": 32, "images": 512, "stock_images": 64, "batches": (16,)},
+    },
 }
-"""Images, of which stock neural-tangents gets fewer where it is slow, and batch sizes tried for it."""
+"""By kind of device: images, of which stock neural-tangents gets fewer where it is slow, and batch sizes for it."""
 
 PUBLISHED_MILLISECONDS = {"pooled": 2.70, "unpooled": 0.0047}
 """Per entry on a V100, of a convolutional kernel with and without pooling."""
@@ -64,7 +72,8 @@ def pairs(n: int) -> float:
 def stock(network: Any, images: np.ndarray, batches: tuple[int, ...], dtype: str, repeats: int) -> dict[str, Any]:
     """Pairs per second of `neural_tangents.batch`, as it is now, at its fastest batch size; and its matrix."""
     module, best = compat.neural_tangents(), {"pairs_per_second": 0.0}
-    with jax_backend.sixty_four_bits(dtype == "float64"):
+    # Full precision as in ours: an accelerator's products would be in TF32.
+    with jax_backend.sixty_four_bits(dtype == "float64"), jax.default_matmul_precision("highest"):
         X = jnp.asarray(images, dtype)
         for batch in batches:
             function = module.batch(partial(StaxNetwork(network).kernel_fn, get="ntk"), batch_size=batch)
@@ -140,7 +149,7 @@ def store_overhead(kernel: NeuralKernel, images: np.ndarray, repeats: int) -> di
 
 def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """All figures of one network."""
-    settings: Any = NETWORKS[name]
+    settings: Any = NETWORKS[jax.default_backend()][name]
     rng = np.random.default_rng(arguments.seed)
     images = rng.normal(size=(settings["images"], settings["side"], settings["side"], 3))
     few = images[: settings["stock_images"]]
@@ -179,7 +188,7 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS["cpu"]), default=list(NETWORKS["cpu"]))
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,6 +1,6 @@
 """Self-distilled kernel regression in scikit-learn's form: thin wrappers over `distill`.
 
-    model = SelfDistilledKernelRegressor(kernel="rbf", gamma=0.2, tolerance=0.1, n_rounds=3)
+    model = SelfDistilledKernelRegressor(kernel="rbf", gamma=0.2, relative_tolerance=0.1, n_rounds=3)
     model.fit(X, y)
     model.predict(X_new)  # after three rounds
     for predictions in model.staged_predict(X_new):  # after one, two and three
@@ -9,9 +9,10 @@
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+import functools
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Concatenate, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,42 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.distillation.chain import largest_tolerance
-from hilbertsd.distillation.fraction import centred_targets, distill_to_fraction
+from hilbertsd.distillation.centring import centred_targets
+from hilbertsd.distillation.chain import distill_spectrum, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTargets, InvalidTolerance
 from hilbertsd.gram.named import kernel_values
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array, check_whole
 
+P = ParamSpec("P")
+
+
+def _refuse_tolerance(parameters: Mapping[str, Any]) -> None:
+    """Raise InvalidTolerance for the parameter `tolerance`, whose name the fraction had until 0.1."""
+    if "tolerance" in parameters:
+        raise InvalidTolerance(
+            f"tolerance={parameters['tolerance']!r} is named relative_tolerance={parameters['tolerance']!r} since "
+            "version 0.2: ε as a fraction of the centred targets' mean square"
+        )
+
+
+def _without_tolerance(
+    init: Callable[Concatenate["_SelfDistilledKernelModel", P], None],
+) -> Callable[Concatenate["_SelfDistilledKernelModel", P], None]:
+    """Constructor that refuses `tolerance` with its new name, and has the signature of the one given."""
+
+    @functools.wraps(init)
+    def refusing(self: "_SelfDistilledKernelModel", *arguments: P.args, **parameters: P.kwargs) -> None:
+        _refuse_tolerance(parameters)
+        init(self, *arguments, **parameters)
+
+    return refusing
+
 
 class _SelfDistilledKernelModel(BaseEstimator):
     """What regressor and classifier share: kernel, centring, the path and its predictions."""
 
+    @_without_tolerance
     def __init__(
         self,
         kernel: str | Callable[..., Any] = "rbf",
@@ -40,7 +66,7 @@ class _SelfDistilledKernelModel(BaseEstimator):
         degree: float = 3,
         coef0: float = 1,
         kernel_params: dict[str, Any] | None = None,
-        tolerance: float = 0.1,
+        relative_tolerance: float = 0.1,
         n_rounds: int = 2,
         fit_intercept: bool = True,
     ) -> None:
@@ -49,9 +75,17 @@ class _SelfDistilledKernelModel(BaseEstimator):
         self.degree = degree
         self.coef0 = coef0
         self.kernel_params = kernel_params
-        self.tolerance = tolerance
+        self.relative_tolerance = relative_tolerance
         self.n_rounds = n_rounds
         self.fit_intercept = fit_intercept
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, as everywhere in scikit-learn.
+
+        Raises InvalidTolerance for `tolerance`, which is named `relative_tolerance`.
+        """
+        _refuse_tolerance(params)
+        return super().set_params(**params)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -91,16 +125,19 @@ class _SelfDistilledKernelModel(BaseEstimator):
         return kernel_values(self.kernel, X, Y, {**named, **further})
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
+        _refuse_tolerance(vars(self))
         n_samples = X.shape[0]
         if n_samples == 1:
             raise InvalidTargets("X has n_samples=1; a fit needs at least 2 samples")
         check_whole(self.n_rounds, "n_rounds", InvalidTolerance)
         centred, mean = centred_targets(targets) if self.fit_intercept else (targets, np.zeros(targets.shape[1:]))
         spectrum = Spectrum.from_kernel(self._kernel_values(X, X), centred)
-        path = distill_to_fraction(spectrum, self.tolerance, int(self.n_rounds))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CollapseWarning)  # worded below for any round
+            path = distill_spectrum(spectrum, relative_tolerance=self.relative_tolerance, max_rounds=int(self.n_rounds))
         if path.n_rounds < self.n_rounds:
             warnings.warn(
-                f"tolerance {self.tolerance:.6g} of the targets' mean square collapses after {path.n_rounds} of "
+                f"relative_tolerance {self.relative_tolerance:.6g} collapses after {path.n_rounds} of "
                 f"n_rounds={self.n_rounds} rounds, so that predictions are the intercept alone; "
                 f"{_remedy(spectrum, int(self.n_rounds))}",
                 CollapseWarning,
@@ -135,7 +172,8 @@ class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
         k(X, Y) that returns the (n, m) matrix of kernel values, as the functions of hilbertsd.greens do.
     gamma, degree, coef0 : parameters of the named kernels that have them.
     kernel_params : further keyword arguments of the kernel.
-    tolerance : ε as a fraction of the targets' mean square after centring, usually between 0 and 1.
+    relative_tolerance : ε as a fraction of the centred targets' mean square, which sums over outputs; below 1, or the
+        fit is the intercept alone.
     n_rounds : number of fits; 1 is plain kernel regression, each further one a round of self-distillation.
     fit_intercept : centre the targets first and add their mean to every prediction.
 
@@ -160,7 +198,7 @@ class SelfDistilledKernelRegressor(RegressorMixin, _SelfDistilledKernelModel):
         """Fit on X (n, n_features), or (n, n) if precomputed, and y (n,) or (n, n_outputs).
 
         Raises InvalidInput and its kin for unusable data; warns CollapseWarning if the solution collapses
-        before n_rounds, and then says the largest tolerance that would not.
+        before n_rounds, and then says the largest relative_tolerance that would not.
         """
         X, y = self._validated(X, _required(y), multi_output=True, y_numeric=True)
         self._fit_path(X, as_real_array(y, "y", InvalidTargets).astype(np.float64))
@@ -183,7 +221,7 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
 
     Parameters
     ----------
-    kernel, gamma, degree, coef0, kernel_params, tolerance, n_rounds, fit_intercept
+    kernel, gamma, degree, coef0, kernel_params, relative_tolerance, n_rounds, fit_intercept
         As in :class:`SelfDistilledKernelRegressor`.
 
     Attributes
@@ -244,9 +282,9 @@ def _required(y: Any) -> Any:
 
 
 def _remedy(spectrum: Spectrum, n_rounds: int) -> str:
-    """Say what would not collapse, as a fraction of the targets' mean square."""
+    """Say which relative_tolerance would not collapse."""
     try:
         largest = largest_tolerance(spectrum, n_rounds) / spectrum.target_mean_square
     except InfeasibleTolerance:
-        return f"no tolerance above the floor gives {n_rounds} rounds: use fewer"
-    return f"the largest tolerance that would not is {largest:.4g}"
+        return f"no relative_tolerance above the floor gives {n_rounds} rounds: use fewer"
+    return f"the largest relative_tolerance that would not is {largest:.4g}"

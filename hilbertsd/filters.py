@@ -190,7 +190,7 @@ def match_training_error(spectrum: Spectrum, family: Callable[[float], Filter], 
         The training error is not above the floor or not below the targets' mean square.
     """
     target = check_positive(training_error, "training_error", "the mean squared error to match", InvalidTolerance)
-    check_above_floor(target, spectrum.floor)
+    check_above_floor(target, spectrum.floor, spectrum.target_mean_square)
     if target >= spectrum.target_mean_square:
         raise InfeasibleTolerance(
             f"training error {target:.6g} is not below the targets' mean square {spectrum.target_mean_square:.6g}, "

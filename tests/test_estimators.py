@@ -43,7 +43,7 @@ def problem(rng):
 
 def test_one_round_is_kernel_ridge_at_the_same_training_error(problem):
     X, y = problem
-    model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.2, n_rounds=1).fit(X, y)
+    model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.2, n_rounds=1).fit(X, y)
     assert np.mean((model.predict(X) - y) ** 2) == pytest.approx(0.2 * np.var(y), rel=1e-10)
     ridge = KernelRidge(alpha=90 * model.path_.multipliers[0], kernel="rbf", gamma=0.2).fit(X, y - y.mean())
     np.testing.assert_allclose(model.predict(X[:9] + 0.1), ridge.predict(X[:9] + 0.1) + y.mean(), rtol=1e-9)
@@ -51,7 +51,7 @@ def test_one_round_is_kernel_ridge_at_the_same_training_error(problem):
 
 def test_further_rounds_refit_the_predictions(problem):
     X, y = problem
-    model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.1, n_rounds=3).fit(X, y)
+    model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=3).fit(X, y)
     kernel, current = rbf_kernel(X, gamma=0.2), y - y.mean()
     stages = list(model.staged_predict(X))
     for c, stage in zip(model.path_.multipliers, stages, strict=True):
@@ -63,7 +63,7 @@ def test_further_rounds_refit_the_predictions(problem):
 def test_multi_output_shares_one_constraint(problem, rng):
     X, y = problem
     Y = np.stack([y, 3 * X[:, 2] + rng.normal(size=90)], axis=1)
-    model = SelfDistilledKernelRegressor(tolerance=0.3, n_rounds=1).fit(X, Y)
+    model = SelfDistilledKernelRegressor(relative_tolerance=0.3, n_rounds=1).fit(X, Y)
     assert model.predict(X[:5]).shape == (5, 2)
     residual = np.sum((model.predict(X) - Y) ** 2) / 90
     assert residual == pytest.approx(0.3 * np.sum((Y - Y.mean(axis=0)) ** 2) / 90, rel=1e-10)
@@ -89,7 +89,7 @@ def test_precomputed_float32_kernels_keep_their_precision():
     assert kernel.dtype == np.float32
     noisy = kernel + np.float32(2e-5) * np.diag(np.tile([1, -1], 150)).astype(np.float32)
     assert np.linalg.eigvalsh(noisy.astype(float)).min() < -1.5e-8 * 300
-    model = SelfDistilledKernelRegressor(kernel="precomputed", tolerance=0.3, n_rounds=1)
+    model = SelfDistilledKernelRegressor(kernel="precomputed", relative_tolerance=0.3, n_rounds=1)
     assert model.fit(noisy, X[:, 0]).path_.spectrum.clipped > 0
     with pytest.raises(NotPositiveSemidefinite, match="as float32"):
         model.fit(noisy.astype(float), X[:, 0])
@@ -105,7 +105,7 @@ def test_a_constant_output_among_others_is_fitted_by_its_mean(problem):
 
 def test_without_intercept_nothing_is_centred(problem):
     X, y = problem
-    model = SelfDistilledKernelRegressor(gamma=0.2, tolerance=0.1, n_rounds=1, fit_intercept=False).fit(X, y)
+    model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=1, fit_intercept=False).fit(X, y)
     assert model.intercept_ == 0
     assert np.mean((model.predict(X) - y) ** 2) == pytest.approx(0.1 * np.mean(y**2), rel=1e-10)
 
@@ -114,13 +114,16 @@ def test_grid_search_pipeline_clone_pandas_and_set_output(problem):
     X, y = problem
     frame = pd.DataFrame(X, columns=["a", "b", "c", "d"])
     pipeline = make_pipeline(StandardScaler(), SelfDistilledKernelRegressor()).set_output(transform="pandas")
-    grid = {"selfdistilledkernelregressor__tolerance": [0.1, 0.2], "selfdistilledkernelregressor__n_rounds": [1, 2]}
+    grid = {
+        "selfdistilledkernelregressor__relative_tolerance": [0.1, 0.2],
+        "selfdistilledkernelregressor__n_rounds": [1, 2],
+    }
     search = GridSearchCV(pipeline, grid, error_score="raise").fit(frame, pd.Series(y))
     assert set(search.best_params_) == set(grid)
     best = search.best_estimator_[-1]
     assert best.feature_names_in_.tolist() == ["a", "b", "c", "d"]
     assert clone(best).get_params() == best.get_params()
-    kernels = SelfDistilledKernelRegressor(kernel="precomputed", tolerance=0.2)
+    kernels = SelfDistilledKernelRegressor(kernel="precomputed", relative_tolerance=0.2)
     assert np.all(np.isfinite(cross_val_score(kernels, rbf_kernel(X), y)))  # splits rows and columns
 
 
@@ -128,7 +131,7 @@ def test_classification_by_one_hot_targets():
     X, y = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))[:900]
     X, labels = X[order] / 16, np.array([f"digit {k}" for k in y[order]])
-    model = SelfDistilledKernelClassifier(gamma=0.05, tolerance=0.05).fit(X[:600], labels[:600])
+    model = SelfDistilledKernelClassifier(gamma=0.05, relative_tolerance=0.05).fit(X[:600], labels[:600])
     assert model.score(X[600:], labels[600:]) > 0.93
     assert model.decision_function(X[600:]).shape == (300, 10)
     stages = list(model.staged_predict(X[600:]))
@@ -148,30 +151,34 @@ def test_two_classes_have_one_score(problem):
 
 def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_not(problem):
     X, y = problem
-    with pytest.warns(CollapseWarning, match="largest tolerance that would not is") as record:
-        model = SelfDistilledKernelRegressor(tolerance=0.5, n_rounds=6).fit(X, y)
+    with pytest.warns(CollapseWarning, match="largest relative_tolerance that would not is") as record:
+        model = SelfDistilledKernelRegressor(relative_tolerance=0.5, n_rounds=6).fit(X, y)
     assert record[0].filename == __file__
     np.testing.assert_array_equal(model.predict(X), np.full(90, y.mean()))
     assert len(list(model.staged_predict(X))) == 6
     largest = float(str(record[0].message).split()[-1])
-    assert SelfDistilledKernelRegressor(tolerance=0.999 * largest, n_rounds=6).fit(X, y).path_.n_rounds == 6
+    assert SelfDistilledKernelRegressor(relative_tolerance=0.999 * largest, n_rounds=6).fit(X, y).path_.n_rounds == 6
     with pytest.warns(CollapseWarning, match=r"after 0 of n_rounds=2 .* is 0\.\d+"):
-        SelfDistilledKernelRegressor(tolerance=1.5).fit(X, y)
-    with pytest.warns(CollapseWarning, match="no tolerance above the floor gives 9 rounds: use fewer"):
-        SelfDistilledKernelRegressor(kernel="linear", tolerance=0.999, n_rounds=9).fit(X[:, :1], X[:, 1])
+        SelfDistilledKernelRegressor(relative_tolerance=1.5).fit(X, y)
+    with pytest.warns(CollapseWarning, match="no relative_tolerance above the floor gives 9 rounds: use fewer"):
+        SelfDistilledKernelRegressor(kernel="linear", relative_tolerance=0.999, n_rounds=9).fit(X[:, :1], X[:, 1])
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"tolerance": 0}, InvalidTolerance, "tolerance is 0"),
-        ({"tolerance": np.nan}, InvalidTolerance, "tolerance is nan"),
+        ({"relative_tolerance": 0}, InvalidTolerance, "relative_tolerance is 0"),
+        ({"relative_tolerance": np.nan}, InvalidTolerance, "relative_tolerance is nan"),
         ({"n_rounds": 0}, InvalidTolerance, "n_rounds is 0"),
         ({"n_rounds": 1.5}, InvalidTolerance, r"n_rounds is 1\.5"),
         ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; give one of precomputed.*rbf"),
         ({"kernel": ["rbf"]}, InvalidInput, r"kernel is \['rbf'\]"),
-        ({"tolerance": "0.1"}, InvalidTolerance, "tolerance is '0.1'"),
-        ({"kernel": "linear", "tolerance": 0.01}, InfeasibleTolerance, r"tolerance 0\.01 .*floor 0\.\d+.*higher rank"),
+        ({"relative_tolerance": "0.1"}, InvalidTolerance, "relative_tolerance is '0.1'"),
+        (
+            {"kernel": "linear", "relative_tolerance": 0.01},
+            InfeasibleTolerance,
+            r"\(0\.01 of the targets' mean square\) .*floor .* \(0\.\d+ of it\).*higher rank",
+        ),
         ({"kernel": "sigmoid", "gamma": 2.0}, NotPositiveSemidefinite, "indefinite"),
         ({"kernel": "chi2"}, InvalidInput, "negative"),
         ({"kernel": "precomputed"}, InvalidInput, r"square|shape"),
@@ -234,7 +241,7 @@ def test_every_advertised_kernel_fits_with_its_defaults(problem, name):
     """Two of scikit-learn's kernels are not positive semidefinite, and are refused as such."""
     X, y = problem
     X = np.abs(X) + 0.1
-    model = SelfDistilledKernelRegressor(kernel=name, tolerance=0.95, n_rounds=1)
+    model = SelfDistilledKernelRegressor(kernel=name, relative_tolerance=0.95, n_rounds=1)
     inputs = rbf_kernel(X) if name == "precomputed" else X
     if name in ("additive_chi2", "sigmoid"):
         with pytest.raises(NotPositiveSemidefinite, match="indefinite"):
@@ -252,5 +259,24 @@ def test_one_class_is_refused():
 
 def test_it_generalises_on_a_plain_regression_problem():
     X, y = make_regression(300, 5, noise=5, random_state=0)
-    model = make_pipeline(StandardScaler(), SelfDistilledKernelRegressor(gamma=0.02, tolerance=0.01))
+    model = make_pipeline(StandardScaler(), SelfDistilledKernelRegressor(gamma=0.02, relative_tolerance=0.01))
     assert cross_val_score(model, X, y).mean() > 0.9
+
+
+@pytest.mark.parametrize("kind", [SelfDistilledKernelRegressor, SelfDistilledKernelClassifier])
+def test_the_name_that_the_fraction_had_is_refused_with_the_new_one(kind, problem):
+    X, y = problem[0], (problem[1] > 5).astype(int)
+    new = "named relative_tolerance=0.4 since"
+    with pytest.raises(InvalidTolerance, match=new):
+        kind(tolerance=0.4)
+    with pytest.raises(InvalidTolerance, match=new):
+        kind().set_params(tolerance=0.4)
+    with pytest.raises(InvalidTolerance, match=new):
+        GridSearchCV(make_pipeline(kind()), {kind.__name__.lower() + "__tolerance": [0.4]}).fit(X, y)
+    model = kind()
+    model.tolerance = 0.4
+    with pytest.raises(InvalidTolerance, match=new):
+        model.fit(X, y)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'tolerence'"):
+        kind(tolerence=0.4)
+    assert "relative_tolerance" in kind().get_params()

@@ -93,6 +93,16 @@ def _complain(error: Exception) -> int:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "hilbertsd"
-        message = f"{error.format_message().rstrip('.')}; see {command} --help"
+        message = f"{_renamed(error, context) or error.format_message().rstrip('.')}; see {command} --help"
     typer.echo("error: " + " ".join(line.strip() for line in message.splitlines()), err=True)
     return 2
+
+
+def _renamed(error: typer.TyperException, context: typer.Context | None) -> str | None:
+    """Message for the option of 0.1 that has another name, None where the error is another one."""
+    known = {parameter.name for parameter in context.command.params} if context else set()
+    if getattr(error, "option_name", None) == "--tolerance" and "relative_tolerance" in known:
+        return (
+            "--tolerance is named --relative-tolerance since version 0.2: ε as a fraction of the targets' mean square"
+        )
+    return None

@@ -1,16 +1,18 @@
 """`hilbertsd gram`: kernel matrices beyond memory, tile by tile, on this machine or a cluster."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal
 
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, StoreArgument, grouped, nonempty_path
-from hilbertsd.cli.output import show
+from hilbertsd.cli.output import Facts, seconds, show
 from hilbertsd.errors import InvalidFile, InvalidInput
+from hilbertsd.support.progress import progress
 
 if TYPE_CHECKING:
     from hilbertsd.gram.plan import GramPlan
@@ -45,46 +47,44 @@ class KernelOptions:
 @grouped
 def plan(options: KernelOptions, as_json: JsonOption = False) -> None:
     """Say what a store would take, in bytes, tiles and time, and refuse what cannot fit; nothing is written."""
-    from hilbertsd.gram.filling import seconds_per_tile
+    kernel, points, others, planned = _planned(options)
+    from hilbertsd.gram.filling import tile_seconds
     from hilbertsd.support.machine import available_cores
 
-    kernel, points, others, planned = _planned(options)
     cores = available_cores()
-    seconds = seconds_per_tile(planned, kernel, points, others) * planned.n_tiles / cores
-    record = {**described(planned), "cores": cores, "estimated_seconds": seconds}
-    show(as_json, record, [], [as_row(record)])
+    with progress("timing a tile"):
+        estimate = tile_seconds(planned, kernel, points, others).again * planned.n_tiles / cores
+    record = {**described(planned), "cores": cores, "estimated_seconds": estimate}
+    summary = f"about {seconds(estimate)} of tiles on {cores} cores"
+    show(as_json, record, [], facts({options.store.name: described(planned)}), summary)
 
 
 @gram_app.command("run")
 @grouped
 def run(options: KernelOptions, scheduler: SchedulerOption = None, as_json: JsonOption = False) -> None:
     """Compute what is missing or damaged in a store, and begin it if need be; may be killed and run again."""
+    kernel, points, others, planned = _planned(options)
     from hilbertsd.gram.filling import fill
     from hilbertsd.gram.store import GramStore
 
-    kernel, points, others, planned = _planned(options)
     with connected(scheduler) as client:
         opened = GramStore.create(options.store, planned)
         fill(opened, kernel, points, others, client=client)
     record = _state(opened)
-    show(as_json, record, [], [as_row(record)])
+    show(as_json, record, [], facts({options.store.name: record}))
 
 
 @gram_app.command("status")
 def status(store: StoreArgument, as_json: JsonOption = False) -> None:
     """Say what a store holds and how far it is."""
-    from hilbertsd.gram.store import GramStore
-
-    record = _state(GramStore.open(store))
-    show(as_json, record, [], [as_row(record)])
+    record = _state(_opened(store))
+    show(as_json, record, [], facts({store.name: record}))
 
 
 @gram_app.command("verify")
 def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
     """Read every tile and hold it against its checksum; exit code 1 where one is missing or damaged."""
-    from hilbertsd.gram.store import GramStore
-
-    opened = GramStore.open(store)
+    opened = _opened(store)
     damaged = list(opened.damaged())
     record = {**_state(opened), "damaged": damaged}
     n_tiles, shape = f"{opened.plan.n_tiles:,}", _times(opened.shape)
@@ -98,11 +98,20 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+def _opened(folder: Path) -> "GramStore":
+    """Store in a folder."""
+    with progress("starting"):
+        from hilbertsd.gram.store import GramStore
+
+    return GramStore.open(folder)
+
+
 def _planned(options: KernelOptions) -> "tuple[Any, Any, Any, GramPlan]":
     """Kernel, points, others or None, and the plan of their store, once it is known that the store fits."""
-    from hilbertsd.gram.filling import check_fits
-    from hilbertsd.gram.named import NamedKernel
-    from hilbertsd.gram.plan import GramPlan
+    with progress("starting"):
+        from hilbertsd.gram.filling import check_fits
+        from hilbertsd.gram.named import NamedKernel
+        from hilbertsd.gram.plan import GramPlan
 
     kernel, points = NamedKernel(options.kernel, options.gamma), _points(options.points)
     others = None if options.others is None else _points(options.others)
@@ -127,16 +136,23 @@ def _points(path: Path) -> Any:
     return points
 
 
-def connected(scheduler: str | None) -> Any:
-    """Context with a client of a running Dask scheduler, or with None for None; InvalidInput where none answers."""
+@contextmanager
+def connected(scheduler: str | None) -> Iterator[Any]:
+    """Give a client of a running Dask scheduler, or None for None; InvalidInput where none answers."""
     if scheduler is None:
-        return nullcontext()
-    from hilbertsd.gram.cluster import Client
+        yield None
+        return
+    with progress(f"looking for the scheduler at {scheduler}"):
+        from hilbertsd.gram.cluster import Client
 
-    try:
-        return Client(scheduler)
-    except (ValueError, OSError) as error:
-        raise InvalidInput(f"no Dask scheduler answers at {scheduler!r} ({error}); start `dask scheduler`") from error
+        try:
+            client = Client(scheduler)
+        except (ValueError, OSError) as error:
+            raise InvalidInput(
+                f"no Dask scheduler answers at {scheduler!r} ({error}); start `dask scheduler`"
+            ) from error
+    with client:
+        yield client
 
 
 def described(planned: "GramPlan") -> dict[str, Any]:
@@ -151,9 +167,15 @@ def described(planned: "GramPlan") -> dict[str, Any]:
     }
 
 
-def as_row(record: dict[str, Any]) -> dict[str, Any]:
-    """Record of a store as a line of a table. The shape, as text, already says how many samples there are."""
-    return {**{name: record[name] for name in record if name != "samples"}, "shape": _times(record["shape"])}
+def facts(records: Mapping[str, Mapping[str, Any]]) -> Facts:
+    """Records of stores, by their names, as a list. The shape already says how many samples there are."""
+
+    def readable(record: Mapping[str, Any]) -> dict[str, Any]:
+        size = decimal(round(record["gigabytes"] * 1e9))
+        shown = {**record, "shape": _times(record["shape"]), "gigabytes": size}
+        return {"size" if name == "gigabytes" else name: shown[name] for name in shown if name != "samples"}
+
+    return Facts("store", {name: readable(record) for name, record in records.items()})
 
 
 def _state(store: "GramStore") -> dict[str, Any]:
@@ -162,4 +184,4 @@ def _state(store: "GramStore") -> dict[str, Any]:
 
 
 def _times(shape: Sequence[int]) -> str:
-    return " × ".join(map(str, shape))
+    return " × ".join(f"{length:,}" for length in shape)

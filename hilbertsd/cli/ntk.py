@@ -1,15 +1,17 @@
 """Neural tangent kernels on the command line: `hilbertsd ntk plan` and `hilbertsd ntk run`."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilbertsd.cli.gram import as_row, connected, described
+from hilbertsd.cli.gram import connected, described, facts
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, grouped, nonempty_path
-from hilbertsd.cli.output import show
+from hilbertsd.cli.output import Facts, seconds, show
 from hilbertsd.errors import InvalidFile, InvalidInput
+from hilbertsd.support.progress import progress
 
 if TYPE_CHECKING:
     from hilbertsd.gram.plan import GramPlan
@@ -61,12 +63,17 @@ class NetworkOptions:
 @grouped
 def plan(options: NetworkOptions, as_json: JsonOption = False) -> None:
     """Say what the kernel matrices would take, in bytes, tiles and time, and refuse what cannot fit; writes nothing."""
+    began = time.perf_counter()
     job = _job(options, download=False)
     job.check_fits(options.folder)
     rows = [_store_record(name, planned) for name, planned in job.plans.items()]
-    seconds = job.estimated_seconds()
-    summary = f"about {seconds:,.0f} s on this machine"
-    show(as_json, {"stores": rows, "estimated_seconds": seconds}, [], [as_row(row) for row in rows], summary)
+    start = time.perf_counter() - began
+    with progress("compiling, and timing tiles"):
+        compilation, tiles = job.estimated_seconds()
+    start += compilation
+    estimate = {"estimated_seconds": start + tiles, "seconds_to_start": start, "seconds_of_tiles": tiles}
+    summary = f"about {seconds(start + tiles)}: {seconds(start)} to start and compile, {seconds(tiles)} of tiles"
+    show(as_json, {"stores": rows, **estimate}, [], _listed(rows), summary)
 
 
 @ntk_app.command("run")
@@ -84,14 +91,15 @@ def run(
     with connected(scheduler) as client:
         stores = job.run(options.folder, client)
     rows = [{**_store_record(store.folder.name, store.plan), "complete": store.complete} for store in stores]
-    show(as_json, {"stores": rows}, [], [as_row(row) for row in rows])
+    show(as_json, {"stores": rows}, [], _listed(rows))
 
 
 def _job(options: NetworkOptions, download: bool) -> "GramJob":
     """Job that fills the stores."""
-    from hilbertsd.data.splits import default_dataset, image_split
-    from hilbertsd.ntk import NeuralKernel, architecture
-    from hilbertsd.ntk.jobs import GramJob
+    with progress("starting JAX"):
+        from hilbertsd.data.splits import default_dataset, image_split
+        from hilbertsd.ntk import NeuralKernel, architecture
+        from hilbertsd.ntk.jobs import GramJob
 
     if options.folder.exists() and not options.folder.is_dir():
         raise InvalidFile(f"{options.folder} is a file; give a folder for the stores")
@@ -99,18 +107,25 @@ def _job(options: NetworkOptions, download: bool) -> "GramJob":
     kernel = NeuralKernel(network, options.kernel, options.dtype)
     if options.dataset is None and download:
         raise InvalidInput("--download without --dataset; give --dataset cifar10 or cifar100")
-    images = image_split(
-        options.dataset or default_dataset(options.data),
-        options.n_train,
-        options.n_test,
-        size=options.size,
-        seed=options.seed,
-        folder=options.data,
-        download=download,
-    )
+    dataset = options.dataset or default_dataset(options.data)
+    with progress(f"reading {dataset}"):
+        images = image_split(
+            dataset,
+            options.n_train,
+            options.n_test,
+            size=options.size,
+            seed=options.seed,
+            folder=options.data,
+            download=download,
+        )
     return GramJob(kernel, images, options.tile)
 
 
 def _store_record(name: str, planned: "GramPlan") -> dict[str, Any]:
     """Facts on one of the stores."""
     return {"store": name, **described(planned), "pairs": planned.n_pairs}
+
+
+def _listed(rows: list[dict[str, Any]]) -> Facts:
+    """Facts on both stores side by side."""
+    return facts({row["store"]: {name: row[name] for name in row if name != "store"} for row in rows})

@@ -28,6 +28,7 @@ from hilbertsd.data.images import (
     shrunk,
     standardised,
 )
+from hilbertsd.errors import InvalidInput
 from hilbertsd.support.checks import check_choice
 
 DATASETS = ("digits", "cifar10", "cifar100")
@@ -87,11 +88,17 @@ def image_split(
     Raises
     ------
     InvalidInput
-        The data set is unknown, there are fewer images than asked for, or the size does not divide theirs.
+        The data set is unknown, there are fewer images than asked for, or the size does not divide theirs; or the
+        digits are asked for with a folder, coarse labels or a download, which they do not have.
     InvalidFile
         Files of the data are missing or damaged.
     """
     check_choice(dataset, "dataset", DATASETS)
+    if dataset == "digits" and (folder is not None or labels != "fine" or download):
+        raise InvalidInput(
+            f"the digits come with scikit-learn, and folder is {None if folder is None else str(folder)!r}, labels "
+            f"{labels!r}, download {download}; leave these out, or give dataset cifar10 or cifar100"
+        )
 
     def loaded(split: Split) -> ImageData:
         if dataset == "digits":

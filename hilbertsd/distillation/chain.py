@@ -9,7 +9,7 @@ themselves run on the host in NumPy, on m eigenvalues and energies; only the dec
 touch n-by-n arrays, in the array library of the kernel matrix. Where n is large a Krylov space of the targets
 stands in for the decomposition, grown until every multiplier is certain to the accuracy asked for.
 
-    path = distill(kernel_matrix, targets, tolerance=0.1)
+    path = distill(kernel_matrix, targets, relative_tolerance=0.1)
     path.collapse_round, path.multipliers  # rounds before the fit is zero, and c_t of each
     path.predict(cross_kernel, round=1)  # round 0 is plain kernel regression, round 1 its first distillation
 
@@ -23,6 +23,7 @@ from typing import Any
 from hilbertsd.distillation.krylov_path import krylov_path
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.distillation.rounds import run_rounds
+from hilbertsd.distillation.rule import Rule
 from hilbertsd.errors import (
     CollapseWarning,
     InfeasibleTolerance,
@@ -33,6 +34,7 @@ from hilbertsd.errors import (
     RoundingWarning,
 )
 from hilbertsd.gram.operators import as_operator, is_operator
+from hilbertsd.spectral.inputs import checked_targets, mean_square_of
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_choice, check_positive, check_whole, distinguishable
 from hilbertsd.support.machine import physical_memory
@@ -51,6 +53,7 @@ def distill(
     targets: Any,
     *,
     tolerance: float | None = None,
+    relative_tolerance: float | None = None,
     multiplier: float | None = None,
     max_rounds: int | None = None,
     method: str = "auto",
@@ -58,7 +61,7 @@ def distill(
 ) -> DistillationPath:
     """Distil a kernel regression into itself, round after round.
 
-    Exactly one of `tolerance` and `multiplier` says how each round is regularised.
+    Exactly one of `tolerance`, `relative_tolerance` and `multiplier` says how each round is regularised.
 
     Parameters
     ----------
@@ -68,9 +71,11 @@ def distill(
         ``ComputedKernel(kernel, X)``, which never holds the matrix; or a function that multiplies it with an (n, b)
         block.
     targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.
-    tolerance : ε, the mean squared training error of every round against its own targets, in squared units
-        of the targets. Rounds go on until the zero function meets ε (collapse). Their number grows like
-        √(mean square/ε).
+    tolerance : ε, the mean squared training error ‖F_t − Y_t‖²/n of every round against its own targets, in squared
+        units of the targets; with several outputs the squares are summed over outputs and divided by n alone. Rounds go
+        on until the zero function meets ε (collapse). Their number is at least √(mean square/ε) − 1.
+    relative_tolerance : ε as a fraction of the targets' mean square ‖Y‖²/n, which sums over outputs, too: the path is
+        that of ``tolerance=relative_tolerance * numpy.sum(targets**2) / len(targets)``. Below 1, or there is no round.
     multiplier : the same c in every round, in units of the eigenvalues of kernel_matrix/n (scikit-learn's
         ``KernelRidge(alpha=a)`` is c = a/n); needs `max_rounds`, because it never collapses.
     max_rounds : largest number of fits.
@@ -97,8 +102,8 @@ def distill(
         no decomposition; the message says what they do reach. Or the tolerance is so small beside the targets' mean
         square that no multiplier in double precision meets it.
     InvalidTolerance
-        `tolerance`, `multiplier` or `max_rounds` is no positive number, or not exactly one of the first two
-        is given, or `multiplier` comes without `max_rounds`.
+        `tolerance`, `relative_tolerance`, `multiplier` or `max_rounds` is no positive number, or not exactly one of
+        the first three is given, or `multiplier` comes without `max_rounds`.
     InfeasibleTolerance
         The tolerance is at or below the floor of a singular kernel matrix.
 
@@ -113,13 +118,16 @@ def distill(
 
     Source: MFB (1), (17), (27-31).
     """
-    tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)  # before the expensive part
+    rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)  # before the expensive part
     rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
     path = None
-    if _uses_krylov(kernel_matrix, tolerance, method):
-        assert tolerance is not None
+    if _uses_krylov(kernel_matrix, multiplier is not None, method):
+        operator = as_operator(kernel_matrix, targets)
+        columns, single_output = checked_targets(targets, operator.shape[0])
+        epsilon = rule.tolerance_for(mean_square_of(columns))
+        assert epsilon is not None
         try:
-            path = krylov_path(as_operator(kernel_matrix, targets), targets, tolerance, max_rounds, rtol)
+            path = krylov_path(operator, columns, single_output, epsilon, max_rounds, rtol)
         except NotConverged as error:
             if method != "auto" or is_operator(kernel_matrix) or not _fits_memory(_rows(kernel_matrix)):
                 raise
@@ -130,7 +138,7 @@ def distill(
                 stacklevel=2,
             )
     if path is None:
-        path = run_rounds(Spectrum.from_kernel(kernel_matrix, targets), tolerance, multiplier, max_rounds)
+        path = _ruled(Spectrum.from_kernel(kernel_matrix, targets), rule)
     _warn(path)
     return path
 
@@ -139,6 +147,7 @@ def distill_spectrum(
     spectrum: Spectrum,
     *,
     tolerance: float | None = None,
+    relative_tolerance: float | None = None,
     multiplier: float | None = None,
     max_rounds: int | None = None,
 ) -> DistillationPath:
@@ -146,8 +155,7 @@ def distill_spectrum(
 
     Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
     """
-    tolerance, multiplier = _checked_rule(tolerance, multiplier, max_rounds)
-    path = run_rounds(spectrum, tolerance, multiplier, max_rounds)
+    path = _ruled(spectrum, Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds))
     _warn(path)
     return path
 
@@ -199,16 +207,21 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     return low
 
 
-def _uses_krylov(kernel_matrix: Any, tolerance: float | None, method: str) -> bool:
+def _ruled(spectrum: Spectrum, rule: Rule) -> DistillationPath:
+    """Rounds of a whole spectrum under a rule."""
+    return run_rounds(spectrum, rule.tolerance_for(spectrum.target_mean_square), rule.multiplier, rule.max_rounds)
+
+
+def _uses_krylov(kernel_matrix: Any, fixed: bool, method: str) -> bool:
     """Whether the method asked for is the Krylov method, or "auto" means it; InvalidInput where it cannot run."""
     check_choice(method, "method", METHODS)
     by_products = is_operator(kernel_matrix)
     if method == "exact" and by_products:
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
-    if tolerance is None and (method == "krylov" or by_products):
+    if fixed and (method == "krylov" or by_products):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
     rows = _rows(kernel_matrix)
-    large = tolerance is not None and not (rows <= LARGEST_EXACT and _fits_memory(rows))
+    large = not fixed and not (rows <= LARGEST_EXACT and _fits_memory(rows))
     return method == "krylov" or (method == "auto" and (by_products or large))
 
 
@@ -224,26 +237,6 @@ def _fits_memory(n_samples: int) -> bool:
     return memory is None or MATRICES_IN_MEMORY * 8 * n_samples**2 <= memory
 
 
-def _checked_rule(
-    tolerance: float | None, multiplier: float | None, max_rounds: int | None
-) -> tuple[float | None, float | None]:
-    """Tolerance and multiplier as floats, one of them None, or InvalidTolerance."""
-    if (tolerance is None) == (multiplier is None):
-        raise InvalidTolerance(f"tolerance is {tolerance!r} and multiplier {multiplier!r}; give exactly one of the two")
-    if max_rounds is not None:
-        check_whole(max_rounds, "max_rounds", InvalidTolerance)
-    if tolerance is not None:
-        meaning = "the mean squared training error to allow"
-        return check_positive(tolerance, "tolerance", meaning, InvalidTolerance), None
-    checked = check_positive(multiplier, "multiplier", "the c of (cI + G)⁻¹", InvalidTolerance)
-    if max_rounds is None:
-        raise InvalidTolerance(
-            f"multiplier {multiplier!r} without max_rounds never ends, because a fixed multiplier never collapses; "
-            "give max_rounds"
-        )
-    return None, checked
-
-
 def _warn(path: DistillationPath) -> None:
     """Warn the caller of the public function of a path without rounds, or of multipliers within rounding."""
     spectrum = path.spectrum
@@ -252,7 +245,8 @@ def _warn(path: DistillationPath) -> None:
         given, most = distinguishable(path.tolerance, spectrum.target_mean_square)
         warnings.warn(
             f"the zero function already meets tolerance {given}, because the targets' mean square is {most}: the path "
-            f"has no round and predicts 0; use a tolerance below {most}",
+            "has no round and predicts 0, of centred targets the mean; use a tolerance below "
+            f"{most}, that is a relative_tolerance below 1",
             CollapseWarning,
             stacklevel=3,
         )

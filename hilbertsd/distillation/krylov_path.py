@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.distillation.rounds import run_rounds
 from hilbertsd.errors import InfeasibleTolerance, NotConverged
 from hilbertsd.gram.operators import KernelOperator
-from hilbertsd.spectral.inputs import checked_targets
+from hilbertsd.spectral.inputs import mean_square_of
 from hilbertsd.spectral.lanczos import BlockLanczos
 from hilbertsd.spectral.spectrum import KrylovSpectrum
 from hilbertsd.support.progress import progress
@@ -29,15 +29,19 @@ MEAN_SQUARE_ROUNDING = 1e-14
 
 
 def krylov_path(
-    operator: KernelOperator, targets: Any, tolerance: float, max_rounds: int | None, rtol: float
+    operator: KernelOperator,
+    columns: NDArray[np.float64],
+    single_output: bool,
+    tolerance: float,
+    max_rounds: int | None,
+    rtol: float,
 ) -> DistillationPath:
-    """Path on the smallest Krylov space tried whose certificate meets `rtol`.
+    """Path on the smallest Krylov space tried whose certificate meets `rtol`, for (n, n_outputs) targets.
 
     Raises InfeasibleTolerance where the tolerance is at or below the floor, NotConverged where `MOST_VECTORS` do not
     suffice.
     """
-    columns, single_output = checked_targets(targets, operator.shape[0])
-    mean_square = float(np.sum(columns**2)) / len(columns)
+    mean_square = mean_square_of(columns)
     if mean_square <= tolerance * (1 + MEAN_SQUARE_ROUNDING):
         tolerance = max(tolerance, mean_square * (1 + MEAN_SQUARE_ROUNDING))  # a tie is collapse, not a fit of 1e-15
     lanczos = BlockLanczos(operator, columns)

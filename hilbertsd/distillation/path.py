@@ -57,6 +57,11 @@ class DistillationPath:
         return len(self.multipliers)
 
     @property
+    def relative_tolerance(self) -> float | None:
+        """ε as a fraction of the targets' mean square ‖Y‖²/n, which sums over outputs; None for a fixed multiplier."""
+        return None if self.tolerance is None else self.tolerance / float(self.target_mean_squares[0])
+
+    @property
     def method(self) -> str:
         """How the eigenvalues were found: "exact" or "krylov"."""
         return self.spectrum.method
@@ -212,7 +217,9 @@ class DistillationPath:
         return cls(**read_path_file(path))
 
     def __repr__(self) -> str:
-        rule = "fixed multiplier" if self.tolerance is None else f"tolerance {self.tolerance:.6g}"
+        rule = "fixed multiplier"
+        if self.tolerance is not None:
+            rule = f"tolerance {self.tolerance:.6g} = {self.relative_tolerance:.4g} of the targets' mean square"
         space = "" if self.spectrum.is_whole else f", Krylov space of {len(self.eigenvalues)} dimensions"
         return f"DistillationPath({self._ending}, {rule}, n_samples={self.spectrum.n_samples}{space})"
 

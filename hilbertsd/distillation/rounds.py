@@ -26,7 +26,7 @@ def run_rounds(
     """
     floor, mean_square = spectrum.floor, spectrum.target_mean_square
     if tolerance is not None and tolerance < mean_square:
-        check_above_floor(tolerance, floor)
+        check_above_floor(tolerance, floor, mean_square)
     positive = spectrum.eigenvalues > 0
     d, energies = spectrum.eigenvalues[positive], spectrum.energies[positive]
     current = energies

@@ -4,7 +4,7 @@ Ask before a long run, so that a store that cannot fit is refused before hours a
 
     plan = GramPlan.of(points, {"kernel": "matern"})
     check_fits(plan, "gram")
-    seconds_per_tile(plan, hilbertsd.greens.matern, points) * plan.n_tiles / available_cores()
+    tile_seconds(plan, hilbertsd.greens.matern, points).again * plan.n_tiles / available_cores()
     fill(GramStore.create("gram", plan), hilbertsd.greens.matern, points)
 """
 
@@ -14,7 +14,9 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import Kernel, KernelTiles
@@ -62,16 +64,25 @@ def fill(store: GramStore, kernel: Kernel, points: Any, others: Any = None, *, c
     store.finish()
 
 
-def seconds_per_tile(plan: GramPlan, kernel: Kernel, points: Any, others: Any = None) -> float:
-    """Seconds that one whole tile takes on one core, measured between the first points and the last ones, or others."""
+class TileSeconds(NamedTuple):
+    """Seconds that a first tile takes beyond another one, for compilation and the like, and that another one takes."""
+
+    beyond: float
+    again: float
+
+
+def tile_seconds(plan: GramPlan, kernel: Kernel, points: Any, others: Any = None) -> TileSeconds:
+    """Measure one whole tile on one core, twice, between the first points and the last ones, or others."""
     (n_rows, n_columns), n_across = plan.chunks, plan.shape[1]
     matrix = KernelTiles(kernel, points, points if others is None else others)  # no half of a tile on the diagonal
     tile = slice(0, n_rows), slice(n_across - n_columns, n_across)
     with single_threaded_blas:
-        matrix.compute(*tile)  # compilation and the like happen once and are not measured
-        start = time.perf_counter()
-        matrix.compute(*tile)
-        return time.perf_counter() - start
+        moments = [time.perf_counter()]
+        for _ in range(2):
+            matrix.compute(*tile)
+            moments.append(time.perf_counter())
+    first, again = np.diff(moments)
+    return TileSeconds(max(0.0, first - again), again)
 
 
 def bytes_missing(plan: GramPlan, folder: str | os.PathLike[str]) -> int:

@@ -86,8 +86,8 @@ class GramPlan:
         Raises
         ------
         InvalidInput
-            No points; points that are not real numbers, or masked; others whose shape differs from that of the points
-            beyond the first axis; an unknown dtype; a tile below 1; or a config that JSON cannot hold.
+            No points; points that are not finite real numbers, or masked; others whose shape differs from that of the
+            points beyond the first axis; an unknown dtype; a tile below 1; or a config that JSON cannot hold.
         """
         _check_numbers(points, "points")
         if others is not None:
@@ -106,7 +106,7 @@ class GramPlan:
         if others is None:
             return cls(n, inputs, config, min(int(tile), n), dtype)
         m = len(others)
-        return cls(n, inputs, config, min(int(tile), max(n, m)), dtype, m, digest(others))
+        return cls(n, inputs, config, min(int(tile), max(n, m)), dtype, m, digest(others, "others"))
 
     @property
     def symmetric(self) -> bool:
@@ -166,13 +166,24 @@ class GramPlan:
         return hashlib.sha256(json.dumps(self.record, sort_keys=True).encode()).hexdigest()
 
 
-def digest(points: Any) -> str:
-    """Hash of an array's values, type and shape; its parts are read and hashed on all cores."""
+def digest(points: Any, name: str = "points") -> str:
+    """Hash of an array's values, type and shape; its parts are read and hashed on all cores.
+
+    Raises InvalidInput, with the name and the place, for a value that is not finite.
+    """
     first = np.asarray(points[:1])
     parts = slices(len(points), max(1, HASHED_AT_ONCE // max(1, first.nbytes)))
 
     def hashed(part: slice) -> bytes:
-        return hashlib.sha256(np.ascontiguousarray(points[part]).data).digest()
+        values = np.ascontiguousarray(points[part])
+        finite = np.isfinite(values)
+        if not finite.all():
+            place = np.unravel_index(np.argmin(finite), finite.shape)
+            index = tuple(map(int, (part.start + place[0], *place[1:])))
+            raise InvalidInput(
+                f"{name} hold {values[place]} at index {index}; leave that sample out, or fill the value in"
+            )
+        return hashlib.sha256(values.data).digest()
 
     whole = hashlib.sha256(f"{first.dtype.str} {(len(points), *first.shape[1:])}".encode())
     with progress("parts of the points hashed", len(parts)) as bar, ThreadPoolExecutor(available_cores()) as pool:

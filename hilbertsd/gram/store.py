@@ -322,7 +322,7 @@ class GramStore(KernelOperator):
             raise InvalidInput(f"{self.folder} is for the {n:,} × {m:,} matrix of {n:,} points and {due}; give these")
         if len(points) != plan.n_samples or digest(points) != plan.inputs:
             raise InvalidInput(f"{self.folder} is for other points than the {len(points):,} given; give another folder")
-        if others is not None and (len(others) != plan.n_others or digest(others) != plan.other_inputs):
+        if others is not None and (len(others) != plan.n_others or digest(others, "others") != plan.other_inputs):
             raise InvalidInput(f"{self.folder} is for others than the {len(others):,} given; give another folder")
 
     def _checksum(self, rows: slice, columns: slice) -> int:

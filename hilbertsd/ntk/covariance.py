@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hilbertsd.networks.layers import Convolution, Dense, Layer, Relu, Residual
-from hilbertsd.ntk.jax_backend import jnp, lax
+from hilbertsd.ntk.jax_backend import jnp, lax, on_cpu
 
 ARCCOS_DEGREE = {"float32": 9, "float64": 23}
 """Degree of the polynomial in ReLU's kernel, by dtype; its error is below the rounding of that dtype."""
@@ -156,7 +156,9 @@ class LayerRecursion:
             return replace(c, nngp=c.nngp / 2, ntk=None if c.ntk is None else c.ntk / 2)
         dtype = c.nngp.dtype
         over_two_pi = np.asarray(1 / (2 * math.pi), dtype)
+        at_p, at_q = stored_on_accelerators((at_p, at_q))
         inverse = [jnp.where(std > 0, 1 / jnp.where(std > 0, std, 1), 0) for std in (at_p, at_q)]
+        inverse = stored_on_accelerators(inverse)
         cosine = jnp.clip(c.nngp * (inverse[0] * inverse[1]), -1, 1)
         if same is not None:
             cosine = jnp.where(same, np.asarray(1, dtype), cosine)
@@ -173,13 +175,15 @@ class LayerRecursion:
         return replace(c, nngp=self._computed_once(nngp), ntk=self._computed_once(tangent))
 
     def _computed_once(self, values: Any) -> Any:
-        """Divide by a runtime 1.0, so that XLA does not compute these values again for every filter position.
+        """Keep XLA from computing these values again for every filter position that reads them.
 
         XLA for CPUs merges operations that it takes for cheap into every operation that reads their result, in spite of
         optimisation barriers: the polynomial of a ReLU would be computed once for each position of the next filter. It
-        takes divisions for expensive and keeps their result.
+        takes divisions for expensive and keeps their result, so that there the values are divided by a runtime 1.0.
         """
-        return values if values is None or isinstance(values, float) else values / self.runtime_one
+        if values is None or isinstance(values, float):
+            return values
+        return values / self.runtime_one if on_cpu() else lax.optimization_barrier(values)
 
     def _convolution(self, layer: Convolution, c: Covariance) -> Covariance:
         assert c.offsets is not None
@@ -210,6 +214,14 @@ class LayerRecursion:
         return replace(after, nngp=nngp, ntk=of_this_layer + variance * c.ntk)
 
 
+def stored_on_accelerators(values: Any) -> Any:
+    """Have XLA write these values to an accelerator's memory, where others would compute them again for every entry.
+
+    Kernels on accelerators are bound by instructions, of which finding positions and reading what lies there take most.
+    """
+    return values if on_cpu() else lax.optimization_barrier(values)
+
+
 def _positions_q(c: Covariance, axis: int) -> Any:
     """Row (axis 0) or column (axis 1) of q, for every offset and p."""
     assert c.offsets is not None
@@ -236,8 +248,8 @@ def image_covariance(first: Any, second: Any, offsets: RowsColumns) -> Any:
     """
     channels = first.shape[2]
     positions = Covariance(None, None, offsets, tuple(first.shape[:2]), channels)
-    terms = [first[:, :, k] * _at_q(second[:, :, k], positions) for k in range(channels)]
-    return sum(terms[1:], terms[0]) / channels
+    terms = [first[:, :, k] * stored_on_accelerators(_at_q(second[:, :, k], positions)) for k in range(channels)]
+    return stored_on_accelerators(sum(terms[1:], terms[0]) / channels)
 
 
 def flat_image_covariance(first: Any, second: Any) -> Any:
@@ -251,9 +263,8 @@ def flat_image_covariance(first: Any, second: Any) -> Any:
 
 def _filter_mean(values: Any, layer: Convolution, c: Covariance) -> Any:
     """Mean over a filter that moves p and q by the same step; zero counts where either is beyond the border."""
-    for axis in (0, 1):
-        values = _filter_sum(values, layer, c, axis)
-    return values / layer.size**2
+    along_rows = stored_on_accelerators(_filter_sum(values, layer, c, 0))
+    return _filter_sum(along_rows, layer, c, 1) / layer.size**2
 
 
 def _filter_sum(values: Any, layer: Convolution, c: Covariance, axis: int) -> Any:
@@ -271,7 +282,7 @@ def _filter_sum(values: Any, layer: Convolution, c: Covariance, axis: int) -> An
     for shift in range(size):
         part = lax.slice_in_dim(padded, shift, shift + (reduced - 1) * stride + 1, stride, axis_of_p)
         if shift != before:  # q itself is never beyond the border, and p is padded
-            within = (q + (shift - before) >= 0) & (q + (shift - before) < side)
+            within = stored_on_accelerators((q + (shift - before) >= 0) & (q + (shift - before) < side))
             part = jnp.where(within.reshape(shape), part, np.zeros((), values.dtype))
         total = part if total is None else total + part
     return total

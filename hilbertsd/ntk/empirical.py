@@ -23,7 +23,8 @@ from hilbertsd.gram.kernel_tiles import DTYPES
 from hilbertsd.gram.tiles import slices
 from hilbertsd.networks.architectures import Architecture, check_architecture
 from hilbertsd.networks.images import finite_images
-from hilbertsd.ntk.jax_backend import jax, jnp, lax, on_cpu, sixty_four_bits
+from hilbertsd.ntk.jax_backend import device_memory, jax, jnp, lax, on_cpu, sixty_four_bits
+from hilbertsd.ntk.patches import apply_by_patches
 from hilbertsd.ntk.stax import StaxNetwork
 from hilbertsd.support.checks import check_choice, check_positive
 from hilbertsd.support.machine import physical_memory
@@ -44,6 +45,9 @@ ROWS_AT_ONCE = 2048
 EXAMPLES_AT_ONCE = {"cpu": 1, "accelerator": 128}
 """Number of images whose gradients one call computes. On a CPU more save no time, and XLA's convolutions are ten times
 slower in a loop."""
+
+ACCELERATOR_OPTIONS = {"xla_gpu_enable_triton_gemm": False}
+"""XLA's options for gradients: with Triton it tries many kernels for every product, for longer than all images take."""
 
 
 def empirical_grams(
@@ -210,7 +214,8 @@ class _Gradients:
         for parts in _split([leaf.size for leaf in leaves], self._block_length):
             fill = self._compiled.get(parts)
             if fill is None:
-                fill = self._compiled[parts] = jax.jit(self._fill(parts, structure), donate_argnums=0)
+                options: Any = {} if on_cpu() else {"compiler_options": ACCELERATOR_OPTIONS}
+                fill = self._compiled[parts] = jax.jit(self._fill(parts, structure), donate_argnums=0, **options)
             block = jnp.zeros((self.rows, sum(part.stop - part.start for part in parts)), self.images.dtype)
             for start in range(0, n, self._at_once):
                 # The last call goes back to where it is whole, so that all have one shape and compile once.
@@ -222,7 +227,7 @@ class _Gradients:
 
     def _fill(self, parts: tuple[_LeafPart, ...], structure: Any) -> Callable[..., Any]:
         """Function that writes the gradients of some images into their rows of a block."""
-        at_once, single_logit, apply = self._at_once, self._single_logit, self._network.apply
+        at_once, single_logit, network = self._at_once, self._single_logit, self._network
         # With gradients by these leaves only, XLA leaves out what the others would need.
         chosen = [part.leaf for part in parts]
 
@@ -231,7 +236,12 @@ class _Gradients:
                 all_leaves = list(leaves)
                 for leaf, values in zip(chosen, chosen_leaves, strict=True):
                     all_leaves[leaf] = values
-                result = apply(jax.tree_util.tree_unflatten(structure, all_leaves), image[None])[0]
+                parameters = jax.tree_util.tree_unflatten(structure, all_leaves)
+                # A CPU computes convolutions of single images faster than products of their patches.
+                if on_cpu():
+                    result = network.apply(parameters, image[None])[0]
+                else:
+                    result = apply_by_patches(network.architecture, parameters, image)
                 return result[0] if single_logit else result
 
             derivative: Callable[..., Any] = jax.grad if single_logit else jax.jacrev
@@ -313,5 +323,5 @@ def _kind_of_device() -> str:
 
 def _default_memory() -> float:
     """Bytes for a block of gradients where none are given."""
-    total = physical_memory() if on_cpu() else (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    total = physical_memory() if on_cpu() else device_memory()
     return DEFAULT_MEMORY if total is None else SHARE_OF_MEMORY[_kind_of_device()] * total

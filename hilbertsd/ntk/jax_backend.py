@@ -19,10 +19,27 @@ try:
 except ImportError as error:
     raise MissingPackage(f"neural tangent kernels need JAX ({error}); {INSTALL_JAX}") from error
 
-__all__ = ["INSTALL_JAX", "free_device", "jax", "jnp", "lax", "on_cpu", "sixty_four_bits", "tiles_in_flight"]
+__all__ = [
+    "INSTALL_JAX",
+    "device_memory",
+    "free_device",
+    "jax",
+    "jnp",
+    "lax",
+    "numbers_at_once",
+    "on_cpu",
+    "sixty_four_bits",
+    "tiles_in_flight",
+]
 
 TILES_PER_DEVICE = 2
 """Tiles in flight on one accelerator: one is computed while the values of the other come back."""
+
+NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**18, 2**28
+"""Numbers that an array of a tile may hold, on a processor and on an accelerator with much memory."""
+
+BYTES_PER_NUMBER = 128
+"""Memory of an accelerator for each of these numbers: tiles in flight have about eight arrays each, in float64."""
 
 
 @contextmanager
@@ -37,6 +54,19 @@ def sixty_four_bits(enabled: bool) -> Iterator[None]:
 def on_cpu() -> bool:
     """Whether JAX computes on a processor, not on an accelerator."""
     return jax.default_backend() == "cpu"
+
+
+def device_memory() -> int | None:
+    """Bytes that arrays may take on each accelerator; None where JAX does not say."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def numbers_at_once() -> int:
+    """Numbers that an array of a tile may hold: what fits the cache of a processor, or the memory of an accelerator."""
+    if on_cpu():
+        return NUMBERS_IN_CACHE
+    memory = device_memory()
+    return NUMBERS_ON_DEVICE if memory is None else min(NUMBERS_ON_DEVICE, memory // BYTES_PER_NUMBER)
 
 
 def tiles_in_flight() -> int:

@@ -9,13 +9,16 @@
 What is in the folder already is not computed again.
 """
 
+import math
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hilbertsd.data.splits import ImageSplit
-from hilbertsd.gram.filling import bytes_missing, check_fits, fill, seconds_per_tile
+from hilbertsd.gram.filling import bytes_missing, check_fits, fill, tile_seconds
+from hilbertsd.gram.kernel_tiles import KernelTiles
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.gram.tiles import power_of_two
 from hilbertsd.networks.layers import AveragePool, GlobalAveragePool
@@ -27,6 +30,13 @@ LARGEST_STORED_TILE = {"pooled": 256, "unpooled": 1024}
 
 TILES_A_SIDE = 8
 """The kernel matrix of the training images has at least this many tiles a side, so that all cores end together."""
+
+
+class JobSeconds(NamedTuple):
+    """Seconds that a job takes to compile its functions, and to compute its tiles then."""
+
+    compilation: float
+    tiles: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +65,21 @@ class GramJob:
             "test-train": GramPlan.of(self.images.test, config, self.images.train, **layout),
         }
 
-    def estimated_seconds(self) -> float:
-        """Estimate the time for both matrices on this machine, from the time of one tile."""
+    def estimated_seconds(self) -> "JobSeconds":
+        """Estimate the time for both matrices on this machine, from their first tiles, which are computed for it."""
+        train, test = self.images.train, self.images.test
         plans = self.plans
-        plan = plans["train-train"]
-        seconds = seconds_per_tile(plan, self.kernel, self.images.train)
-        pairs = sum(store_plan.n_pairs for store_plan in plans.values())
-        return seconds * pairs / (plan.chunks[0] * plan.chunks[1]) / tiles_in_flight()
+        side = slice(0, plans["train-train"].tile)
+        began = time.perf_counter()
+        KernelTiles(self.kernel, train).compute(side, side)  # functions of the diagonal compile, too
+        seconds = {
+            "train-train": tile_seconds(plans["train-train"], self.kernel, train).again,
+            "test-train": tile_seconds(plans["test-train"], self.kernel, test, train).again,
+        }
+        spent = time.perf_counter() - began
+        computed = 2.5 * seconds["train-train"] + 2 * seconds["test-train"]  # half of the diagonal tile, two of each
+        whole = sum(seconds[name] * plan.n_pairs / math.prod(plan.chunks) for name, plan in plans.items())
+        return JobSeconds(max(0.0, spent - computed), whole / tiles_in_flight())
 
     def check_fits(self, folder: str | Path) -> None:
         """Raise InvalidInput unless disk and memory have room for both stores."""

@@ -27,7 +27,7 @@ from hilbertsd.networks import architectures
 from hilbertsd.networks.architectures import Architecture, check_architecture
 from hilbertsd.networks.images import finite_images
 from hilbertsd.networks.layers import AveragePool, Layer, segments
-from hilbertsd.ntk.jax_backend import free_device, jax, on_cpu, sixty_four_bits
+from hilbertsd.ntk.jax_backend import free_device, jax, numbers_at_once, on_cpu, sixty_four_bits
 from hilbertsd.ntk.recursion import offsets_needed, own_covariance, pair_covariance, with_deviations
 from hilbertsd.support.checks import as_real_array, check_choice, check_whole
 from hilbertsd.support.machine import available_cores
@@ -36,9 +36,6 @@ KERNELS = ("ntk", "nngp")
 
 IMAGES_AT_ONCE = 64
 """Number of images whose values on the diagonal are computed together."""
-
-NUMBERS_IN_CACHE, NUMBERS_ON_DEVICE = 2**18, 2**26
-"""Numbers that one array of a block may hold, on a processor and on an accelerator."""
 
 SMALLEST_TILE, LARGEST_TILE = 4, 1024
 """Limits for the number of images a side of a compiled tile."""
@@ -159,7 +156,7 @@ class NeuralKernel(TiledKernel):
     def _pairs_at_once(self, image_shape: tuple[int, ...]) -> int:
         """Number of pairs of images whose arrays fit the cache, or the memory of an accelerator."""
         per_pair = _numbers_per_pair(self.architecture.layers, image_shape[:2], all_offsets=not on_cpu())
-        return max(1, (NUMBERS_IN_CACHE if on_cpu() else NUMBERS_ON_DEVICE) // per_pair)
+        return max(1, numbers_at_once() // per_pair)
 
     def _prepare(self, images: NDArray[Any], side: int) -> "_PreparedImages":
         run = partial(with_deviations, self.architecture.layers, self.dtype)
@@ -342,7 +339,7 @@ class _PreparedImages:
         """For every image, the smallest over all ReLUs of the largest standard deviation over all positions."""
         return np.concatenate(
             [
-                np.min([std.reshape(-1, self.side).max(axis=0) for std in deviations], axis=0)
+                np.min([np.asarray(std).reshape(-1, self.side).max(axis=0) for std in deviations], axis=0)
                 for _, deviations in self.parts
             ]
         )
@@ -360,7 +357,9 @@ def _by_parts(run: Any, images: NDArray[Any], size: int) -> Iterator[Any]:
         images_last = np.ascontiguousarray(np.moveaxis(images[index], 0, -1), dtype="float64")
         with sixty_four_bits(True), free_device() as device:
             arguments = jax.device_put((images_last, np.ones(())), device)
-            result = jax.tree.map(np.asarray, run(*arguments))  # on a CPU, JAX takes these back without a copy
+            result = run(*arguments)
+            if on_cpu():
+                result = jax.tree.map(np.asarray, result)  # which JAX takes back without a copy
         yield result
 
 

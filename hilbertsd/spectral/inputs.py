@@ -82,3 +82,8 @@ def checked_targets(targets: Any, n_samples: int) -> tuple[NDArray[np.float64], 
             f"{np.abs(array).max():.3g}; rescale them"
         )
     return array.reshape(n_samples, -1), array.ndim == 1
+
+
+def mean_square_of(columns: NDArray[np.float64]) -> float:
+    """‖Y‖²/n of (n_samples, n_outputs) targets, which sums over outputs."""
+    return float(np.sum(columns**2)) / len(columns)

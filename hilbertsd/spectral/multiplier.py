@@ -80,7 +80,7 @@ def solve_multiplier(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: flo
         )
     positive = d > 0
     floor = float(e[~positive].sum())
-    check_above_floor(tolerance, floor)
+    check_above_floor(tolerance, floor, total)
     return newton_root(d[positive], e[positive], tolerance - floor, total - tolerance)
 
 
@@ -143,13 +143,15 @@ def newton_root(
     )
 
 
-def check_above_floor(tolerance: float, floor: float) -> None:
-    """Raise InfeasibleTolerance unless the tolerance exceeds the floor."""
+def check_above_floor(tolerance: float, floor: float, mean_square: float) -> None:
+    """Raise InfeasibleTolerance unless the tolerance exceeds the floor; the message names both as fractions, too."""
     if tolerance <= floor:
         given, least = distinguishable(tolerance, floor)
+        share, least_share = distinguishable(tolerance / mean_square, floor / mean_square)
         raise InfeasibleTolerance(
-            f"tolerance {given} is at or below the floor {least}: that much of the targets' mean square lies where "
-            f"the kernel matrix is singular and no fit can reach it; use a tolerance above {least}"
+            f"tolerance {given} ({share} of the targets' mean square) is at or below the floor {least} ({least_share} "
+            "of it): that much lies where the kernel matrix is singular and no fit can reach it; use a tolerance above "
+            f"{least}, that is a relative_tolerance above {least_share}, or a kernel of higher rank"
         )
 
 

@@ -61,8 +61,8 @@ class Result(form.Result[Config]):
         config, spectrum = self.config, self.path.spectrum
         return [
             f"{spectrum.n_samples} training and {self.n_test} test rows, {len(self.feature_names)} standardised "
-            f"features, {config.kernel} kernel, tolerance {config.tolerance:g} × {spectrum.target_mean_square:.6g} "
-            f"(mean square of {config.target})"
+            f"features, {config.kernel} kernel, ε = {self.path.tolerance:.6g}, that is {config.relative_tolerance:g} "
+            f"of the mean square {spectrum.target_mean_square:.6g} of {config.target}"
         ]
 
     def closing(self) -> list[str]:

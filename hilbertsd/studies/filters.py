@@ -55,18 +55,18 @@ FAMILIES: dict[str, Callable[[float], filters.Filter]] = {
 class Config(form.Config):
     """How many data sets of what size, and ε; data set i has the seed + i.
 
-    Raises InvalidInput as the base does, and where the tolerance is not between 0 and 1.
+    Raises InvalidInput as the base does, and where the relative tolerance is not between 0 and 1.
     """
 
     samples: int = form.option(50, "Noisy points of sin(2πx) a draw, uniform on [0, 1].", least=5)
     draws: int = form.option(200, "Data sets on which every family is tuned.", least=2)
-    tolerance: float = form.option(0.05, "ε of the drawn path, as a fraction of the targets' mean square.")
+    relative_tolerance: float = form.option(0.05, "ε of the drawn path, as a fraction of the targets' mean square.")
     seed: int = form.option(0, "Seed of the first draw.", least=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.tolerance < 1:
-            raise InvalidInput(f"tolerance is {self.tolerance!r}; give a number between 0 and 1")
+        if not 0 < self.relative_tolerance < 1:
+            raise InvalidInput(f"relative_tolerance is {self.relative_tolerance!r}; give a number between 0 and 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +124,7 @@ class Result(form.Result[Config]):
 def run(config: Config) -> Result:
     """Match the families on the first draw, then tune each on every draw with the truth at hand."""
     first = _Draw.make(config, 0)
-    path = distill_spectrum(first.spectrum, tolerance=config.tolerance * first.spectrum.target_mean_square)
+    path = distill_spectrum(first.spectrum, relative_tolerance=config.relative_tolerance)
     t = min(MATCHED_ROUND, path.n_rounds - 1)
     error = float(path.training_errors[t])
     matched = {"distillation": filters.distillation(path.multipliers[: t + 1])}

@@ -50,7 +50,7 @@ class Result(form.Result[TableConfig]):
     @property
     def cut(self) -> int:
         """Least number of leading eigenvectors outside which at most ε of the energy lies."""
-        return int(np.argmax(self.shares_left <= self.config.tolerance))
+        return int(np.argmax(self.shares_left <= self.config.relative_tolerance))
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per round."""
@@ -71,7 +71,7 @@ class Result(form.Result[TableConfig]):
         config, zeros = self.config, int(np.count_nonzero(self.falling == 0))
         return [
             f"{self.path.spectrum.n_samples} rows, {zeros} zero eigenvalues; {self.cut} leading eigenvectors hold all "
-            f"but {config.tolerance:g} of the mean square of {config.target}"
+            f"but {config.relative_tolerance:g} of the mean square of {config.target}"
         ]
 
     def closing(self) -> list[str]:
@@ -134,7 +134,8 @@ def figures(result: Result) -> dict[str, Any]:
     left = result.shares_left[1:]
     shown = left > 0
     energy.loglog(ranks[shown], left[shown], color="black", label="outside the leading ones")
-    energy.axhline(result.config.tolerance, color="C1", linestyle="--", label=f"ε, met at rank {result.cut}")
+    label = f"ε, met at rank {result.cut}"
+    energy.axhline(result.config.relative_tolerance, color="C1", linestyle="--", label=label)
     energy.set(ylabel=f"share of the mean square of {result.config.target}", title="(b) where the target lies")
     least = np.log10(max(float(np.quantile(result.energy_shares, 0.02)), 1e-10) / 3)
     energy.set_ylim(10**least, 10 ** (-least * LEGEND_SHARE / (1 - LEGEND_SHARE)))

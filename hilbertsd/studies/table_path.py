@@ -7,7 +7,6 @@
 Features are standardised by the training rows and the target is centred on their mean.
 """
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data.tables import read_table, standardised_columns
-from hilbertsd.distillation.chain import MATRICES_IN_MEMORY
-from hilbertsd.distillation.fraction import centred_targets, distill_to_fraction
+from hilbertsd.distillation.centring import centred_targets
+from hilbertsd.distillation.chain import MATRICES_IN_MEMORY, distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import CollapseWarning, InvalidInput
+from hilbertsd.errors import InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
 from hilbertsd.support.machine import physical_memory
@@ -33,7 +32,7 @@ class TableConfig(form.Config):
     target: str = form.option(help="Column (NPZ: array) to predict; all others are features.")
     kernel: str = form.option("rbf", "A scikit-learn pairwise kernel: rbf, laplacian, linear, ...")
     gamma: float | None = form.option(None, "Kernel width, on standardised features. [default: 1/number of features]")
-    tolerance: float = form.option(0.1, "ε as a fraction of the centred targets' mean square.")
+    relative_tolerance: float = form.option(0.1, "ε as a fraction of the centred targets' mean square.")
     drop: tuple[str, ...] = form.option((), "Column to leave out; repeat for more.")
 
 
@@ -90,27 +89,8 @@ def prepare(config: TableConfig, test_fraction: float = 0.0, seed: int = 0) -> P
 
 
 def distilled(prepared: Prepared, config: TableConfig) -> DistillationPath:
-    """Path to collapse, with ε as a fraction of the targets' mean square.
-
-    Raises
-    ------
-    InvalidTolerance, InfeasibleTolerance
-        As `distill`, the tolerance in fractions.
-
-    Warns
-    -----
-    CollapseWarning
-        The tolerance is 1 or more.
-    """
-    path = distill_to_fraction(prepared.spectrum, config.tolerance)
-    if path.n_rounds == 0:
-        warnings.warn(
-            f"the training mean already meets tolerance {config.tolerance:g} of the targets' mean square, so that the "
-            "path has no round; use a tolerance below 1",
-            CollapseWarning,
-            stacklevel=3,
-        )
-    return path
+    """Path to collapse, with ε as a fraction of the targets' mean square; raises and warns as `distill`."""
+    return distill_spectrum(prepared.spectrum, relative_tolerance=config.relative_tolerance)
 
 
 def _split(n_samples: int, test_fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -1,8 +1,10 @@
 """Progress bars on the terminal's error stream, for what turns out to take more than a few seconds."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from threading import Lock, Thread
 from typing import ClassVar, TypeVar
 
 from rich.console import Console
@@ -13,46 +15,80 @@ Item = TypeVar("Item")
 SECONDS_BEFORE = 2.0
 """Seconds until a task shows its bar; one that ends sooner shows nothing."""
 
+SECONDS_BETWEEN_LOOKS = 0.2
+"""Seconds between two looks at whether a bar is due."""
+
 
 class Task:
-    """A running task. Updating one that shows nothing costs a look at the clock."""
+    """A running task. Only the outermost of nested tasks has a bar."""
 
-    _shown: ClassVar["Task | None"] = None  # only the outermost of nested tasks has a bar
+    _outermost: ClassVar["Task | None"] = None
+    _lock: ClassVar[Lock] = Lock()
+    _watch: ClassVar[Thread | None] = None
 
     def __init__(self, description: str, total: int | None, seconds_before: float = SECONDS_BEFORE) -> None:
         self._description, self._total = description, total
+        self._completed, self._note = 0, ""
         self._show_at = time.monotonic() + seconds_before
         self._bar: Progress | None = None
+        with Task._lock:
+            if Task._outermost is not None:
+                return
+            Task._outermost = self
+            if seconds_before <= 0:
+                self._show()
+            elif Task._watch is None:
+                Task._watch = Thread(target=_watch, daemon=True)
+                Task._watch.start()
 
     def update(self, completed: int, note: str = "") -> None:
         """Show how much is completed, in units of the total, with a note beside the bar."""
-        if self._bar is None and time.monotonic() >= self._show_at and Task._shown is None:
-            self._show()
+        self._completed, self._note = completed, note
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=completed, note=note)
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            Task._shown = None
+        with Task._lock:
+            if Task._outermost is self:
+                Task._outermost = None
+            if self._bar is not None:
+                self._bar.stop()
 
     def _show(self) -> None:
+        self._show_at = math.inf
         console = Console(stderr=True)
         if not (console.is_terminal or console.is_jupyter):
-            self._show_at = float("inf")
             return
         how_far = [SpinnerColumn()] if self._total is None else [BarColumn(), MofNCompleteColumn()]
         columns = [TextColumn("{task.description}"), *how_far, TextColumn("{task.fields[note]}"), TimeElapsedColumn()]
-        self._bar = Progress(*columns, console=console, transient=True)
-        self._bar.add_task(self._description, total=self._total, note="")
-        self._bar.start()
-        Task._shown = self
+        bar = Progress(*columns, console=console, transient=True)
+        bar.add_task(self._description, total=self._total, completed=self._completed, note=self._note)
+        bar.start()
+        self._bar = bar
+
+    @staticmethod
+    def show_if_due() -> bool:
+        """Show the bar of a task that has run for long enough; False where no task runs, so that nobody need watch."""
+        with Task._lock:
+            task = Task._outermost
+            if task is None:
+                Task._watch = None
+            elif time.monotonic() >= task._show_at:
+                task._show()
+            return task is not None
+
+
+def _watch() -> None:
+    """Show bars when they are due: a task may compute for long before its first update, or between two."""
+    time.sleep(SECONDS_BETWEEN_LOOKS)
+    while Task.show_if_due():
+        time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Task]:
-    """Task whose bar appears on a terminal or in a notebook after two seconds and disappears at the end.
+    """Task whose bar appears on a terminal or in a notebook after two seconds, and disappears at the end.
 
     Parameters
     ----------
@@ -96,7 +132,6 @@ def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
 def working(description: str) -> Iterator[None]:
     """Show at once what is being done, without a count."""
     task = Task(description, None, seconds_before=0.0)
-    task.update(0)
     try:
         yield
     finally:

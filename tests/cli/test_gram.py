@@ -11,7 +11,7 @@ from stores import same_folders
 
 from hilbertsd import distill
 from hilbertsd.errors import InvalidInput
-from hilbertsd.gram.store import GramStore
+from hilbertsd.gram.store import GramPlan, GramStore
 
 
 @pytest.fixture
@@ -83,8 +83,27 @@ def test_damage_is_found_and_mended(hilbertsd, points, tmp_path):
 
 def test_a_run_says_what_it_made(hilbertsd, points):
     out = hilbertsd("gram", "run", points, "store", "--tile", 128)[1]
-    for word in ("kernel", "rbf", "tiles", "complete", "True"):
-        assert word in out
+    for line in (" kernel    rbf ", " shape     300 × 300 ", " tiles     6 ", " complete  yes "):
+        assert line in out
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "points.npy", "store"), ("run", "points.npy", "store"), ("status", "large")]
+)
+@pytest.mark.usefixtures("points")
+def test_lists_read_at_eighty_columns(hilbertsd, monkeypatch, tmp_path, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    config = {"kernel": "ntk", "architecture": {"name": "fully-connected", "depth": 5, "weight_std": 2**0.5}}
+    GramStore.create(tmp_path / "large", GramPlan(50_000, "hash", config, tile=1024, n_others=10_000, other_inputs="h"))
+    code, out, _ = hilbertsd("gram", *words)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    facts = dict(line.split(maxsplit=1) for line in out.splitlines() if line[1] != " ")
+    assert facts["dtype"].strip() == "float32"
+    if words[0] == "status":
+        assert facts["shape"].strip() == "50,000 × 10,000"
+        assert facts["size"].strip() == "2.1 GB"
+        assert "name fully-connected, depth 5, weight_std 1.414" in out
 
 
 def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
@@ -124,6 +143,8 @@ def test_a_run_on_a_cluster(hilbertsd, points, tmp_path):
         (("gram", "run", "points.npy", "store", "--others", "narrow.npy"), "and others (5, 3); give both of one shape"),
         (("gram", "plan", "", "store"), "Invalid value for 'points': it is empty; give a path"),
         (("gram", "plan", "points.npy", "store", "--others", ""), "Invalid value for '--others': it is empty"),
+        (("gram", "run", "holes.npy", "store"), "points hold nan at index (70000, 2); leave that sample out"),
+        (("gram", "run", "points.npy", "store", "--others", "holes.npy"), "others hold nan at index (70000, 2)"),
         (("gram", "run", "points.npy", ""), "Invalid value for 'store': it is empty; give a path"),
         (("gram", "run", ".", "store"), "is no .npy file"),
         (("gram", "plan", "points.npy", "store", "--gamma", "nan"), "gamma is nan"),
@@ -140,6 +161,9 @@ def test_bad_input_is_one_line(hilbertsd, points, tmp_path, words, message):
     np.save(tmp_path / "complex.npy", np.ones((5, 4)) * 1j)
     np.save(tmp_path / "narrow.npy", np.ones((5, 3)))
     np.save(tmp_path / "empty.npy", np.ones((0, 4)))
+    holes = np.ones((70_001, 4))
+    holes[70_000, 2:] = np.nan, np.inf
+    np.save(tmp_path / "holes.npy", holes)
     np.save(tmp_path / "objects.npy", np.array([[None, 1]]), allow_pickle=True)
     assert message in one_line(*hilbertsd(*words))
     assert points.exists()

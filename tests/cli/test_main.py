@@ -25,11 +25,11 @@ def test_version_and_help(hilbertsd):
 @pytest.mark.parametrize("action", ["default", "error", "ignore", "once"])
 def test_warnings_are_printed_whatever_the_filter(hilbertsd, table, action):
     warnings.simplefilter(action)
-    code, out, err = hilbertsd("distill", table, "--target", "price", "--tolerance", "1.5", "--json")
+    code, out, err = hilbertsd("distill", table, "--target", "price", "--relative-tolerance", "1.5", "--json")
     assert code == 0
     assert json.loads(out)["multipliers"] == []
-    assert err.startswith("warning: the training mean already meets tolerance 1.5")
-    assert "use a tolerance below 1" in err
+    assert err.startswith("warning: the zero function already meets tolerance")
+    assert "that is a relative_tolerance below 1" in err
     assert err.count("\n") == 1
 
 
@@ -56,7 +56,9 @@ def test_tables_are_printed_on_terminals_of_any_width(hilbertsd, table, monkeypa
 def test_a_terminal_without_greek_gets_question_marks():
     finished = in_a_process("run", "spline-toy", "--tolerance", "0.01", PYTHONIOENCODING="ascii")
     assert finished.returncode == 2
-    assert finished.stderr.startswith("error: tolerance 0.01 is at or below the floor")
+    assert finished.stderr.startswith(
+        "error: tolerance 0.01 (0.0174356 of the targets' mean square) is at or below the floor"
+    )
 
 
 def test_log_messages_are_plain_lines_on_stderr(hilbertsd, monkeypatch):
@@ -118,3 +120,16 @@ def test_features_of_any_size_are_standardised(hilbertsd, table, tmp_path):
 )
 def test_bad_usage_is_one_line(hilbertsd, words, message):
     assert message in one_line(*hilbertsd(*words))
+
+
+@pytest.mark.parametrize(
+    "words", [("distill", "--target", "y"), ("check-bounds",), ("run", "spectrum"), ("run", "filters")]
+)
+def test_the_old_name_of_the_fraction_is_refused_with_the_new_one(hilbertsd, words):
+    message = one_line(*hilbertsd(*words, "--tolerance", "0.1"))
+    assert "--tolerance is named --relative-tolerance since version 0.2" in message
+    assert message.endswith(f"see hilbertsd {' '.join(words[: 1 + (words[0] == 'run')])} --help\n")
+
+
+def test_a_command_without_either_name_promises_none(hilbertsd):
+    assert "--relative-tolerance" not in hilbertsd("gram", "status", "folder", "--tolerance", "0.1")[2]

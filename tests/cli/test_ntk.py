@@ -1,6 +1,7 @@
 """`hilbertsd ntk`: options and folders that cannot be used."""
 
 import json
+import re
 
 import pytest
 from commands import one_line
@@ -50,4 +51,6 @@ def test_plan_and_run_take_the_same_options(hilbertsd):
     described = json.loads(hilbertsd("gram", "status", "kernels/train-train", "--json")[1])
     for name in ("samples", "shape", "dtype", "tile", "tiles", "gigabytes"):
         assert described[name] == stored[0][name]
-    assert "20 × 20" in hilbertsd("ntk", "plan", *options)[1]
+    shown = hilbertsd("ntk", "plan", *options)[1]
+    assert " shape  20 × 20      10 × 20 " in shown
+    assert re.search(r"about [\d.,]+ s: [\d.,]+ s to start and compile, [\d.e-]+ s of tiles\n$", shown)

@@ -48,6 +48,9 @@ def test_shrunk_images_are_standardised_by_shrunk_ones():
         (("mnist", 10, 10), {}, "dataset is 'mnist'; give one of digits, cifar10, cifar100"),
         (("digits", 5000, 10), {}, "n is 5000 and there are 1347"),
         (("digits", 10, 10), {"size": 3}, "size 3 does not divide"),
+        (("digits", 10, 10), {"folder": "cifar"}, "come with scikit-learn, and folder is 'cifar'"),
+        (("digits", 10, 10), {"labels": "coarse"}, "labels 'coarse'"),
+        (("digits", 10, 10), {"download": True}, "download True; leave these out"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(arguments, options, message):

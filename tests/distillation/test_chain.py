@@ -120,7 +120,7 @@ def test_a_huge_multiplier_leaves_nothing():
 
 def test_messages_tell_close_numbers_apart():
     kernel, targets = np.diag([0.0, 1.0]), np.array([1.0, 2.0])
-    with pytest.raises(InfeasibleTolerance, match=r"tolerance 0\.4999999995 .* floor 0\.5:"):
+    with pytest.raises(InfeasibleTolerance, match=r"tolerance 0\.4999999995 .* floor 0\.5 "):
         distill(kernel, targets, tolerance=0.5 * (1 - 1e-9))
 
 
@@ -128,7 +128,11 @@ def test_messages_tell_close_numbers_apart():
     ("options", "message"),
     [
         ({}, "exactly one"),
-        ({"tolerance": 0.1, "multiplier": 0.1}, "exactly one"),
+        ({"tolerance": 0.1, "multiplier": 0.1}, r"exactly one .* not tolerance=0\.1 and multiplier=0\.1$"),
+        ({"tolerance": 0.1, "relative_tolerance": 0.1}, "exactly one"),
+        ({"relative_tolerance": 0.1, "multiplier": 0.1, "max_rounds": 1}, "exactly one"),
+        ({"relative_tolerance": 0.0}, r"relative_tolerance is 0\.0"),
+        ({"relative_tolerance": "0.1"}, "relative_tolerance is '0.1'"),
         ({"tolerance": 0.0}, r"tolerance is 0\.0"),
         ({"tolerance": -1}, "tolerance is -1"),
         ({"tolerance": np.nan}, "tolerance is nan"),
@@ -174,3 +178,33 @@ def test_largest_tolerance_reaches_far_down():
     """At equal eigenvalues T = ⌈r₀ − 1⌉ rounds, so that T rounds need r₀ > T."""
     spectrum = Spectrum(np.ones(2), np.ones((2, 1)), np.eye(2), True, 0.0, 0.0)
     assert largest_tolerance(spectrum, 500) == pytest.approx(500.0**-2, rel=2e-6)
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_a_relative_tolerance_is_a_fraction_of_the_mean_square_summed_over_outputs(data, method):
+    kernel, targets, _ = data
+    assert targets.shape == (60, 2)
+    mean_square = np.sum(targets**2) / 60
+    absolute = distill(kernel, targets, tolerance=0.2 * mean_square, method=method)
+    relative = distill(kernel, targets, relative_tolerance=0.2, method=method)
+    np.testing.assert_allclose(relative.multipliers, absolute.multipliers, rtol=1e-12)
+    assert relative.tolerance == pytest.approx(0.2 * mean_square, rel=1e-14)
+    assert absolute.relative_tolerance == pytest.approx(0.2, rel=1e-12)
+    assert f"tolerance {0.2 * mean_square:.6g} = 0.2 of the targets' mean square" in repr(absolute)
+    spectrum = Spectrum.from_kernel(kernel, targets)
+    one = distill_spectrum(spectrum, relative_tolerance=0.2, max_rounds=1)
+    assert one.training_errors[0] == pytest.approx(0.2 * mean_square, rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ["exact", "krylov"])
+def test_a_relative_tolerance_of_1_is_collapse_at_round_0(data, method):
+    kernel, targets, _ = data
+    with pytest.warns(CollapseWarning, match="a relative_tolerance below 1"):
+        assert distill(kernel, targets, relative_tolerance=1, method=method).collapse_round == 0
+
+
+def test_a_relative_tolerance_below_the_floor_is_refused_in_both_units():
+    spectrum = Spectrum.from_kernel(np.diag([0.0, 1.0]), np.array([1.0, 3.0]))
+    message = r"tolerance 0\.25 \(0\.05 of .*\) is .* floor 0\.5 \(0\.1 of it\).* a relative_tolerance above 0\.1,"
+    with pytest.raises(InfeasibleTolerance, match=message):
+        distill_spectrum(spectrum, relative_tolerance=0.05)

@@ -13,7 +13,7 @@ from hilbertsd.errors import InvalidFile, InvalidInput, InvalidKernel
 from hilbertsd.gram import plan as gram_plan
 from hilbertsd.gram import store as gram_store
 from hilbertsd.gram import tiles
-from hilbertsd.gram.filling import check_fits, fill, seconds_per_tile
+from hilbertsd.gram.filling import check_fits, fill, tile_seconds
 from hilbertsd.gram.kernel_tiles import KernelTiles, TiledKernel
 from hilbertsd.gram.operators import ComputedKernel, StoredKernel
 from hilbertsd.gram.plan import GramPlan
@@ -331,7 +331,7 @@ def test_the_estimate_is_of_a_whole_tile(points, others):
         asked.append((X.shape, Y.shape))
         return KERNEL(X, Y)
 
-    assert seconds_per_tile(GramPlan.of(points, {}, others, tile=100), kernel, points, others) > 0
+    assert tile_seconds(GramPlan.of(points, {}, others, tile=100), kernel, points, others).again > 0
     assert set(asked) == {((100, 5), (70, 5))}
 
 

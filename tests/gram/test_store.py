@@ -13,7 +13,7 @@ from hilbertsd import distill
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidKernel
 from hilbertsd.gram import filling as gram_jobs
 from hilbertsd.gram import tiles
-from hilbertsd.gram.filling import check_fits, fill, seconds_per_tile
+from hilbertsd.gram.filling import check_fits, fill, tile_seconds
 from hilbertsd.gram.operators import StoredKernel
 from hilbertsd.gram.store import GramPlan, GramStore
 
@@ -400,7 +400,7 @@ def test_the_estimate_is_the_time_of_a_tile(points):
         return KERNEL(X, Y)
 
     for tile in (115, 229, 230):  # the last tile of 229 has one row
-        assert 0.05 <= seconds_per_tile(GramPlan.of(points, {}, tile=tile), slow, points) < 1
+        assert 0.05 <= tile_seconds(GramPlan.of(points, {}, tile=tile), slow, points).again < 1
 
 
 def test_blas_gets_its_threads_back():

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.architectures import architecture
-from hilbertsd.ntk import StaxNetwork, empirical
+from hilbertsd.ntk import StaxNetwork, empirical, patches
 from hilbertsd.ntk.compat import neural_tangents
 from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
 from hilbertsd.ntk.jax_backend import sixty_four_bits
@@ -68,11 +68,13 @@ def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, ima
         assert jax.config.read("jax_enable_x64") is x64
 
 
-def test_an_accelerator_takes_several_examples_at_once_and_chunks_of_rows(images, monkeypatch):
+@pytest.mark.parametrize("options", [CONVOLUTIONAL, DENSE])
+def test_an_accelerator_takes_patches_several_examples_at_once_and_chunks_of_rows(options, images, monkeypatch):
     """What it does there, done here: the same values."""
-    network = architecture(**DENSE)
+    network = architecture(**options)
     here = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
-    monkeypatch.setattr(empirical, "_kind_of_device", lambda: "accelerator")
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(empirical, "ACCELERATOR_OPTIONS", {})  # XLA for CPUs does not know them
     monkeypatch.setattr(empirical, "ROWS_AT_ONCE", 4)
     monkeypatch.setitem(empirical.EXAMPLES_AT_ONCE, "accelerator", 4)
     there = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
@@ -161,3 +163,23 @@ def test_images_that_do_not_fit_are_refused(images):
     images[2, 0, 0, 0] = np.nan
     with pytest.raises(InvalidInput, match="not finite in row 2"):
         empirical_grams(network, images)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {**WRN, "parameterization": "standard"},
+        {"name": "myrtle-5", "width": 2},
+        *(pytest.param(case, marks=pytest.mark.slow) for case in (WRN, {"name": "convolutional-2-3"}, DENSE)),
+    ],
+)
+def test_products_of_patches_give_the_outputs_of_the_network(options, rng):
+    network = architecture(**{"bias_std": 0.2, **options})
+    images = rng.normal(size=(2, 8, 8, 3))
+    images = images.reshape(2, -1) if options is DENSE else images
+    with sixty_four_bits(True):
+        parameters = jax.tree.map(jnp.float64, initial_parameters(network, 0, images.shape[1:]))
+        expected = StaxNetwork(network).apply(parameters, images)
+        for image, outputs in zip(images, expected, strict=True):
+            found = patches.apply_by_patches(network, parameters, jnp.asarray(image))
+            np.testing.assert_allclose(found, outputs, rtol=1e-10, atol=1e-10 * np.abs(outputs).max())

@@ -146,11 +146,12 @@ def test_ntk_plan_and_run(hilbertsd, tmp_path, monkeypatch):
     assert (code, err) == (0, "")
     planned = json.loads(out)
     assert [store["pairs"] for store in planned["stores"]] == [40 * 41 // 2, 40 * 20]
-    assert planned["estimated_seconds"] > 0
+    assert planned["seconds_to_start"] > 0
+    assert planned["estimated_seconds"] == planned["seconds_to_start"] + planned["seconds_of_tiles"]
     assert not (tmp_path / "g").exists()
     code, out, err = hilbertsd("ntk", "run", *words)
     assert (code, err) == (0, "")
-    assert out.count("True") == 2
+    assert " complete  yes          yes " in out
     assert hilbertsd("gram", "verify", "g/train-train")[0] == 0
     images = image_split("digits", 40, 20, size=4)
     expected = gram(architecture("convolutional-1", pooling=True), images.test, images.train, dtype="float32")

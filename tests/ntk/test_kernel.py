@@ -231,12 +231,15 @@ def test_on_an_accelerator_all_offsets_are_one_block(images, monkeypatch, name, 
     network = architecture(name, **options)
     expected = gram(network, images, dtype="float32", tile=4)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(kernel_module, "NUMBERS_ON_DEVICE", 2**14)
+    monkeypatch.setattr(jax_backend, "NUMBERS_ON_DEVICE", 2**14)
     jax_backend._free_devices.cache_clear()
     try:
         kernel = NeuralKernel(network, dtype="float32")
         assert kernel._static_arguments[-1] is None
         assert kernel._sides(images.shape[1:], 11, 11) == (4, 4)
+        monkeypatch.setattr(jax_backend, "device_memory", lambda: 2**12 * jax_backend.BYTES_PER_NUMBER)
+        assert kernel._sides(images.shape[1:], 11, 11) == (4, 4)  # the smallest
+        assert jax_backend.numbers_at_once() == 2**12
         assert jax_backend._free_devices().qsize() == 2 * len(jax.local_devices())
         assert difference(kernel.matrix(images), expected) < 1e-6
     finally:

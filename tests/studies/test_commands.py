@@ -81,7 +81,7 @@ def test_check_bounds_on_a_table(hilbertsd, table, tmp_path):
     assert "all hold" in out
     record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
     assert record["holds"]
-    assert record["command"] == "hilbertsd check-bounds table.csv --target price --kernel rbf --tolerance 0.1"
+    assert record["command"] == "hilbertsd check-bounds table.csv --target price --kernel rbf --relative-tolerance 0.1"
     assert any("B_t[k]/B_t[j]" in row["statement"] for row in record["statements"])
 
 
@@ -100,7 +100,7 @@ def test_the_spectrum_of_a_table_by_hand(hilbertsd, table):
 
     from hilbertsd import Spectrum
 
-    words = ("run", "spectrum", table, "--target", "price", "--gamma", 0.2, "--tolerance", 0.2, "--json")
+    words = ("run", "spectrum", table, "--target", "price", "--gamma", 0.2, "--relative-tolerance", 0.2, "--json")
     record = json.loads(hilbertsd(*words)[1])
     frame = pd.read_csv(table)
     X, y = frame[["a", "b", "c"]].to_numpy(), frame["price"].to_numpy()
@@ -116,7 +116,9 @@ def test_the_spectrum_of_a_table_by_hand(hilbertsd, table):
 
 
 def test_distill_gives_test_errors_by_round(hilbertsd, table, tmp_path):
-    code, out, _ = hilbertsd("distill", table, "--target", "price", "--gamma", 0.3, "--tolerance", 0.1, "--out", "o")
+    code, out, _ = hilbertsd(
+        "distill", table, "--target", "price", "--gamma", 0.3, "--relative-tolerance", 0.1, "--out", "o"
+    )
     assert code == 0
     assert "test error" in out
     record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
@@ -125,7 +127,8 @@ def test_distill_gives_test_errors_by_round(hilbertsd, table, tmp_path):
     assert record["test_errors"][0] < 0.5 * record["mean_test_error"]
     assert record["features"] == ["a", "b", "c"]
     expected = (
-        "hilbertsd distill table.csv --target price --kernel rbf --gamma 0.3 --tolerance 0.1 --test 0.25 --seed 0"
+        "hilbertsd distill table.csv --target price --kernel rbf --gamma 0.3 --relative-tolerance 0.1 --test 0.25 "
+        "--seed 0"
     )
     assert record["command"] == expected
     assert {"distill.png", "distill.svg"} < {p.name for p in (tmp_path / "o").iterdir()}
@@ -159,7 +162,7 @@ def test_distill_without_test_rows_and_without_files(hilbertsd, table, tmp_path)
 
 
 def test_a_long_path_is_cut_in_the_middle(hilbertsd, table):
-    out = hilbertsd("distill", table, "--target", "price", "--tolerance", 1e-4)[1]
+    out = hilbertsd("distill", table, "--target", "price", "--relative-tolerance", 1e-4)[1]
     assert "… " in out
     assert len(out.splitlines()) < 50
 
@@ -188,11 +191,11 @@ def test_collapse_at_round_0_is_a_result_with_a_warning():
 
 
 def test_distill_warns_in_fractions_when_nothing_is_left_to_fit(table):
-    finished = in_a_process("distill", table, "--target", "price", "--tolerance", "1.5", "--json")
+    finished = in_a_process("distill", table, "--target", "price", "--relative-tolerance", "1.5", "--json")
     assert finished.returncode == 0
     assert json.loads(finished.stdout)["multipliers"] == []
-    assert finished.stderr.startswith("warning: the training mean already meets tolerance 1.5")
-    assert "use a tolerance below 1" in finished.stderr
+    assert finished.stderr.startswith("warning: the zero function already meets tolerance")
+    assert "that is a relative_tolerance below 1" in finished.stderr
     assert finished.stderr.count("\n") == 1
 
 
@@ -234,7 +237,7 @@ def test_recorded_commands_can_be_pasted(hilbertsd, table, tmp_path):
             "Invalid value for '--draws': Input should be greater than or equal to 20",
         ),
         (["run", "filters", "--draws", "1"], "Invalid value for '--draws'"),
-        (["run", "filters", "--tolerance", "nan"], "tolerance is nan; give a number between 0 and 1"),
+        (["run", "filters", "--relative-tolerance", "nan"], "relative_tolerance is nan; give a number between 0 and 1"),
         (["check-bounds", "missing.csv", "--target", "y"], "missing.csv"),
         (["run", "spectrum", "missing.csv", "--target", "y"], "missing.csv"),
         (["distill"], "Missing"),
@@ -244,8 +247,11 @@ def test_recorded_commands_can_be_pasted(hilbertsd, table, tmp_path):
         (["distill", "table.csv", "--target", "price", "--kernel", "x"], "kernel is 'x'; give one of"),
         (["distill", "table.csv", "--target", "price", "--test", "1"], "test fraction is 1"),
         (["distill", "table.csv", "--target", "price", "--test", "0.99"], "leaves 1 to train on"),
-        (["distill", "table.csv", "--target", "price", "--tolerance", "0"], "tolerance is 0.0"),
-        (["distill", "table.csv", "--target", "price", "--kernel", "linear", "--tolerance", "1e-6"], "the floor 0."),
+        (["distill", "table.csv", "--target", "price", "--relative-tolerance", "0"], "relative_tolerance is 0.0"),
+        (
+            ["distill", "table.csv", "--target", "price", "--kernel", "linear", "--relative-tolerance", "1e-6"],
+            "the floor 0.",
+        ),
         (["distill", "table.csv", "--target", "price", "--gamma", "-1"], "gamma is -1.0"),
         (["distill", "table.csv", "--target", "price", "--out", "table.csv"], "cannot be made a folder"),
         (["run", "spline-toy", "--out", "table.csv"], "cannot be made a folder"),

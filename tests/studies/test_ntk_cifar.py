@@ -25,7 +25,7 @@ def result(tmp_path_factory):
 def test_the_study_reports_every_path(result):
     networks, n_test = experiment.PRESETS["smoke"]
     assert len(result.fits) == sum(len(network.n_train) for network in networks)
-    assert len(result.rows()) == len(result.fits) * len(result.config.tolerances)
+    assert len(result.rows()) == len(result.fits) * len(result.config.relative_tolerances)
     for each in result.fits:
         assert each.n_test == n_test
         assert each.tuned_ridge == each.ridge_accuracy[np.argmin(each.ridge_errors)]

@@ -36,7 +36,7 @@ def test_filters(tmp_path):
     for values, message in (
         ({"draws": 1}, "draws is 1; give a whole number of at least 2"),
         ({"samples": 2}, "samples is 2; give a whole number of at least 5"),
-        ({"tolerance": 1.0}, "tolerance is 1.0; give a number between 0 and 1"),
+        ({"relative_tolerance": 1.0}, "relative_tolerance is 1.0; give a number between 0 and 1"),
     ):
         with pytest.raises(InvalidInput, match=message):
             filters.Config(**values)

@@ -66,6 +66,17 @@ def test_a_task_within_a_task_stays_quiet(terminal, monkeypatch):
     assert "next" in terminal.getvalue()
 
 
+def test_a_task_that_is_not_updated_shows_itself(terminal, monkeypatch):
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.05,))
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    with progress("compiling", 2) as bar:
+        bar.update(1)
+        time.sleep(0.4)
+        bar.update(2)
+    assert "compiling" in terminal.getvalue()
+    assert "1/2" in terminal.getvalue()
+
+
 def test_nothing_is_written_where_nobody_watches(monkeypatch):
     file = io.StringIO()
     monkeypatch.setattr(module, "Console", lambda **_: Console(file=file))

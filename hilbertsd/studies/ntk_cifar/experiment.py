@@ -40,16 +40,7 @@ PRESETS: dict[str, tuple[tuple[Network, ...], int]] = {
         ),
         1000,
     ),
-    "gpu": (
-        (
-            Network("fully-connected-5", (1000, 2000, 5000, 10000, 20000)),
-            Network("convolutional-5", (1000, 2000, 5000, 10000, 20000)),
-            Network("wrn-10-4", (1000, 2000, 5000, 10000)),
-            Network("myrtle-5", (1000, 2000, 5000, 10000)),
-            Network("myrtle-10", (1000, 2000, 5000)),
-        ),
-        10000,
-    ),
+    "gpu": ((Network("wrn-10-4", (1000, 2000, 5000)), Network("myrtle-5", (500, 1000))), 1000),
 }
 """Networks and number of test images."""
 
@@ -96,8 +87,8 @@ def _fits(
     cross = np.asarray(test[:, :n], dtype=np.float64)
     labels, test_labels = images.train_labels[:n], images.test_labels
     chains = []
-    for fraction in config.tolerances:
-        path = distill_spectrum(spectrum, tolerance=fraction * spectrum.target_mean_square)
+    for fraction in config.relative_tolerances:
+        path = distill_spectrum(spectrum, relative_tolerance=fraction)
         report = check_bounds(path)
         stopped = stop_early(path)
         rounds = range(path.n_rounds)

@@ -27,7 +27,7 @@ def _rounds_figure(result: Result) -> Any:
     shown = _largest(result)
     figure = new_figure(2.9 * len(shown) + 0.6, 6.6)
     panels = figure.subplots(3, len(shown), squeeze=False, sharex="col")
-    tolerances = result.config.tolerances
+    tolerances = result.config.relative_tolerances
     looks = list(zip(round_colours(len(tolerances)), cycle(LINE_STYLES), cycle("os^D"), strict=False))
     for column, fits in enumerate(shown):
         test, train, multipliers = panels[:, column]
@@ -36,7 +36,7 @@ def _rounds_figure(result: Result) -> Any:
             apart = rounds + DODGE * (index - (len(tolerances) - 1) / 2)  # or the first rounds hide one another
             error = [100 * standard_error(share, fits.n_test) for share in chain.test_accuracy]
             look: Any = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3}
-            label = f"ε = {chain.tolerance:g}"
+            label = f"ε = {chain.relative_tolerance:g}"
             test.errorbar(apart, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
             train.plot(apart, 100 * chain.train_accuracy, **look)
             multipliers.semilogy(rounds, chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(), **look)
@@ -61,7 +61,7 @@ def _summary_figure(result: Result) -> Any:
         by_images, weights = panels[:, column]
         same = [fits for fits in result.fits if fits.network == last.network]
         images = [fits.n_train for fits in same]
-        middle = len(result.config.tolerances) // 2
+        middle = len(result.config.relative_tolerances) // 2
         curves = (
             ("round 0, ± s.e.", "o-", [fits.chains[middle].test_accuracy[0] for fits in same]),
             ("best round", "s--", [fits.chains[middle].test_accuracy.max() for fits in same]),
@@ -84,7 +84,7 @@ def _summary_figure(result: Result) -> Any:
             weights.semilogx(ranks, kept, "o-", markersize=2.5, color=colour, label=label)
         weights.set(xlabel="rank of the eigenvalue, largest first", ylim=(0, 1.25))
         weights.legend(fontsize=7, loc="upper center", ncols=2)
-    fraction = result.config.tolerances[len(result.config.tolerances) // 2]
+    fraction = result.config.relative_tolerances[len(result.config.relative_tolerances) // 2]
     panels[0, 0].set(ylabel=f"test accuracy, % (ε = {fraction:g})")
     panels[1, 0].set(ylabel=f"basis weight (ε = {fraction:g})")
     panels[0, 0].legend(fontsize=7)

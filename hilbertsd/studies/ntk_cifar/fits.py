@@ -13,7 +13,7 @@ from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
 
-TOLERANCES = (0.005, 0.02, 0.1)
+RELATIVE_TOLERANCES = (0.005, 0.02, 0.1)
 """ε as fractions of the targets' mean square."""
 
 STANDARD_ERRORS = 2
@@ -29,11 +29,11 @@ class Config(ImageConfig):
 
     Attributes
     ----------
-    tolerances : ε as fractions of the targets' mean square.
+    relative_tolerances : ε as fractions of the targets' mean square.
     dtype : precision of the kernels, float32 or float64.
     """
 
-    tolerances: tuple[float, ...] = TOLERANCES
+    relative_tolerances: tuple[float, ...] = RELATIVE_TOLERANCES
     dtype: str = "float32"
 
 
@@ -67,7 +67,7 @@ class Chain:
 
     Attributes
     ----------
-    tolerance : ε as a fraction of the targets' mean square.
+    relative_tolerance : ε as a fraction of the targets' mean square.
     path : distillation path from round 0 to collapse.
     train_accuracy : (T,) share of the training images that each round classifies as they are labelled.
     correct : (T, m) which test images each round classifies as they are labelled.
@@ -75,7 +75,7 @@ class Chain:
     bounds_hold, n_checks : whether every statement of `check_bounds` holds, and how many checks that were.
     """
 
-    tolerance: float
+    relative_tolerance: float
     path: DistillationPath
     train_accuracy: NDArray[np.float64]
     correct: NDArray[np.bool_]
@@ -105,7 +105,7 @@ class Chain:
         """Numbers ready for JSON; basis weights at a few ranks."""
         ranks = [rank for rank in WEIGHT_RANKS if rank <= len(self.path.eigenvalues)]
         return {
-            "tolerance": self.tolerance,
+            "relative_tolerance": self.relative_tolerance,
             "collapse_round": self.path.collapse_round,
             "multipliers": self.path.multipliers.tolist(),
             "effective_dimensions": self.path.basis_weights.sum(axis=1).tolist(),
@@ -180,7 +180,7 @@ class Result(form.Result[Config]):
             {
                 "network": fits.network.label,
                 "n_train": fits.n_train,
-                "ε": chain.tolerance,
+                "ε": chain.relative_tolerance,
                 "T": chain.path.collapse_round,
                 "first": _percent(chain.test_accuracy[0]),
                 "best": _percent(chain.test_accuracy.max()),
