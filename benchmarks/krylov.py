@@ -228,6 +228,10 @@ def main() -> None:
     words = ["FOLDER" if word in (str(arguments.data), str(arguments.store)) else word for word in sys.argv[1:]]
     command = "uv run python benchmarks/krylov.py " + " ".join(words)
     config["images"], figures = (measure_sizes if arguments.sizes else measure)(arguments)
+    if arguments.storage == "jax":
+        import jax
+
+        figures["device"] = jax.devices()[0].device_kind
     record = {**provenance(command, config), **figures}
     if arguments.out:
         write_json(arguments.out, record)
