@@ -19,6 +19,8 @@ residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, with the diagonals (
 Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induction over the rounds as above.
 """
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

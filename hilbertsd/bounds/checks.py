@@ -8,6 +8,8 @@
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Any

@@ -5,6 +5,8 @@ for row in report.summary():
     print(row["formula"], row["meaning"], row["slack"], row["violations"])
 """
 
+from __future__ import annotations
+
 import html
 import math
 import textwrap

@@ -1,5 +1,7 @@
 """Bounds on one round's multiplier, and on the ratio r_t after one round and after several (MFB §3.1-3.2)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

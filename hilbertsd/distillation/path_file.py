@@ -1,5 +1,7 @@
 """The .npz file of a path: arrays, and a JSON text under the key ``metadata``; no pickle."""
 
+from __future__ import annotations
+
 import json
 import math
 import os
