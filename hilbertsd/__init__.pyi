@@ -11,6 +11,7 @@ from . import ntk as ntk
 from . import spectral as spectral
 from . import studies as studies
 from .analysis.cross_validation import leave_one_out as leave_one_out
+from .analysis.cross_validation import leave_one_out_errors as leave_one_out_errors
 from .analysis.early_stopping import EarlyStopping as EarlyStopping
 from .analysis.early_stopping import stop_early as stop_early
 from .analysis.equivalent_kernel import Complexity as Complexity
@@ -30,5 +31,6 @@ from .estimators import SelfDistilledKernelRegressor as SelfDistilledKernelRegre
 from .spectral.multiplier import solve_multiplier as solve_multiplier
 from .spectral.multiplier import training_error as training_error
 from .spectral.spectrum import Spectrum as Spectrum
+from .table_model import TableModel as TableModel
 
 __version__: str

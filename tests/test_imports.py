@@ -17,7 +17,7 @@ LEVELS = (
     {"greens", "data", "networks", "gram"},
     {"spectral"},
     {"distillation", "filters"},
-    {"bounds", "analysis", "estimators"},
+    {"bounds", "analysis", "estimators", "table_model"},
     {"ntk"},
     {"studies"},
     {"cli"},

@@ -48,6 +48,7 @@ def test_commands_run(monkeypatch, tmp_path, capsys):
     rng = np.random.default_rng(0)
     pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)
     np.save("points.npy", rng.normal(size=(100, 3)))
+    np.save("y.npy", rng.normal(size=100))
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("hilbertsd ")]
     assert len(commands) >= 13
     for command in commands:

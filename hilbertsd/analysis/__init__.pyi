@@ -1,4 +1,5 @@
 from .cross_validation import leave_one_out as leave_one_out
+from .cross_validation import leave_one_out_errors as leave_one_out_errors
 from .early_stopping import EarlyStopping as EarlyStopping
 from .early_stopping import stop_early as stop_early
 from .equivalent_kernel import Complexity as Complexity

@@ -1,19 +1,18 @@
 """Leave-one-out: what a whole chain of fits predicts at each training point when all of them are made without it.
 
 A ridge fit without point i is the fit to all points in which target i is the prediction of the fit without it. That
-holds in every round of a chain, so leaving i out changes target i alone, round by round. With δ_s[i] the change in
-round s, H_s = G(c_s I + G)⁻¹, f_t the path's own fits and v_t the predictions left out, all at point i,
+holds in every round of a chain, so leaving i out changes target i alone, round by round. With f_t the chain's fits at
+the training points, H_t = G(c_t I + G)⁻¹, and δ_t the change of target i in round t,
 
-    v_t = f_t + Σ_{s≤t} (H_t⋯H_s)_ii δ_s,    δ_t = v_t − v_{t−1}    (v_{−1} = y, f_{−1} = y),
+    f_t = H_t (f_{t−1} + δ_t e_i)    (f_{−1} = y),      (f_t)_i = (f_{t−1})_i + δ_t,
 
-    so δ_t = −[ ((I − H_t) f_{t−1})_i + Σ_{s<t} ((I − H_t) H_{t−1}⋯H_s)_ii δ_s ] / (I − H_t)_ii,
+    so δ_t = −((I − H_t) f_{t−1})_i / (I − H_t)_ii,
 
 in which no two close numbers are subtracted where H_t is close to the identity. For t = 0 these are the well-known
-residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, with the diagonals (V∘V) w.
+residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, so that in the eigenbasis a round costs O(n) per point.
 
     path = distill(kernel_matrix, targets, tolerance=0.1)
-    errors = [np.mean((leave_one_out(path, t) - targets) ** 2) for t in range(path.n_rounds)]
-    best = int(np.argmin(errors))  # the round to predict with
+    best = int(np.argmin(leave_one_out_errors(path)))  # the round to predict with
     path.predict(cross_kernel, best)
 
 Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induction over the rounds as above.
@@ -21,6 +20,8 @@ Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induc
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,8 @@ from hilbertsd.gram.tiles import slices
 from hilbertsd.support.checks import to_library
 from hilbertsd.support.progress import tracked
 
-ROWS_PER_TILE = 256
-"""Training points treated at a time, so that V∘V takes no memory of the size of V."""
+NUMBERS_PER_TILE = 2**17
+"""Entries of the chains treated at a time: a megabyte, which stays in cache from round to round."""
 
 
 def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
@@ -62,8 +63,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
 
     Notes
     -----
-    Diagonals of (t+1)(t+4)/2 matrices cost n² each, as one product of V∘V with t+1 columns per round: (t+1)(t+4) n²
-    floating-point operations, against n times (t+1) solutions for the refits. Memory beside the basis is O(n t).
+    A round costs O(n² n_outputs), against n solutions of n equations for the refits; memory beside the basis is O(n).
 
     Source: see :mod:`hilbertsd.analysis.cross_validation`.
     """
@@ -72,25 +72,59 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     last = path.round_index(round)
     predictions = np.zeros((spectrum.n_samples, spectrum.n_outputs))
     if last is not None:
-        for tile in tracked(slices(spectrum.n_samples, ROWS_PER_TILE), "tiles left out"):
-            predictions[tile] = _left_out(np.asarray(spectrum.basis[tile]), path, last)
+        for tile in _tiles(path):
+            predictions[tile] = next(islice(_left_out(tile, path), last, None))
     return spectrum.shaped(to_library(predictions, spectrum.vectors))
 
 
-def _left_out(rows: NDArray[np.float64], path: DistillationPath, last: int) -> NDArray[np.float64]:
-    """(n_rows, n_outputs) predictions v of round `last` at the points of these (n_rows, m) rows of V."""
-    d, z = path.eigenvalues, path.spectrum.rotated_targets
+def leave_one_out_errors(path: DistillationPath) -> NDArray[np.float64]:
+    """Mean squared error at points left out, of every round and of the zero function after them.
+
+    All rounds together cost what :func:`leave_one_out` costs for the last one.
+
+    Parameters
+    ----------
+    path : of a tolerance or a fixed multiplier.
+
+    Returns
+    -------
+    (T+1,) mean over the points of the squared distance between what :func:`leave_one_out` predicts and the target, in
+    squared units of the targets, summed over outputs. The last is ‖y‖²/n, the error of predicting zero: where it is the
+    lowest, no round predicts better than nothing.
+
+    Raises
+    ------
+    InvalidInput
+        The path is a Krylov space's.
+
+    Source: see :mod:`hilbertsd.analysis.cross_validation`.
+    """
+    path.spectrum.require_whole("leave-one-out")
+    sums = np.zeros(path.n_rounds)
+    for tile in _tiles(path):
+        targets = np.asarray(path.spectrum.basis[tile]) @ path.spectrum.rotated_targets
+        for t, predictions in enumerate(_left_out(tile, path)):
+            sums[t] += np.sum((predictions - targets) ** 2)
+    return np.append(sums / path.spectrum.n_samples, path.spectrum.target_mean_square)
+
+
+def _tiles(path: DistillationPath) -> Iterator[slice]:
+    """Training points to be left out in turn, a tile at a time, with a bar."""
+    n = path.spectrum.n_samples
+    size = max(1, NUMBERS_PER_TILE // path.spectrum.rotated_targets.size)
+    return tracked(slices(n, size), f"tiles of {n:,} points left out")
+
+
+def _left_out(tile: slice, path: DistillationPath) -> Iterator[NDArray[np.float64]]:
+    """(n_rows, n_outputs) predictions at the points of a tile, each from the chain without it, round by round."""
+    rows, d = np.asarray(path.spectrum.basis[tile]), path.eigenvalues
     squares = rows**2
-    chains = np.ones((last + 1, len(d)))  # row s: A_{t−1}⋯A_s, a product that may underflow; ones from s = t on
-    changes = np.zeros((last + 1, len(rows), z.shape[1]))
-    for t in range(last + 1):
-        c = path.multipliers[t]
+    z = path.spectrum.rotated_targets.T[:, None]
+    chains = np.repeat(z, len(rows), axis=1)  # (n_outputs, n_rows, m) fits without each point, in the eigenbasis
+    for c, shrinkage in zip(path.multipliers, path.shrinkage, strict=True):
         # 1 − A_t scaled so that its largest entry is 1, whatever the units of c and d; the factor cancels below.
         residual = (c + d.min()) / (c + d)
-        diagonals = squares @ (residual * chains[: t + 1]).T
-        numerator = rows @ ((residual * chains[0])[:, None] * z)
-        numerator += np.einsum("is,sij->ij", diagonals[:, :t], changes[:t])
-        changes[t] = -numerator / diagonals[:, t, None]
-        chains[: t + 1] *= path.shrinkage[t]
-    fit = rows @ (chains[0][:, None] * z)
-    return fit + np.einsum("is,sij->ij", squares @ chains.T, changes)
+        changes = -np.vecdot(rows * residual, chains) / (squares @ residual)
+        chains += changes[..., None] * rows
+        chains *= shrinkage
+        yield np.vecdot(rows, chains).T

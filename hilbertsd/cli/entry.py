@@ -19,12 +19,14 @@ from rich.console import Console
 from hilbertsd import __version__
 from hilbertsd.cli.gram import gram_app
 from hilbertsd.cli.ntk import ntk_app
+from hilbertsd.cli.predict import predict
 from hilbertsd.cli.run import StudyGroup, add_studies
 from hilbertsd.errors import HilbertsdError, HilbertsdWarning
 
 app = typer.Typer(cls=StudyGroup, add_completion=False, help="Self-distillation as kernel regression.")
 app.add_typer(gram_app, name="gram")
 app.add_typer(ntk_app, name="ntk")
+app.command()(predict)
 add_studies(app)
 
 

@@ -11,14 +11,18 @@ from rich.filesize import decimal
 
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, StoreArgument, grouped, nonempty_path
 from hilbertsd.cli.output import Facts, seconds, show
+from hilbertsd.cli.run import DistillGroup
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.support.progress import progress
+from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:
     from hilbertsd.gram.plan import GramPlan
     from hilbertsd.gram.store import GramStore
 
-gram_app = typer.Typer(help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified.")
+
+gram_app = typer.Typer(
+    cls=DistillGroup, help="Kernel matrices beyond memory: a store of tiles that can be killed, resumed and verified."
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def plan(options: KernelOptions, as_json: JsonOption = False) -> None:
     from hilbertsd.support.machine import available_cores
 
     cores = available_cores()
-    with progress("timing a tile"):
+    with working("timing a tile"):
         estimate = tile_seconds(planned, kernel, points, others).again * planned.n_tiles / cores
     record = {**described(planned), "cores": cores, "estimated_seconds": estimate}
     summary = f"about {seconds(estimate)} of tiles on {cores} cores"
@@ -100,7 +104,7 @@ def verify(store: StoreArgument, as_json: JsonOption = False) -> None:
 
 def _opened(folder: Path) -> "GramStore":
     """Store in a folder."""
-    with progress("starting"):
+    with working("starting"):
         from hilbertsd.gram.store import GramStore
 
     return GramStore.open(folder)
@@ -108,7 +112,7 @@ def _opened(folder: Path) -> "GramStore":
 
 def _planned(options: KernelOptions) -> "tuple[Any, Any, Any, GramPlan]":
     """Kernel, points, others or None, and the plan of their store, once it is known that the store fits."""
-    with progress("starting"):
+    with working("starting"):
         from hilbertsd.gram.filling import check_fits
         from hilbertsd.gram.named import NamedKernel
         from hilbertsd.gram.plan import GramPlan
@@ -142,7 +146,7 @@ def connected(scheduler: str | None) -> Iterator[Any]:
     if scheduler is None:
         yield None
         return
-    with progress(f"looking for the scheduler at {scheduler}"):
+    with working(f"looking for the scheduler at {scheduler}"):
         from hilbertsd.gram.cluster import Client
 
         try:

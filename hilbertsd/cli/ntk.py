@@ -10,14 +10,18 @@ import typer
 from hilbertsd.cli.gram import connected, described, facts
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, grouped, nonempty_path
 from hilbertsd.cli.output import Facts, seconds, show
+from hilbertsd.cli.run import DistillGroup
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.support.progress import progress
+from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:
     from hilbertsd.gram.plan import GramPlan
     from hilbertsd.ntk.jobs import GramJob
 
-ntk_app = typer.Typer(help="Kernel matrices of infinitely wide networks on images, in stores that can be resumed.")
+
+ntk_app = typer.Typer(
+    cls=DistillGroup, help="Kernel matrices of infinitely wide networks on images, in stores that can be resumed."
+)
 
 DataOption = Annotated[
     Path | None,
@@ -68,7 +72,7 @@ def plan(options: NetworkOptions, as_json: JsonOption = False) -> None:
     job.check_fits(options.folder)
     rows = [_store_record(name, planned) for name, planned in job.plans.items()]
     start = time.perf_counter() - began
-    with progress("compiling, and timing tiles"):
+    with working("compiling, and timing tiles"):
         compilation, tiles = job.estimated_seconds()
     start += compilation
     estimate = {"estimated_seconds": start + tiles, "seconds_to_start": start, "seconds_of_tiles": tiles}
@@ -96,7 +100,7 @@ def run(
 
 def _job(options: NetworkOptions, download: bool) -> "GramJob":
     """Job that fills the stores."""
-    with progress("starting JAX"):
+    with working("starting JAX"):
         from hilbertsd.data.splits import default_dataset, image_split
         from hilbertsd.ntk import NeuralKernel, architecture
         from hilbertsd.ntk.jobs import GramJob
@@ -108,7 +112,7 @@ def _job(options: NetworkOptions, download: bool) -> "GramJob":
     if options.dataset is None and download:
         raise InvalidInput("--download without --dataset; give --dataset cifar10 or cifar100")
     dataset = options.dataset or default_dataset(options.data)
-    with progress(f"reading {dataset}"):
+    with working(f"reading {dataset}"):
         images = image_split(
             dataset,
             options.n_train,

@@ -9,7 +9,7 @@ command does not wait for the libraries of all.
 
 import inspect
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -25,6 +25,7 @@ from hilbertsd.cli.options import JsonOption, nonempty_path
 from hilbertsd.cli.output import show
 from hilbertsd.errors import InvalidInput
 from hilbertsd.support.files import output_folder
+from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:
     from hilbertsd.studies.form import Study
@@ -33,23 +34,22 @@ if TYPE_CHECKING:
 class StudyCommands(Mapping[str, Any]):
     """Commands by name: those that are ready, and those of studies, each made when it is looked up."""
 
-    def __init__(self, ready: Mapping[str, Any], own: bool) -> None:
-        self._ready, self._own = ready, own
+    def __init__(
+        self, ready: Mapping[str, Any], names: Callable[[], Iterable[str]], found: Callable[[str], Any]
+    ) -> None:
+        self._ready, self._names, self._found = ready, names, found
 
     def __getitem__(self, name: str) -> Any:
         if name in self._ready:
             return self._ready[name]
-        try:
-            study = studies.study(name)
-        except InvalidInput as error:
-            raise KeyError(name) from error
-        if study.is_own_command != self._own:
+        with working("starting"):
+            study = self._found(name)
+        if study is None:
             raise KeyError(name)
         return command_of(study)
 
     def __iter__(self) -> Iterator[str]:
-        made = (name for name, study in studies.studies().items() if study.is_own_command == self._own)
-        return iter(sorted([*self._ready, *made]))
+        return iter(sorted([*self._ready, *self._names()]))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -62,13 +62,42 @@ class StudyGroup(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands: Any = StudyCommands(self.commands, self.own)
+        self.commands: Any = StudyCommands(self.commands, self.names, self.study)
+
+    def names(self) -> Iterable[str]:
+        """Names of the studies that are commands of this group."""
+        with working("starting"):
+            return [name for name, study in studies.studies().items() if study.is_own_command == self.own]
+
+    def study(self, name: str) -> "Study | None":
+        """Study of a name, None where it is no command of this group."""
+        try:
+            study = studies.study(name)
+        except InvalidInput:
+            return None
+        return study if study.is_own_command == self.own else None
 
 
 class RunGroup(StudyGroup):
     """`hilbertsd run`, whose commands are all the other studies."""
 
     own = False
+
+
+class DistillGroup(StudyGroup):
+    """`hilbertsd gram` or `hilbertsd ntk`, beside whose commands is `distill`."""
+
+    def names(self) -> Iterable[str]:
+        """The one name."""
+        return ["distill"]
+
+    def study(self, name: str) -> "Study | None":
+        """Study of the name."""
+        if name != "distill":
+            return None
+        from hilbertsd.studies.stored_kernel import STUDIES
+
+        return STUDIES[f"{self.name} {name}"]
 
 
 run_app = typer.Typer(cls=RunGroup, help="Run a study: print its table, write its figures and result.json.")
@@ -105,7 +134,7 @@ def command_of(study: "Study") -> Any:
     run.__signature__ = inspect.Signature(list(_parameters(study)))  # type: ignore[attr-defined]
     run.__annotations__ = {}
     app = typer.Typer(add_completion=False)
-    app.command(study.name, help=study.summary)(run)
+    app.command(study.name.split()[-1], help=study.summary)(run)
     return typer.main.get_command(app)
 
 

@@ -6,8 +6,11 @@ from .images import load_digits_images as load_digits_images
 from .images import one_hot as one_hot
 from .images import shrunk as shrunk
 from .images import standardised as standardised
+from .splits import ImageLabels as ImageLabels
 from .splits import ImageSplit as ImageSplit
 from .splits import image_split as image_split
 from .tables import Table as Table
+from .tables import column_statistics as column_statistics
+from .tables import read_columns as read_columns
 from .tables import read_table as read_table
 from .tables import standardised_columns as standardised_columns

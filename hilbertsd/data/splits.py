@@ -37,28 +37,42 @@ DATASETS = ("digits", "cifar10", "cifar100")
 
 
 @dataclass(frozen=True, eq=False)
-class ImageSplit:
-    """Images to train and to test on, standardised, with their labels.
+class ImageLabels:
+    """Labels of images to train and to test on, and where the images are in their data set.
 
     Attributes
     ----------
     name : name of the data, to be shown wherever numbers from it are.
-    train, test : (n, size, size, channels) and (m, size, size, channels) float64.
-    train_labels, test_labels : (n,) and (m,) whole numbers from 0 to n_classes − 1.
     n_classes : number k of classes.
+    train_labels, test_labels : (n,) and (m,) whole numbers from 0 to k − 1.
+    train_rows, test_rows : (n,) and (m,) places of the images among the data set's training and test images.
     """
 
     name: str
-    train: NDArray[np.float64]
-    test: NDArray[np.float64]
+    n_classes: int
     train_labels: NDArray[np.int64]
     test_labels: NDArray[np.int64]
-    n_classes: int
+    train_rows: NDArray[np.int64]
+    test_rows: NDArray[np.int64]
 
     @property
     def targets(self) -> NDArray[np.float64]:
         """One-hot training labels (n, k) minus 1/k, so that the zero function means equally likely classes."""
         return one_hot(self.train_labels, self.n_classes, centred=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSplit(ImageLabels):
+    """Images to train and to test on, standardised, with their labels.
+
+    Attributes
+    ----------
+    train, test : (n, size, size, channels) and (m, size, size, channels) float64.
+    name, n_classes, train_labels, test_labels, train_rows, test_rows : as in :class:`ImageLabels`.
+    """
+
+    train: NDArray[np.float64]
+    test: NDArray[np.float64]
 
 
 def default_dataset(folder: str | Path | None) -> str:
@@ -117,9 +131,11 @@ def image_split(
 
     return ImageSplit(
         train.name,
-        prepared(train, train_rows),
-        prepared(test, test_rows),
+        len(train.class_names),
         train.labels[train_rows],
         test.labels[test_rows],
-        len(train.class_names),
+        train_rows,
+        test_rows,
+        prepared(train, train_rows),
+        prepared(test, test_rows),
     )

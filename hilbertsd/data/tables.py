@@ -3,8 +3,9 @@
     table = read_table("houses.csv", target="price", drop=["street"])
     table.features, table.feature_names  # (n, n_features) float64 and their names, in the order of the file
     table.targets                        # (n,) float64
-    train = np.arange(100)
-    standardised_columns(table.features, train)  # mean 0 and standard deviation 1 over the first 100 rows
+    statistics = column_statistics(table.features[:100])
+    standardised_columns(table.features, *statistics)  # mean 0 and standard deviation 1 over the first 100 rows
+    read_columns("new.csv", table.feature_names)       # arrays by name, in whatever order the file has them
 
 A file that cannot be used raises InvalidFile, which names the column, the row and the remedy.
 """
@@ -15,7 +16,7 @@ import codecs
 import csv
 import shlex
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +29,9 @@ from hilbertsd.errors import InvalidFile, InvalidInput
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".dat")
 DELIMITERS = ",;\t"
+
+Column = NDArray[np.float64] | str
+"""Numbers of a column, or a sentence on why it has none."""
 
 LARGE_EXPONENT = 400
 """Columns whose largest number lies between 2^−400 and 2^400 have variances without overflow or underflow."""
@@ -69,48 +73,87 @@ def read_table(path: str | Path, target: str, drop: Sequence[str] = ()) -> Table
         text, a missing value, NaN or an infinity.
     """
     path = Path(path)
-    if str(path) != str(path).encode(errors="replace").decode():  # pyarrow and result.json take UTF-8 alone
-        raise InvalidFile(f"{str(path)!r} is not UTF-8; rename the file")
-    if not path.is_file():
-        raise InvalidFile(f"{path} does not exist or is no file; check the path")
-    size = path.stat().st_size
-    if size == 0:
-        raise InvalidFile(f"{path} is empty (0 bytes); give a table with a header and at least two rows")
-    suffix = path.suffix.lower()
-    if suffix in TEXT_SUFFIXES or suffix == ".parquet":
-        columns = _arrow_columns(path, suffix)
-    elif suffix == ".npz":
-        columns = _npz_columns(path)
-    else:
-        known = ", ".join((*TEXT_SUFFIXES, ".parquet", ".npz"))
-        raise InvalidFile(f"{path} ends in {suffix or 'nothing'!r}; tables end in one of {known}")
-    return _table(path, columns, target, drop)
+    return _table(path, _columns(path), target, drop)
 
 
-def standardised_columns(features: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def read_columns(
+    path: str | Path, names: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, NDArray[np.float64]]:
+    """Read some columns of a table by name; what the others hold does not matter.
+
+    Parameters
+    ----------
+    path : as in :func:`read_table`.
+    names : columns that have to be there, named as `Table.feature_names` are: column 0 of an NPZ array x is x[0].
+    optional : columns to read, too, where they are there and hold finite numbers alone.
+
+    Returns
+    -------
+    Dictionary of (n,) arrays by name, in the order of `names`, then of `optional`; n is at least 1.
+
+    Raises
+    ------
+    InvalidFile
+        As :func:`read_table`, of the columns in `names`.
+    """
+    path = Path(path)
+    whole = _parts(path, _columns(path))
+    missing = [name for name in names if name not in whole]
+    if missing:
+        of = f" ({len(missing)} of the {len(names)} needed are missing)" if len(missing) > 1 else ""
+        raise InvalidFile(f"{path} has no column {missing[0]!r}{of}; its columns are {', '.join(map(_shown, whole))}")
+    wrong = next((column for name in names if isinstance(column := whole[name], str)), None)
+    if wrong is not None:
+        raise InvalidFile(f"{path}: {wrong}; mend the file")
+    found = {name: column for name in (*names, *optional) if not isinstance(column := whole.get(name, ""), str)}
+    first = len(found[names[0]])
+    unequal = next((name for name, column in found.items() if len(column) != first), None)
+    if unequal is not None:
+        raise InvalidFile(
+            f"{path}: {unequal!r} has {len(found[unequal])} rows and {names[0]!r} {first}; give both the same"
+        )
+    if not first:
+        raise InvalidFile(f"{path} has no row of data; give at least one")
+    return found
+
+
+def column_statistics(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of every column of (n, n_features) finite numbers of any size.
+
+    Returns
+    -------
+    (n_features,) each. The standard deviation of a constant column, by which nothing can be divided, is given as 1.
+    """
+    exponents = _large_exponents(np.abs(features).max(axis=0))
+    scaled = np.ldexp(features, -exponents)
+    means, deviations = np.ldexp(scaled.mean(axis=0), exponents), np.ldexp(scaled.std(axis=0), exponents)
+    constant = (features == features[0]).all(axis=0)  # whose mean is off by rounding, and whose deviation is that
+    return np.where(constant, features[0], means), np.where(constant | (deviations == 0), 1.0, deviations)
+
+
+def standardised_columns(
+    features: NDArray[np.float64], means: NDArray[np.float64], scales: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Subtract from every column its mean over the training rows, and divide by its standard deviation over them.
 
     Parameters
     ----------
     features : (n, n_features) finite numbers of any size.
-    rows : (n_train,) positions of the training rows.
+    means, scales : (n_features,) what :func:`column_statistics` says of the training rows.
 
     Returns
     -------
-    (n, n_features). A column that is constant over the training rows is not divided.
+    (n, n_features)
 
     Raises
     ------
     InvalidInput
         A number is so far from those of the training rows that the quotient is not finite.
     """
-    _, exponents = np.frexp(np.abs(features[rows]).max(axis=0))
-    # Squares of numbers beyond 1e154 overflow: take such columns by a power of two, which rounds nothing, to about 1.
-    exponents[np.abs(exponents) < LARGE_EXPONENT] = 0
+    exponents = _large_exponents(np.maximum(np.abs(means), scales))
     with np.errstate(over="ignore"):
-        scaled = np.ldexp(features, -exponents)
-        mean, deviation = scaled[rows].mean(axis=0), scaled[rows].std(axis=0)
-        result = (scaled - mean) / np.where(deviation > 0, deviation, 1.0)
+        difference = np.ldexp(features, -exponents) - np.ldexp(means, -exponents)
+        result = difference / np.ldexp(scales, -exponents)
     finite = np.isfinite(result)
     if not finite.all():
         row, column = np.unravel_index(np.argmin(finite), finite.shape)
@@ -121,7 +164,57 @@ def standardised_columns(features: NDArray[np.float64], rows: NDArray[np.intp]) 
     return result
 
 
-def _table(path: Path, columns: dict[str, NDArray[np.float64] | str], target: str, drop: Sequence[str]) -> Table:
+def column_names(name: str, n_columns: int) -> tuple[str, ...]:
+    """Names of the columns of one array: its own if it has one column, name[0], name[1], ... if it has more."""
+    return (name,) if n_columns == 1 else tuple(f"{name}[{j}]" for j in range(n_columns))
+
+
+def _large_exponents(sizes: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Binary exponents of numbers whose squares overflow or underflow, 0 for the others.
+
+    Squares of numbers beyond 1e154 overflow: a power of two, which rounds nothing, takes such columns to about 1.
+    """
+    _, exponents = np.frexp(sizes)
+    return np.where(np.abs(exponents) < LARGE_EXPONENT, 0, exponents)
+
+
+def _parts(path: Path, columns: Mapping[str, Column]) -> dict[str, Column]:
+    """Columns by name, with the columns of an array that has several under names of their own."""
+    parts: list[tuple[str, Column]] = []
+    for name, column in columns.items():
+        if isinstance(column, str) or column.ndim == 1:
+            parts.append((name, column))
+        else:
+            parts += zip(column_names(name, column.shape[1]), column.T, strict=True)
+    _check_names(path, [name for name, _ in parts])
+    return dict(parts)
+
+
+def _check_names(path: Path, names: Sequence[str]) -> None:
+    """Raise InvalidFile where two columns have the same name."""
+    repeated = {name for name in names if names.count(name) > 1}
+    if repeated:
+        raise InvalidFile(f"{path} has more than one column {min(repeated)!r}; give every column its own name")
+
+
+def _columns(path: Path) -> dict[str, Column]:
+    """Columns of a table; one that is not all numbers is replaced by what is wrong with it."""
+    if str(path) != str(path).encode(errors="replace").decode():  # pyarrow and result.json take UTF-8 alone
+        raise InvalidFile(f"{str(path)!r} is not UTF-8; rename the file")
+    if not path.is_file():
+        raise InvalidFile(f"{path} does not exist or is no file; check the path")
+    if path.stat().st_size == 0:
+        raise InvalidFile(f"{path} is empty (0 bytes); give a table with a header and at least two rows")
+    suffix = path.suffix.lower()
+    if suffix in TEXT_SUFFIXES or suffix == ".parquet":
+        return _arrow_columns(path, suffix)
+    if suffix == ".npz":
+        return _npz_columns(path)
+    known = ", ".join((*TEXT_SUFFIXES, ".parquet", ".npz"))
+    raise InvalidFile(f"{path} ends in {suffix or 'nothing'!r}; tables end in one of {known}")
+
+
+def _table(path: Path, columns: dict[str, Column], target: str, drop: Sequence[str]) -> Table:
     """Sort columns into features and targets. A column may be a sentence on what is wrong with it, if it is dropped."""
     for name in (target, *drop):
         if name not in columns:
@@ -151,11 +244,8 @@ def _table(path: Path, columns: dict[str, NDArray[np.float64] | str], target: st
         )
     if len(targets) < 2:
         raise InvalidFile(f"{path} has {len(targets)} row(s) of data; a fit needs at least 2")
-    blocks = {name: column.reshape(len(targets), -1) for name, column in numbers.items()}
-    names = [
-        name if block.shape[1] == 1 else f"{name}[{j}]" for name, block in blocks.items() for j in range(block.shape[1])
-    ]
-    return Table(np.hstack(list(blocks.values())), targets, tuple(names), target)
+    features = _parts(path, numbers)
+    return Table(np.column_stack(list(features.values())), targets, tuple(features), target)
 
 
 def _shown(name: str) -> str:
@@ -164,7 +254,7 @@ def _shown(name: str) -> str:
     return name if plain else repr(name)
 
 
-def _arrow_columns(path: Path, suffix: str) -> dict[str, NDArray[np.float64] | str]:
+def _arrow_columns(path: Path, suffix: str) -> dict[str, Column]:
     """Columns of a text or Parquet table; a column that is not all numbers is replaced by what is wrong with it."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
@@ -186,9 +276,7 @@ def _arrow_columns(path: Path, suffix: str) -> dict[str, NDArray[np.float64] | s
     except (pa.ArrowException, csv.Error, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InvalidFile(f"{path} ({path.stat().st_size} bytes) cannot be read as a table: {reason}") from error
-    repeated = {name for name in names if names.count(name) > 1}
-    if repeated:
-        raise InvalidFile(f"{path} has more than one column {min(repeated)!r}; give every column its own name")
+    _check_names(path, names)
     return {name: _numbers(name, column) for name, column in zip(names, values, strict=True)}
 
 
@@ -236,7 +324,7 @@ def _reads_as_number(value: object) -> bool:
     return True
 
 
-def _npz_columns(path: Path) -> dict[str, NDArray[np.float64] | str]:
+def _npz_columns(path: Path) -> dict[str, Column]:
     """Arrays of an NPZ file; one that is not real numbers, a row per sample, is replaced by what is wrong with it."""
     size = path.stat().st_size
     if not zipfile.is_zipfile(path):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -23,9 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.certificate import Certificate, certify
-from hilbertsd.distillation.path_file import read_path_file, write_path_file
+from hilbertsd.distillation.path_file import FILE_FORMAT, path_attributes, path_content
 from hilbertsd.errors import InvalidRound
 from hilbertsd.spectral.spectrum import KrylovSpectrum, Spectrum
+from hilbertsd.support.array_files import read_arrays, write_arrays
 
 ROWS_SHOWN = 10
 """Rounds shown in a notebook at each end of a long path."""
@@ -205,7 +206,7 @@ class DistillationPath:
         Returns the file's path, which ends in .npz. An existing file is replaced whole or not at all.
         Raises InvalidFile if it cannot be written.
         """
-        return write_path_file(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+        return write_arrays(path, FILE_FORMAT, *path_content(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -216,7 +217,7 @@ class DistillationPath:
         InvalidFile
             The file is missing, is no .npz, is damaged, or holds values that no path has.
         """
-        return cls(**read_path_file(path))
+        return cls(**read_arrays(path, FILE_FORMAT, path_attributes))
 
     def __repr__(self) -> str:
         rule = "fixed multiplier"

@@ -1,12 +1,8 @@
-"""The .npz file of a path: arrays, and a JSON text under the key ``metadata``; no pickle."""
+"""What the .npz file of a path holds: its arrays and metadata, and the checks of those that are read."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +12,8 @@ from hilbertsd.errors import InvalidFile
 from hilbertsd.spectral.reflections import Reflectors
 from hilbertsd.spectral.spectrum import KrylovSpectrum, Spectrum
 from hilbertsd.support.checks import as_real_array, check_positive
-from hilbertsd.support.files import atomic_write
 
 FILE_FORMAT = "hilbertsd.DistillationPath/1"
-
-END_OF_ZIP = 22
-"""Length of the record that ends a zip file; its bytes 10 and 11 are the number of members."""
 
 DIMENSIONS = {
     "multipliers": 1,
@@ -38,33 +30,20 @@ DIMENSIONS = {
 """Arrays that a file may hold, and their dimensions; those of one dimension are never negative."""
 
 
-def write_path_file(
-    path: str | os.PathLike[str],
-    *,
-    spectrum: Spectrum,
-    tolerance: float | None,
-    multipliers: NDArray[np.float64],
-    target_mean_squares: NDArray[np.float64],
-    training_errors: NDArray[np.float64],
-    collapse_round: int | None,
-) -> Path:
-    """Write the attributes of a DistillationPath, and return the file's path, which ends in .npz.
-
-    Raises InvalidFile if it cannot be written.
-    """
-    target = _npz_path(path)
+def path_content(path: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metadata and arrays of a DistillationPath, for a file."""
+    spectrum = path.spectrum
     metadata = {
-        "format": FILE_FORMAT,
-        "tolerance": tolerance,
-        "collapse_round": collapse_round,
+        "tolerance": path.tolerance,
+        "collapse_round": path.collapse_round,
         "single_output": spectrum.single_output,
         "clipped": spectrum.clipped,
         "rounding": spectrum.rounding,
     }
     arrays = {
-        "multipliers": multipliers,
-        "target_mean_squares": target_mean_squares,
-        "training_errors": training_errors,
+        "multipliers": path.multipliers,
+        "target_mean_squares": path.target_mean_squares,
+        "training_errors": path.training_errors,
         "eigenvalues": spectrum.eigenvalues,
         "rotated_targets": spectrum.rotated_targets,
     }
@@ -75,51 +54,11 @@ def write_path_file(
         arrays |= {"vectors": spectrum.vectors, "packed": reflectors.packed, "scales": reflectors.scales}
     if isinstance(spectrum, KrylovSpectrum):
         arrays["remainder"] = spectrum.remainder
-    with atomic_write(target) as partial, partial.open("wb") as file:
-        np.savez(file, allow_pickle=False, metadata=np.array(json.dumps(metadata)), **arrays)
-    return target
+    return metadata, arrays
 
 
-def read_path_file(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read the attributes of a DistillationPath, by name.
-
-    Raises InvalidFile for a file that is missing, damaged, or holds values that no path has.
-    """
-    source = _npz_path(path)
-    try:
-        arrays = _members(source)
-        metadata = json.loads(str(arrays.pop("metadata")))
-        if metadata["format"] != FILE_FORMAT:
-            raise ValueError(
-                f"it has format {metadata['format']!r} and this version reads {FILE_FORMAT!r}, so that only the "
-                "version that wrote it can read it"
-            )
-        return _attributes(arrays, metadata)
-    except FileNotFoundError as error:
-        raise InvalidFile(f"{source} does not exist; save a path there first") from error
-    except Exception as error:  # zipfile, zlib and NumPy raise a dozen classes on damaged files
-        raise InvalidFile(f"{str(source)!r} holds no DistillationPath: {error}; save the path again") from error
-
-
-def _members(source: Path) -> dict[str, NDArray[Any]]:
-    """Arrays of an .npz file, each read to its end, where zipfile compares its checksum."""
-    arrays = {}
-    with source.open("rb") as file, zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        file.seek(-END_OF_ZIP, os.SEEK_END)
-        # zipfile skips members whose entry a damaged one swallows; a Krylov path without its remainder looks exact.
-        if int.from_bytes(file.read(END_OF_ZIP)[10:12], "little") != len(names):
-            raise ValueError(f"its directory is damaged after {names}")
-        for name in names:
-            with archive.open(name) as member:
-                arrays[name.removesuffix(".npy")] = np.lib.format.read_array(member, allow_pickle=False)
-                if member.read(1):
-                    raise ValueError(f"{name} is longer than its array")
-    return arrays
-
-
-def _attributes(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> dict[str, Any]:
-    """Attributes of a path from the file's content, or ValueError naming a value that no path has."""
+def path_attributes(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a DistillationPath, by name, from a file's content; ValueError names a value that no path has."""
     for name, array in arrays.items():
         _check_array(array, name)
     multipliers, mean_squares = arrays["multipliers"], arrays["target_mean_squares"]
@@ -177,11 +116,3 @@ def _check_array(array: NDArray[Any], name: str) -> None:
     allowed = np.isfinite(array) & ((array >= 0) | (array.ndim == 2))
     if not np.all(allowed):
         raise ValueError(f"{name} holds {array[~allowed][0]:.6g}, which no path has")
-
-
-def _npz_path(path: str | os.PathLike[str]) -> Path:
-    """Path whose name ends in .npz; InvalidFile for one without a name."""
-    path = Path(path)
-    if not path.name:
-        raise InvalidFile(f"{str(path)!r} is no name of a file; give one")
-    return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")

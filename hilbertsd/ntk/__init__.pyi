@@ -4,6 +4,8 @@ from .jobs import GramJob as GramJob
 from .kernel import NeuralKernel as NeuralKernel
 from .kernel import gram as gram
 from .kernel_files import stored_grams as stored_grams
+from .labels import StoredSplit as StoredSplit
+from .labels import stored_split as stored_split
 from .stax import Architecture as Architecture
 from .stax import StaxNetwork as StaxNetwork
 from .stax import architecture as architecture

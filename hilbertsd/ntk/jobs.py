@@ -3,7 +3,7 @@
     images = image_split("cifar10", n_train=5000, n_test=1000, folder="cifar")
     job = GramJob(NeuralKernel(architecture("myrtle-5"), dtype="float32"), images)
     job.estimated_seconds()
-    train, test = job.run("kernels")  # stores kernels/train-train and kernels/test-train
+    train, test = job.run("kernels")  # stores kernels/train-train and kernels/test-train, and labels.json
     path = distill(train, images.targets, tolerance=0.05)
 
 What is in the folder already is not computed again.
@@ -24,6 +24,7 @@ from hilbertsd.gram.tiles import power_of_two
 from hilbertsd.networks.layers import AveragePool, GlobalAveragePool
 from hilbertsd.ntk.jax_backend import tiles_in_flight
 from hilbertsd.ntk.kernel import NeuralKernel
+from hilbertsd.ntk.labels import STORES, write_labels
 
 LARGEST_STORED_TILE = {"pooled": 256, "unpooled": 1024}
 """Most images a side of a stored tile. A run that is killed loses the tiles in work: about a minute with pooling."""
@@ -60,10 +61,11 @@ class GramJob:
         config = {**self.kernel.config, "dataset": self.images.name}
         tile = self.tile or default_tile(self.kernel, len(self.images.train))
         layout: Any = {"tile": tile, "dtype": self.kernel.dtype}
-        return {
-            "train-train": GramPlan.of(self.images.train, config, **layout),
-            "test-train": GramPlan.of(self.images.test, config, self.images.train, **layout),
-        }
+        plans = (
+            GramPlan.of(self.images.train, config, **layout),
+            GramPlan.of(self.images.test, config, self.images.train, **layout),
+        )
+        return dict(zip(STORES, plans, strict=True))
 
     def estimated_seconds(self) -> "JobSeconds":
         """Estimate the time for both matrices on this machine, from their first tiles, which are computed for it."""
@@ -89,7 +91,7 @@ class GramJob:
             bytes_before += bytes_missing(plan, Path(folder) / name)
 
     def run(self, folder: str | Path, client: Any = None) -> tuple[GramStore, GramStore]:
-        """Compute what both stores in a folder still miss.
+        """Compute what both stores in a folder still miss, and write the labels of their images beside them.
 
         Parameters
         ----------
@@ -112,6 +114,8 @@ class GramJob:
         plans = self.plans
         Path(folder).mkdir(parents=True, exist_ok=True)
         stores = {name: GramStore.create(Path(folder) / name, plan) for name, plan in plans.items()}
+        inputs = (plans["train-train"].inputs, plans["test-train"].inputs)
+        write_labels(Path(folder), self.images, inputs)
         for name, store in stores.items():
             points = self.images.train if name == "train-train" else self.images.test
             others = None if name == "train-train" else self.images.train

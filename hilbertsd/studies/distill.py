@@ -1,19 +1,24 @@
 """Distil a kernel regression on a table of yours: training and test error, round by round.
 
-The command `hilbertsd distill` writes result.json, path.npz and the figure where it is given a folder.
+The command `hilbertsd distill` writes result.json, the figure and model.npz, from which `hilbertsd predict` predicts,
+where it is given a folder.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.analysis.cross_validation import leave_one_out_errors
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
 from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
+
+if TYPE_CHECKING:
+    from hilbertsd.table_model import TableModel
 
 
 @dataclass(frozen=True)
@@ -26,67 +31,82 @@ class Config(TableConfig):
 
 @dataclass(frozen=True, eq=False)
 class Result(form.Result[Config]):
-    """Path on the training rows and errors on both parts.
+    """Model of the training rows and errors on both parts.
 
     Attributes
     ----------
-    feature_names : name of every feature.
-    path : distillation path of the centred training targets, in the target's units.
-    n_test : number of test rows.
-    test_errors : (T,) mean squared error of each fit on the test rows, None without test rows.
-    mean_test_error : test error of the training mean alone, which every fit from the collapse round on has.
+    model : the path of the centred training targets, in the target's units, and what predictions need beside it.
+    test_errors : (T+1,) mean squared error on the test rows of each fit and, last, of the training mean alone, which
+        every fit from the collapse round on is; None without test rows.
     """
 
-    feature_names: tuple[str, ...]
-    path: DistillationPath
-    n_test: int
+    model: "TableModel"
     test_errors: NDArray[np.float64] | None
-    mean_test_error: float | None
+
+    @property
+    def path(self) -> DistillationPath:
+        """Distillation path of the training rows."""
+        return self.model.path
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per round."""
-        rows: list[dict[str, Any]] = [dict(row) for row in self.path.rows()]
+        rows = [
+            {**row, "leave_one_out_error": float(error)}
+            for row, error in zip(self.path.rows(), self.model.leave_one_out_errors, strict=False)
+        ]
         if self.test_errors is not None:
-            for row, error in zip(rows, self.test_errors, strict=True):
-                row["test_error"] = float(error)
+            rows = [{**row, "test_error": float(e)} for row, e in zip(rows, self.test_errors, strict=False)]
         return rows
 
     @property
     def best_test_round(self) -> int | None:
-        """Round with the lowest test error, None without test rows or rounds."""
-        return None if self.test_errors is None or not self.test_errors.size else int(np.argmin(self.test_errors))
+        """Round with the lowest test error, T for the training mean alone; None without test rows."""
+        return None if self.test_errors is None else int(np.argmin(self.test_errors))
 
     def headline(self) -> list[str]:
         """Size of the problem, kernel and ε."""
         config, spectrum = self.config, self.path.spectrum
         return [
-            f"{spectrum.n_samples} training and {self.n_test} test rows, {len(self.feature_names)} standardised "
-            f"features, {config.kernel} kernel, ε = {self.path.tolerance:.6g}, that is {config.relative_tolerance:g} "
-            f"of the mean square {spectrum.target_mean_square:.6g} of {config.target}"
+            f"{spectrum.n_samples} training and {len(self.model.test_rows)} test rows, "
+            f"{len(self.model.feature_names)} standardised features, {config.kernel} kernel, "
+            f"ε = {self.path.tolerance:.6g}, that is {config.relative_tolerance:g} of the mean square "
+            f"{spectrum.target_mean_square:.6g} of {config.target}"
         ]
 
     def closing(self) -> list[str]:
-        """Rounds of collapse and of the lowest test error."""
-        ending = f"collapse at round {self.path.collapse_round}: the training mean alone from there on"
-        if self.mean_test_error is not None:
-            ending += f" (test error {self.mean_test_error:.6g})"
-        return [
-            ending,
-            *([] if self.best_test_round is None else [f"lowest test error in round {self.best_test_round}"]),
+        """Rounds of collapse, of leave-one-out's choice and of the lowest test error."""
+        chosen, best = self.model.chosen_round, self.best_test_round
+        lines = [
+            f"collapse at round {self.path.collapse_round}: the training mean alone from there on"
+            f"{self._errors(self.path.n_rounds)}",
+            f"leave-one-out on the training rows chooses round {chosen}{self._errors(chosen)}",
         ]
+        if best is not None:
+            choice = "which is a choice made on the test rows"
+            lines.append(f"lowest test error: round {best}{self._errors(best)}, {choice}")
+        return lines
+
+    def _errors(self, t: int) -> str:
+        """Errors of a round, in brackets."""
+        test = "" if self.test_errors is None else f", test error {self.test_errors[t]:.6g}"
+        return f" (leave-one-out error {self.model.leave_one_out_errors[t]:.6g}{test})"
 
     def numbers(self) -> dict[str, Any]:
         """Numbers by round; eigenvalues and weights, one per training row, are in the saved path."""
         path = self.path.to_dict()
         del path["eigenvalues"], path["basis_weights"]
+        test_errors = None if self.test_errors is None else self.test_errors.tolist()
         return {
             "target": self.config.target,
-            "features": list(self.feature_names),
+            "features": list(self.model.feature_names),
             "n_train": self.path.spectrum.n_samples,
-            "n_test": self.n_test,
+            "n_test": len(self.model.test_rows),
             **path,
-            "test_errors": None if self.test_errors is None else self.test_errors.tolist(),
-            "mean_test_error": self.mean_test_error,
+            "leave_one_out_errors": self.model.leave_one_out_errors[:-1].tolist(),
+            "mean_leave_one_out_error": float(self.model.leave_one_out_errors[-1]),
+            "leave_one_out_round": self.model.chosen_round,
+            "test_errors": None if test_errors is None else test_errors[:-1],
+            "mean_test_error": None if test_errors is None else test_errors[-1],
             "best_test_round": self.best_test_round,
         }
 
@@ -96,34 +116,50 @@ def run(config: Config) -> Result:
 
     Raises and warns as :func:`hilbertsd.studies.table_path.prepare` and `distilled`.
     """
+    from hilbertsd.table_model import TableModel
+
     prepared = prepare(config, config.test, config.seed)
     path = distilled(prepared, config)
-    truth, test_errors, mean_test_error = prepared.test_targets, None, None
-    if prepared.cross_kernel is not None:
-        predictions = (path.predict(prepared.cross_kernel, t) for t in range(path.n_rounds))
-        test_errors = np.array([_mean_square(prediction - truth) for prediction in predictions])
-        mean_test_error = _mean_square(truth)
-    return Result(config, prepared.feature_names, path, len(truth), test_errors, mean_test_error)
-
-
-def _mean_square(residuals: NDArray[np.float64]) -> float:
-    """Sum of squares over the number of rows."""
-    return float(np.sum(residuals**2) / len(residuals))
+    model = TableModel(
+        path=path,
+        kernel=prepared.kernel,
+        feature_names=prepared.table.feature_names,
+        target_name=prepared.table.target_name,
+        means=prepared.means,
+        scales=prepared.scales,
+        features=prepared.features,
+        intercept=prepared.intercept,
+        leave_one_out_errors=leave_one_out_errors(path),
+        train_rows=prepared.train,
+        test_rows=prepared.test,
+    )
+    if prepared.cross_kernel is None:
+        return Result(config, model, None)
+    truth = prepared.test_targets
+    predictions = (path.predict(prepared.cross_kernel, t) for t in range(path.n_rounds + 1))
+    return Result(config, model, np.array([np.sum((each - truth) ** 2) / len(truth) for each in predictions]))
 
 
 def figures(result: Result) -> dict[str, Any]:
     """Errors by round, and basis weights by round."""
     path = result.path
     rounds = np.arange(path.n_rounds)
-    figure = new_figure(9, 3.4)
+    figure = new_figure(9, 4)
     errors, weights = figure.subplots(1, 2)
-    errors.plot(rounds, path.training_errors, "o-", color="black", markersize=4, label="training, original targets")
-    if result.test_errors is not None and result.mean_test_error is not None:
-        errors.plot(rounds, result.test_errors, "s--", color="C1", markersize=4, label="test")
-        errors.axhline(result.mean_test_error, color="0.5", linestyle=":", label="test, training mean alone")
+    for name, series, line in (
+        ("training, original targets", path.training_errors, "ko-"),
+        ("leave-one-out, training rows", result.model.leave_one_out_errors, "C0^-."),
+        ("test", result.test_errors, "C1s--"),
+    ):
+        if series is not None:
+            errors.plot(rounds, series[: path.n_rounds], line, markersize=4, label=name)
+    if result.test_errors is not None:
+        errors.axhline(result.test_errors[-1], color="0.5", linestyle=":", label="test, training mean alone")
+    chosen = result.model.chosen_round
+    errors.axvline(chosen, color="C0", linewidth=0.8, alpha=0.6, label=f"leave-one-out's choice, round {chosen}")
     errors.set(xlabel="round t", ylabel=f"mean squared error of {result.config.target}", title="errors by round")
     errors.xaxis.get_major_locator().set_params(integer=True)
-    errors.legend(loc="best" if path.n_rounds < 1000 else "upper left")
+    figure.legend(handles=errors.get_lines(), loc="outside lower center", ncols=3)
     positive = path.eigenvalues > 0
     shown = shown_rounds(path.n_rounds, 12)
     for t, colour in zip(shown, round_colours(len(shown)), strict=False):
@@ -136,8 +172,8 @@ def figures(result: Result) -> dict[str, Any]:
 
 
 def _save(result: Result, folder: Path) -> list[Path]:
-    """Write the path, whose eigenvalues and weights result.json leaves out."""
-    return [result.path.save(folder / "path.npz")]
+    """Write the model, with the path's eigenvalues and weights, which result.json leaves out."""
+    return [result.model.save(folder / "model.npz")]
 
 
 STUDY = form.Study("distill", __doc__, Config, run, figures, save=_save, is_own_command=True)

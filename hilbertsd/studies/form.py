@@ -27,6 +27,7 @@ from hilbertsd.errors import InvalidInput
 from hilbertsd.support.checks import check_choice, check_whole
 from hilbertsd.support.files import write_json
 from hilbertsd.support.plotting import save_figure, style
+from hilbertsd.support.progress import working
 from hilbertsd.support.provenance import provenance
 
 ROOM = "hilbertsd.studies"
@@ -58,7 +59,7 @@ def option(
 
 
 def argument(help: str) -> Any:  # noqa: A002
-    """Field of a configuration that is typed without a name, as the first word after the command."""
+    """Field of a configuration that is typed without a name, before the options."""
     return field(metadata={"typed": "argument", "help": help})
 
 
@@ -88,9 +89,10 @@ class Config:
         return {name: value.name if isinstance(value, Path) else value for name, value in values.items()}
 
     def typed(self) -> list[str]:
-        """Words that give this configuration on a command line: the argument, then the options that are not None."""
+        """Words that give this configuration on a command line: arguments, then the options that are not None."""
         recorded, words = self.recorded(), []
-        for each in (each for each in fields(self) if each.name in recorded and "typed" in each.metadata):
+        typed = (each for each in fields(self) if each.name in recorded and "typed" in each.metadata)
+        for each in sorted(typed, key=lambda each: each.metadata["typed"] != "argument"):
             value, name = recorded[each.name], f"--{each.name.replace('_', '-')}"
             if each.metadata["typed"] == "argument":
                 words.append(str(value))
@@ -218,6 +220,16 @@ class Result(ABC, Generic[C]):
         return {**self.numbers(), **({"claims": claims} if claims else {})}
 
 
+def share_standard_error(share: float, n: int) -> float:
+    """Binomial standard error of a share, such as an accuracy, that was counted on n samples."""
+    return float(np.sqrt(share * (1 - share) / n))
+
+
+def correct(predictions: Any, classes: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """(m,) whether the largest of each row of (m, k) predictions is at the class."""
+    return np.argmax(predictions, axis=1) == classes
+
+
 class Outcome(NamedTuple):
     """A study's result, the record of it (what result.json holds), and the files that were written."""
 
@@ -232,7 +244,7 @@ class Study:
 
     Attributes
     ----------
-    name : name on the command line, that of its module with - for _.
+    name : name on the command line, that of its module with - for _; of two words for a command of a group.
     description : text whose first line says what the study shows; a module's `__doc__` serves.
     config : class of its configurations.
     run : function of a configuration that returns the result.
@@ -257,7 +269,8 @@ class Study:
     def execute(self, config: Config, folder: Path | None = None) -> Outcome:
         """Run the study, and write figures, further files and result.json to a folder that exists, if one is given."""
         result = self.run(config if folder is None else config.within(folder))
-        command = shlex.join(["hilbertsd", *([] if self.is_own_command else ["run"]), self.name, *config.typed()])
+        words = [*([] if self.is_own_command else ["run"]), *self.name.split()]
+        command = shlex.join(["hilbertsd", *words, *config.typed()])
         record = {**provenance(command, result.config.recorded()), **result.to_dict()}
         if folder is None:
             return Outcome(result, record, [])
@@ -266,7 +279,7 @@ class Study:
 
     def draw(self, result: Result, folder: Path) -> list[Path]:
         """Write every figure of a result as PNG and SVG."""
-        with style():
+        with working("drawing"), style():
             figures = self.figures(result)
             return [path for name, figure in figures.items() for path in save_figure(figure, folder, name)]
 

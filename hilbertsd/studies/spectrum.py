@@ -101,7 +101,7 @@ def run(config: TableConfig) -> Result:
     """Decompose the kernel of all rows and distil until collapse; raises and warns as `studies.distill.run`."""
     prepared = prepare(config)
     path = distilled(prepared, config)
-    return Result(config, prepared.feature_names, path, complexity(path))
+    return Result(config, prepared.table.feature_names, path, complexity(path))
 
 
 def decay_exponent(falling: NDArray[np.float64]) -> float | None:

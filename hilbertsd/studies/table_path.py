@@ -9,11 +9,12 @@ Features are standardised by the training rows and the target is centred on thei
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.data.tables import read_table, standardised_columns
+from hilbertsd.data.tables import Table, column_statistics, read_table, standardised_columns
 from hilbertsd.distillation.centring import centred_targets
 from hilbertsd.distillation.chain import MATRICES_IN_MEMORY, distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
@@ -22,6 +23,9 @@ from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
 from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.progress import working
+
+if TYPE_CHECKING:
+    from hilbertsd.gram.named import NamedKernel
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,25 @@ class Prepared:
 
     Attributes
     ----------
-    feature_names : name of every feature.
+    table : features and targets as read.
+    train, test : positions of the training and test rows, each ascending.
+    kernel : kernel function between standardised rows.
+    means, scales : what the features were standardised with.
+    features : (n_train, p) standardised features of the training rows.
+    intercept : mean of the training targets, one per output.
     spectrum : spectrum of the training rows' kernel matrix and centred targets, in the target's units.
     cross_kernel : (n_test, n_train) kernel values, None without test rows.
     test_targets : (n_test,) targets minus the training mean.
     """
 
-    feature_names: tuple[str, ...]
+    table: Table
+    train: NDArray[np.intp]
+    test: NDArray[np.intp]
+    kernel: "NamedKernel"
+    means: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    features: NDArray[np.float64]
+    intercept: NDArray[np.float64]
     spectrum: Spectrum
     cross_kernel: NDArray[np.float64] | None
     test_targets: NDArray[np.float64]
@@ -73,19 +89,32 @@ def prepare(config: TableConfig, test_fraction: float = 0.0, seed: int = 0) -> P
     InvalidTargets, NotPositiveSemidefinite
         As `distill`.
     """
-    from hilbertsd.gram.named import kernel_values
+    from hilbertsd.gram.named import NamedKernel
 
     table = read_table(config.table, config.target, config.drop)
     train, test = _split(len(table.targets), test_fraction, seed)
     _check_memory(len(train))
-    features = standardised_columns(table.features, train)
-    parameters = {"gamma": config.gamma}
+    kernel = NamedKernel(config.kernel, config.gamma)
+    means, scales = column_statistics(table.features[train])
+    features = standardised_columns(table.features, means, scales)
     centred, intercept = centred_targets(table.targets[train])
     with working(f"decomposing the kernel matrix of {len(train):,} rows"):
-        kernel_matrix = kernel_values(config.kernel, features[train], features[train], parameters)
-        cross_kernel = kernel_values(config.kernel, features[test], features[train], parameters) if len(test) else None
+        kernel_matrix = kernel(features[train], features[train])
+        cross_kernel = kernel(features[test], features[train]) if len(test) else None
         spectrum = Spectrum.from_kernel(kernel_matrix, centred)
-    return Prepared(table.feature_names, spectrum, cross_kernel, table.targets[test] - intercept)
+    return Prepared(
+        table=table,
+        train=train,
+        test=test,
+        kernel=kernel,
+        means=means,
+        scales=scales,
+        features=features[train],
+        intercept=np.atleast_1d(intercept),
+        spectrum=spectrum,
+        cross_kernel=cross_kernel,
+        test_targets=table.targets[test] - intercept,
+    )
 
 
 def distilled(prepared: Prepared, config: TableConfig) -> DistillationPath:

@@ -15,6 +15,9 @@ Item = TypeVar("Item")
 SECONDS_BEFORE = 2.0
 """Seconds until a task shows its bar; one that ends sooner shows nothing."""
 
+SECONDS_BEFORE_WORK = 0.4
+"""Seconds until work without a count is named: there is nothing else to be seen of it."""
+
 SECONDS_BETWEEN_LOOKS = 0.2
 """Seconds between two looks at whether a bar is due."""
 
@@ -35,9 +38,7 @@ class Task:
             if Task._outermost is not None:
                 return
             Task._outermost = self
-            if seconds_before <= 0:
-                self._show()
-            elif Task._watch is None:
+            if Task._watch is None:
                 Task._watch = Thread(target=_watch, daemon=True)
                 Task._watch.start()
 
@@ -130,8 +131,8 @@ def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
-    """Show at once what is being done, without a count."""
-    task = Task(description, None, seconds_before=0.0)
+    """Say what is being done, without a count, on a terminal and where it takes more than half a second."""
+    task = Task(description, None, SECONDS_BEFORE_WORK)
     try:
         yield
     finally:

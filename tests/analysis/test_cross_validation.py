@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
-from hilbertsd import Spectrum, distill, distill_spectrum, greens, leave_one_out
+from hilbertsd import Spectrum, distill, distill_spectrum, greens, leave_one_out, leave_one_out_errors
 from hilbertsd.analysis import cross_validation
 from hilbertsd.errors import InvalidInput, InvalidRound
 from hilbertsd.gram.operators import ComputedKernel
@@ -178,6 +178,22 @@ def test_krylov_paths_are_refused(rng):
     path = distill(ComputedKernel(greens.matern, X), np.sin(X[:, 0]), tolerance=0.2)
     with pytest.raises(InvalidInput, match="leave-one-out needs the whole spectrum"):
         leave_one_out(path)
+    with pytest.raises(InvalidInput, match="leave-one-out needs the whole spectrum"):
+        leave_one_out_errors(path)
+
+
+def test_errors_are_those_of_every_round(problem):
+    _, targets, spectrum = problem
+    for path in paths(spectrum):
+        found = leave_one_out_errors(path)
+        by_round = [np.sum((leave_one_out(path, t) - targets) ** 2) / len(targets) for t in range(path.n_rounds)]
+        np.testing.assert_allclose(found, [*by_round, np.sum(targets**2) / len(targets)], rtol=1e-12)
+
+
+def test_errors_of_a_path_without_rounds(data):
+    with pytest.warns(match="no round"):
+        path = distill(data[0], data[1], tolerance=100)
+    np.testing.assert_allclose(leave_one_out_errors(path), [np.sum(data[1] ** 2) / len(data[1])])
 
 
 def test_tiles_change_nothing_and_need_no_second_matrix(rng, monkeypatch):
@@ -189,7 +205,7 @@ def test_tiles_change_nothing_and_need_no_second_matrix(rng, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < len(X) ** 2 * 8 / 2
-    monkeypatch.setattr(cross_validation, "ROWS_PER_TILE", 2000)
+    monkeypatch.setattr(cross_validation, "NUMBERS_PER_TILE", 2000 * 1200 * 3)
     np.testing.assert_allclose(tiled, leave_one_out(path), rtol=0, atol=1e-12)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hilbertsd.data import read_table, standardised_columns
+from hilbertsd.data import column_statistics, read_columns, read_table, standardised_columns
 from hilbertsd.errors import InvalidFile, InvalidInput
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0, 3.0], "b": [4, 5, 6], "y": [0.5, -1.0, 2.0]})
@@ -192,23 +192,35 @@ def test_members_compressed_by_an_unknown_method_are_refused(tmp_path):
         read_table(path, "y")
 
 
+def standardised(features, rows):
+    return standardised_columns(features, *column_statistics(features[rows]))
+
+
 def test_standardised_columns_are_those_of_the_training_rows(rng):
     features = rng.normal(size=(50, 4)) * [1, 1e6, 1e-6, 0] + [3, 0, 1, 0.1]
     rows = rng.permutation(50)[:30]
     mean, deviation = features[rows].mean(axis=0), features[rows].std(axis=0)
-    expected = (features - mean) / np.where(deviation > 0, deviation, 1.0)
-    np.testing.assert_array_equal(standardised_columns(features, rows), expected)
+    expected = (features[:, :3] - mean[:3]) / deviation[:3]
+    np.testing.assert_array_equal(standardised(features, rows)[:, :3], expected)
     # Whose squares overflow or underflow: the same to the last bit, as powers of two round nothing.
     for power in (1000, -900):
-        np.testing.assert_array_equal(standardised_columns(np.ldexp(features, power), rows)[:, :3], expected[:, :3])
-    assert abs(standardised_columns(features * 1e300 / 1e6, rows)[rows, 1].std() - 1) < 1e-14
+        np.testing.assert_array_equal(standardised(np.ldexp(features, power), rows)[:, :3], expected)
+    assert abs(standardised(features * 1e300 / 1e6, rows)[rows, 1].std() - 1) < 1e-14
+
+
+@pytest.mark.parametrize("value", [0.1, 0.0, -1e300, 1e-300])
+def test_constant_columns_are_not_divided(value):
+    """The standard deviation that NumPy finds for 30 times 0.1 is 1e-17."""
+    means, scales = column_statistics(np.full((30, 1), value))
+    assert (means[0], scales[0]) == (value, 1)
+    assert standardised_columns(np.array([[value], [value + 0.5]]), means, scales)[0] == 0
 
 
 def test_numbers_far_from_the_training_rows_are_refused():
     features = np.array([[1e-200], [2e-200], [3e200]])
     with pytest.raises(InvalidInput, match=r"feature 0 is 3e\+200 in row 2, too far from the training rows"):
-        standardised_columns(features, np.array([0, 1]))
-    assert np.isfinite(standardised_columns(features, np.arange(3))).all()
+        standardised(features, np.array([0, 1]))
+    assert np.isfinite(standardised(features, np.arange(3))).all()
 
 
 def test_texts_and_names_in_other_encodings_are_refused(tmp_path):
@@ -236,3 +248,39 @@ def test_a_parquet_file_with_damaged_text_is_refused(tmp_path):
     parquet.write_table(pa.table({"a": text, "y": [1.0, 2.0]}), tmp_path / "t.parquet")
     with pytest.raises(InvalidFile, match="is not UTF-8 text"):
         read_table(tmp_path / "t.parquet", "y")
+
+
+def test_named_columns_are_read_in_the_order_asked_for(tmp_path):
+    (tmp_path / "t.csv").write_text("note,b,y,a\nx,1,5,2\ny,3,6,4\n")
+    found = read_columns(tmp_path / "t.csv", ["a", "b"], ["y", "note", "z"])
+    assert {name: values.tolist() for name, values in found.items()} == {"a": [2, 4], "b": [1, 3], "y": [5, 6]}
+    assert list(found) == ["a", "b", "y"]
+    x = np.arange(6.0).reshape(3, 2)
+    np.savez(tmp_path / "t.npz", x=x, other=np.ones(7))
+    np.testing.assert_array_equal(read_columns(tmp_path / "t.npz", ["x[1]"])["x[1]"], x[:, 1])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,y\n1,2\n", r"no column 'b'; its columns are a, y$"),
+        ("y\n1\n", r"no column 'a' \(2 of the 2 needed are missing\); its columns are y$"),
+        ("a,b\n1,x\n", "column 'b' holds 'x' in row 1 of the data, where a number is needed; mend the file$"),
+        ("a,b\n1,\n", "column 'b' has no value in row 1 of the data; mend the file$"),
+        ("a,b\n", "has no row of data"),
+    ],
+)
+def test_columns_that_cannot_be_read_are_refused(text, message, tmp_path):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InvalidFile, match=message):
+        read_columns(tmp_path / "t.csv", ["a", "b"])
+
+
+def test_arrays_of_unequal_length_or_equal_names_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", a=np.ones(3), b=np.ones(4))
+    with pytest.raises(InvalidFile, match="'b' has 4 rows and 'a' 3"):
+        read_columns(tmp_path / "t.npz", ["a", "b"])
+    np.savez(tmp_path / "u.npz", **{"x": np.ones((3, 2)), "x[1]": np.ones(3), "y": np.arange(3)})
+    for read in (lambda: read_columns(tmp_path / "u.npz", ["x[0]"]), lambda: read_table(tmp_path / "u.npz", "y")):
+        with pytest.raises(InvalidFile, match=r"more than one column 'x\[1\]'"):
+            read()

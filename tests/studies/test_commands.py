@@ -10,7 +10,7 @@ import pytest
 from commands import in_a_process, one_line
 from published import check_published_numbers
 
-from hilbertsd import DistillationPath, __version__
+from hilbertsd import TableModel, __version__
 
 
 def test_list_names_the_studies(hilbertsd):
@@ -122,7 +122,7 @@ def test_distill_gives_test_errors_by_round(hilbertsd, table, tmp_path):
     assert code == 0
     assert "test error" in out
     record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
-    path = DistillationPath.load(tmp_path / "o/path.npz")
+    path = TableModel.load(tmp_path / "o").path
     assert len(record["test_errors"]) == path.collapse_round == record["collapse_round"]
     assert record["test_errors"][0] < 0.5 * record["mean_test_error"]
     assert record["features"] == ["a", "b", "c"]
@@ -202,8 +202,8 @@ def test_distill_warns_in_fractions_when_nothing_is_left_to_fit(table):
 def test_places_that_cannot_be_written_are_one_line(hilbertsd, table, tmp_path):
     (tmp_path / "o/figure2.png").mkdir(parents=True)
     assert "figure2.png" in one_line(*hilbertsd("run", "spline-toy", "--out", "o"))
-    (tmp_path / "p/path.npz").mkdir(parents=True)
-    assert "path.npz cannot be written" in one_line(*hilbertsd("distill", table, "--target", "price", "--out", "p"))
+    (tmp_path / "p/model.npz").mkdir(parents=True)
+    assert "model.npz cannot be written" in one_line(*hilbertsd("distill", table, "--target", "price", "--out", "p"))
     assert not list(tmp_path.rglob("*.partial"))
 
 

@@ -15,6 +15,8 @@ def terminal(monkeypatch):
     """What a terminal would have received."""
     file = io.StringIO()
     monkeypatch.setattr(module, "Console", lambda **_: Console(file=file, force_terminal=True, width=120))
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(module, "SECONDS_BEFORE_WORK", 0.0)
     return file
 
 
@@ -22,7 +24,7 @@ def test_a_long_task_shows_its_count_and_its_note(terminal, monkeypatch):
     monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0,))
     with progress("tiles", 7) as bar:
         bar.update(3, "of 2048²")
-        time.sleep(0.15)
+        time.sleep(0.4)
     shown = terminal.getvalue()
     assert "tiles" in shown
     assert "3/7" in shown
@@ -57,18 +59,17 @@ def test_a_task_within_a_task_stays_quiet(terminal, monkeypatch):
         outer.update(1)
         with progress("inner", 2) as inner:
             inner.update(1)
-        time.sleep(0.15)
+        time.sleep(0.4)
     assert "outer" in terminal.getvalue()
     assert "inner" not in terminal.getvalue()
     with progress("next", 2) as bar:
         bar.update(1)
-        time.sleep(0.15)
+        time.sleep(0.4)
     assert "next" in terminal.getvalue()
 
 
 def test_a_task_that_is_not_updated_shows_itself(terminal, monkeypatch):
     monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.05,))
-    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", 0.01)
     with progress("compiling", 2) as bar:
         bar.update(1)
         time.sleep(0.4)
@@ -80,8 +81,9 @@ def test_a_task_that_is_not_updated_shows_itself(terminal, monkeypatch):
 def test_nothing_is_written_where_nobody_watches(monkeypatch):
     file = io.StringIO()
     monkeypatch.setattr(module, "Console", lambda **_: Console(file=file))
+    monkeypatch.setattr(module, "SECONDS_BEFORE_WORK", 0.0)
     with working("decomposing"):
-        pass
+        time.sleep(0.4)
     assert file.getvalue() == ""
 
 
@@ -89,5 +91,5 @@ def test_the_bar_goes_when_an_error_ends_the_task(terminal):
     with pytest.raises(ValueError, match="broken"), working("decomposing"):
         raise ValueError("broken")
     with working("again"):
-        time.sleep(0.15)
+        time.sleep(0.4)
     assert "again" in terminal.getvalue()

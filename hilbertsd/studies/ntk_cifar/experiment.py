@@ -96,9 +96,9 @@ def _fits(
             Chain(
                 fraction,
                 path,
-                np.array([_correct(path.train_predictions(t), labels).mean() for t in rounds]),
-                np.array([_correct(path.predict(cross, t), test_labels) for t in rounds]),
-                np.array([_correct(stopped.predict(cross, t), test_labels) for t in rounds]),
+                np.array([form.correct(path.train_predictions(t), labels).mean() for t in rounds]),
+                np.array([form.correct(path.predict(cross, t), test_labels) for t in rounds]),
+                np.array([form.correct(stopped.predict(cross, t), test_labels) for t in rounds]),
                 report.holds,
                 report.n_checks,
             )
@@ -109,14 +109,9 @@ def _fits(
         for done, c in enumerate(multipliers):
             fit = distill_spectrum(spectrum, multiplier=float(c), max_rounds=1)
             errors.append(float(np.sum((leave_one_out(fit, 0) - images.targets[:n]) ** 2) / n))
-            accuracies.append(float(_correct(fit.predict(cross, 0), test_labels).mean()))
+            accuracies.append(float(form.correct(fit.predict(cross, 0), test_labels).mean()))
             bar.update(done + 1)
     return Fits(network, n, len(test_labels), tuple(chains), multipliers, np.array(errors), np.array(accuracies))
-
-
-def _correct(predictions: Any, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(m,) whether the largest of each row of (m, k) predictions is at the label."""
-    return np.argmax(predictions, axis=1) == labels
 
 
 STUDY = form.Study("ntk-cifar", __doc__, Config, run, figures)

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hilbertsd.studies.ntk_cifar.fits import WEIGHT_RANKS, Fits, Result, standard_error
+from hilbertsd.studies.form import share_standard_error
+from hilbertsd.studies.ntk_cifar.fits import WEIGHT_RANKS, Fits, Result
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
 
 DODGE = 0.12
@@ -34,7 +35,7 @@ def _rounds_figure(result: Result) -> Any:
         for index, (chain, (colour, line, marker)) in enumerate(zip(fits.chains, looks, strict=False)):
             rounds = np.arange(len(chain.test_accuracy))
             apart = rounds + DODGE * (index - (len(tolerances) - 1) / 2)  # or the first rounds hide one another
-            error = [100 * standard_error(share, fits.n_test) for share in chain.test_accuracy]
+            error = [100 * share_standard_error(share, fits.n_test) for share in chain.test_accuracy]
             look: Any = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3}
             label = f"ε = {chain.relative_tolerance:g}"
             test.errorbar(apart, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
@@ -70,7 +71,7 @@ def _summary_figure(result: Result) -> Any:
         )
         for (label, look, values), colour in zip(curves, round_colours(len(curves)), strict=True):
             by_images.semilogx(images, 100 * np.array(values), look, color=colour, markersize=4, label=label)
-        first = [100 * standard_error(share, last.n_test) for share in curves[0][2]]
+        first = [100 * share_standard_error(share, last.n_test) for share in curves[0][2]]
         by_images.errorbar(images, 100 * np.array(curves[0][2]), yerr=first, fmt="none", ecolor="0.6", elinewidth=0.8)
         by_images.set(title=last.network.label, xlabel="training images")
         by_images.set_xticks(images, [f"{n:,}" for n in images])

@@ -222,11 +222,6 @@ class Result(form.Result[Config]):
         return {"data": self.data, "fits": [fits.to_dict() for fits in self.fits]}
 
 
-def standard_error(accuracy: float, n_test: int) -> float:
-    """Standard error of an accuracy measured on n_test images."""
-    return float(np.sqrt(accuracy * (1 - accuracy) / n_test))
-
-
 def _chosen_gain(correct: NDArray[np.bool_], others: NDArray[np.bool_]) -> form.Estimate:
     """Percentage points by which the best row is right more often than the best other row.
 
