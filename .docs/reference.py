@@ -15,13 +15,25 @@ import pdoc
 import pdoc.doc
 import pdoc.docstrings
 import pdoc.render
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
+
+from hilbertsd.networks import Layer
 
 SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
 LISTS = {"Parameters", "Returns", "Yields", "Raises", "Attributes"}
 WRITTEN_OUT = inspect.formatannotation
-ARRAYS = [WRITTEN_OUT(kind).replace("typing.", "") for kind in (ArrayLike, ArrayLike | None)]
-ARRAY = re.compile(r"numpy\.ndarray\[tuple\[Any, \.\.\.\], numpy\.dtype\[[\w.\[\]]*?\]+(?=[,\]\s|)=]|$)")
+WITHOUT_ADDRESSES = pdoc.doc.__dict__["_remove_memory_addresses"]
+ALIASES = {
+    "ArrayLike | None": ArrayLike | None,
+    "ArrayLike": ArrayLike,
+    "DTypeLike": DTypeLike,
+    "Layer": Layer,
+}
+"""What the source calls types that Python writes out as unions of a screen."""
+
+ARRAY = re.compile(r"numpy\.ndarray\[tuple\[Any, \.\.\.\], numpy\.dtype\[[\w.]+(\[\w+\])?\]\]")
+UNREADABLE = re.compile(r" = <(factory|dataclasses\._MISSING_TYPE object|function .*)>$")
+"""Defaults that are made by a function, or are one."""
 
 
 def markdown(docstring: str) -> str:
@@ -46,14 +58,36 @@ def entry(text: str) -> str:
 
 
 def annotation(value: object, base_module: str | None = None, **options: Any) -> str:
-    """Type annotation that names array types as the source does instead of writing them out."""
-    text = WRITTEN_OUT(value, base_module, **options).replace("typing.", "")
-    return ARRAY.sub("numpy.ndarray", text.replace(ARRAYS[1], "ArrayLike | None").replace(ARRAYS[0], "ArrayLike"))
+    """Type annotation that names types as the source does instead of writing them out."""
+    text = written(value, base_module, **options)
+    for name, alias in ALIASES.items():
+        text = text.replace(written(alias, base_module), name)
+    return ARRAY.sub("NDArray", text)
+
+
+def written(value: object, base_module: str | None = None, **options: Any) -> str:
+    """Type annotation as Python writes it, without the module of the typing constructs."""
+    return WRITTEN_OUT(value, base_module, **options).replace("typing.", "")
+
+
+def parameter(text: str) -> str:
+    """Parameter of a signature, with `...` for a default that is no readable value."""
+    return UNREADABLE.sub(" = ...", WITHOUT_ADDRESSES(text))
+
+
+def says_nothing(constructor: Any) -> bool:
+    """Whether a constructor is a dataclass's own and all its parameters must be given, as the attributes say."""
+    code = getattr(constructor, "__code__", None)  # built-in constructors have none
+    if code is None or code.co_filename != "<string>":
+        return False
+    return all(each.default is each.empty for each in inspect.signature(constructor).parameters.values())
 
 
 if __name__ == "__main__":
     warnings.simplefilter("error")
     inspect.formatannotation = pdoc.doc.__dict__["formatannotation"] = annotation
     pdoc.docstrings.numpy = markdown
+    pdoc.doc.__dict__["_remove_memory_addresses"] = parameter
     pdoc.render.configure(docformat="numpy", template_directory=Path(__file__).parent / "template", show_source=False)
+    pdoc.render.env.filters["says_nothing"] = says_nothing
     pdoc.pdoc("hilbertsd", output_directory=Path(sys.argv[1]))

@@ -20,8 +20,8 @@ from .analysis.equivalent_kernel import complexity as complexity
 from .analysis.equivalent_kernel import kernel_of_round as kernel_of_round
 from .analysis.leading_weights import LeadingWeights as LeadingWeights
 from .analysis.leading_weights import leading_basis_weights as leading_basis_weights
+from .bounds.checks import check_bounds as check_bounds
 from .bounds.report import BoundsReport as BoundsReport
-from .bounds.report import check_bounds as check_bounds
 from .distillation.chain import distill as distill
 from .distillation.chain import distill_spectrum as distill_spectrum
 from .distillation.chain import largest_tolerance as largest_tolerance

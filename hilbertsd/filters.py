@@ -19,6 +19,8 @@ Source: for the family Engl, Hanke & Neubauer, Regularization of Inverse Problem
 Rosasco (2007); for distillation MFB (arXiv:2002.05715) §3.4.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

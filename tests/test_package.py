@@ -1,6 +1,8 @@
 """The package as a whole."""
 
+import contextlib
 import importlib.util
+import inspect
 import json
 import subprocess
 import sys
@@ -82,3 +84,12 @@ def test_the_committed_bounds_are_the_full_run():
     assert record["theorem_6"]["largest_relative_distance"] < 1e-3
     assert record["theorem_6"]["not_monotone"] == 0
     assert len(record["statements"]) == 19
+
+
+def test_signatures_name_types_as_the_source_does():
+    """`help` in a terminal: ArrayLike is one word, not the union of a screen that it stands for."""
+    for room in filter(inspect.ismodule, (getattr(hilbertsd, name) for name in hilbertsd.__all__)):
+        for name in getattr(room, "__all__", dir(room)):
+            if callable(value := getattr(room, name)) and value.__module__.startswith("hilbertsd."):
+                with contextlib.suppress(ValueError):  # some classes of Python itself have no signature
+                    assert "_typing" not in str(inspect.signature(value)), f"{room.__name__}.{name}"

@@ -18,6 +18,8 @@ residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, so that in the eigen
 Source: for one fit the leaving-out-one lemma of Craven & Wahba (1979); by induction over the rounds as above.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any

@@ -14,6 +14,8 @@ so that the ridge fit to the original targets with g† and multiplier c_0 has t
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any

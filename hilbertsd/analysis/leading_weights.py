@@ -7,6 +7,8 @@
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,6 +1,6 @@
+from .checks import check_bounds as check_bounds
 from .report import BoundsReport as BoundsReport
 from .report import StatementCheck as StatementCheck
-from .report import check_bounds as check_bounds
 from .round_counts import guaranteed_rounds as guaranteed_rounds
 from .round_counts import most_rounds as most_rounds
 from .round_counts import rounds_by_recurrence as rounds_by_recurrence
@@ -16,3 +16,5 @@ from .sparsity import log_neighbour_bounds as log_neighbour_bounds
 from .sparsity import sparsity_index as sparsity_index
 from .sparsity import sparsity_index_limit as sparsity_index_limit
 from .sparsity import weight_ratio as weight_ratio
+from .statements import STATEMENTS as STATEMENTS
+from .statements import Statement as Statement

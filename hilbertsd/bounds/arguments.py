@@ -1,5 +1,7 @@
 """Arguments of the bounds: arrays, eigenvalues, ratios and condition numbers, checked."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

@@ -9,6 +9,8 @@ by Pythagoras,
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

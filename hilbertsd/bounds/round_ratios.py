@@ -1,5 +1,7 @@
 """Bounds on one round's multiplier, and on the ratio r_t after one round and after several (MFB §3.1-3.2)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -35,8 +37,8 @@ def next_ratio(ratio: ArrayLike, condition_number: float) -> NDArray[np.float64]
     -------
     h(r), in the shape of `ratio`.
 
-    Raises InvalidInput for a ratio or κ below 1. h is convex for r > 1. Source: MFB §3.2, the recurrence under
-    Proposition 3.
+    Raises InvalidInput for a ratio or κ below 1. h is convex for r > 1. Source: MFB (133), in the proof
+    of Proposition 3.
     """
     r, kappa = finite_array(ratio, "ratio", least=1.0), checked_condition_number(condition_number)
     return r * (r - 1) / (r - 1 + kappa)

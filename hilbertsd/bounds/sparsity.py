@@ -1,5 +1,7 @@
 """Bounds on ratios of basis weights and on the sparsity index: Theorems 5 and 6 (MFB §3.5)."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

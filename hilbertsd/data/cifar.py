@@ -9,6 +9,8 @@ A folder with other files than the official ones, for instance recompressed imag
 `hilbertsd-name.txt`. Its one line, such as "CIFAR-10 (JPEG)", names the data wherever numbers from it are shown.
 """
 
+from __future__ import annotations
+
 import os
 import tarfile
 import tempfile

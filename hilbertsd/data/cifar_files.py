@@ -3,6 +3,8 @@
 A pickle can run code when it is loaded. The reader here refuses every pickle that asks for more than arrays of bytes.
 """
 
+from __future__ import annotations
+
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -47,8 +49,8 @@ class Layout:
     folder: str
     files: dict[str, tuple[str, ...]]
     names: dict[str, str]
-    read: Callable[[Path, "Dataset"], Part]
-    read_names: Callable[[Path, "Dataset", str], list[str]]
+    read: Callable[[Path, Dataset], Part]
+    read_names: Callable[[Path, Dataset, str], list[str]]
 
 
 @dataclass(frozen=True)

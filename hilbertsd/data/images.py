@@ -8,6 +8,8 @@
 Images are arrays (n, height, width, channels) throughout.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any, Literal
 

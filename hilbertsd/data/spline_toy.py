@@ -1,5 +1,7 @@
 """The eleven points of the paper's spline example (MFB §4)."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

@@ -9,6 +9,8 @@
 Test images are standardised by the statistics of the training images.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -10,6 +10,8 @@
 A file that cannot be used raises InvalidFile, which names the column, the row and the remedy.
 """
 
+from __future__ import annotations
+
 import codecs
 import csv
 import shlex

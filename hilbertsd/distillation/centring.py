@@ -1,5 +1,7 @@
 """Targets centred on their mean, with a complaint where nothing is left: what estimators and tables share."""
 
+from __future__ import annotations
+
 import numpy as np
 from numpy.typing import NDArray
 

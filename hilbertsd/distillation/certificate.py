@@ -23,6 +23,8 @@ to the multipliers is not in it, and can be more (8e-4 of one on an RBF kernel o
 square, where c_0 is close to the accuracy of the entries).
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 

@@ -1,5 +1,7 @@
 """Path from a Krylov space of the targets, grown until every multiplier is certain to the accuracy asked for."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import replace
 

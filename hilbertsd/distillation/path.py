@@ -9,6 +9,8 @@
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 import html
 import os
 import warnings

@@ -1,5 +1,7 @@
 """What the .npz file of a path holds: its arrays and metadata, and the checks of those that are read."""
 
+from __future__ import annotations
+
 import math
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Rounds of a spectrum: multipliers, weights and errors of every fit, on the host in NumPy."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 
@@ -82,7 +84,7 @@ class _CompensatedSum:
     value: NDArray[np.float64]
     lost: NDArray[np.float64] | float = 0.0
 
-    def plus(self, term: NDArray[np.float64]) -> "_CompensatedSum":
+    def plus(self, term: NDArray[np.float64]) -> _CompensatedSum:
         value = self.value + term
         back = value - self.value
         return _CompensatedSum(value, self.lost + ((self.value - (value - back)) + (term - back)))

@@ -13,6 +13,8 @@ Points outside the operator's interval, of the wrong shape or not finite raise I
 that the kernel's values leave double precision.
 """
 
+from __future__ import annotations
+
 import math
 import numbers
 from collections.abc import Callable

@@ -5,6 +5,8 @@ A condition is a linear form in the state F = (f, …, f^(p−1)) and the costat
 on the (F, λ) that meet them; the Green's function is then symmetric.
 """
 
+from __future__ import annotations
+
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass

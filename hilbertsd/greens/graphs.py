@@ -9,6 +9,8 @@ For a ring of four towns, three of which are labelled:
     path.predict(kernel([3], labelled), 0)  # (1,) the first fit at the fourth town
 """
 
+from __future__ import annotations
+
 import numbers
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,7 +41,7 @@ SMALLEST_PIVOT = 1e-13
 
 def from_graph(
     adjacency: Any, power: int = 1, *, shift: float = 0.0, orthogonal_to_null_space: bool = False
-) -> "GraphKernel":
+) -> GraphKernel:
     """Green's function of (shift·I + Laplacian)^power on a graph's nodes as a kernel.
 
     It is the reproducing kernel of R(f) = fᵀ (shift·I + Δ)^power f, Δ = diag(degrees) − adjacency: for power 1 the

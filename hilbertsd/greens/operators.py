@@ -32,6 +32,8 @@ integrated collocation Greengard, SIAM J. Numer. Anal. 28 (1991); for the proces
 Sayed & Hassibi, Linear Estimation (2000); for the least-squares form Paige, Math. Comp. 33 (1979).
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,7 +65,7 @@ def from_operator(
     left: Sequence[Condition] = (),
     right: Sequence[Condition] = (),
     periodic: bool = False,
-) -> "OperatorKernel":
+) -> OperatorKernel:
     """Green's function of P*P on an interval as a kernel: the reproducing kernel of R(f) = ∫ (Pf)² dx.
 
         spline = from_operator([0, 0, 1], left=[0, 2], right=[0, 2])     # P = d²/dx², f = f'' = 0 at both ends
@@ -179,7 +181,7 @@ class OperatorKernel:
         length = self.right - self.left
         return self.left + (points_on_interval(values, name, -math.inf, math.inf) - self.left) % length
 
-    def _features(self, x: Matrix) -> "_Features":
+    def _features(self, x: Matrix) -> _Features:
         """What the kernel needs to know of each point."""
         knots = np.array([panel.left for panel in self.panels])
         index = np.searchsorted(knots, x, side="right") - 1

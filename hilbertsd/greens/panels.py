@@ -3,6 +3,8 @@
 :mod:`hilbertsd.greens.operators` says what the solutions are for.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

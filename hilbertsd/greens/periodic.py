@@ -8,6 +8,8 @@ For a quantity of which a day is one period:
     path.predict(kernel([0.0, 12.0], hours), 0)  # (2,) the first fit at midnight and at noon
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,7 +43,7 @@ LARGEST_DEGREE = 1024
 
 def from_periodic_operator(
     coefficients: Sequence[float], period: float = 1.0, *, orthogonal_to_null_space: bool = False
-) -> "PeriodicOperatorKernel":
+) -> PeriodicOperatorKernel:
     """Green's function of P*P on a circle as a kernel: g(x, t) = (1/ℓ) Σ_k e^{iω_k(x−t)} / |P̂(ω_k)|².
 
         spline = from_periodic_operator([0, 0, 1], orthogonal_to_null_space=True)    # P = d²/dx²

@@ -3,6 +3,8 @@
 :mod:`hilbertsd.greens.operators` says how its solution makes the kernel.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +49,7 @@ class System:
     clamped: slice | None
 
     @classmethod
-    def of(cls, panels: list[Panel], ends: tuple[Boundary, Boundary] | None, scale: float) -> "System":
+    def of(cls, panels: list[Panel], ends: tuple[Boundary, Boundary] | None, scale: float) -> System:
         """System of the panels with conditions at both ends, or with the ends identified where `ends` is None."""
         p, n_panels = panels[0].order, len(panels)
         dynamics = [_panel_rows(panel, i, scale) for i, panel in enumerate(panels)]
@@ -66,8 +68,8 @@ class System:
 
     @classmethod
     def _assembled(
-        cls, left: list["_Rows"], dynamics: list["_Rows"], right: list["_Rows"], removed: Matrix, clamped: int | None
-    ) -> "System":
+        cls, left: list[_Rows], dynamics: list[_Rows], right: list[_Rows], removed: Matrix, clamped: int | None
+    ) -> System:
         """System from the blocks of rows of the left end, the panels and the right end; `clamped` is 0, 1 or None."""
         p, width = len(dynamics[0].inputs), removed.shape[1]
         blocks = [*left, *dynamics, *right]

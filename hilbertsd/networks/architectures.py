@@ -11,6 +11,8 @@ Residual networks have no normalisation layers, and in their blocks ReLUs come b
 limit needs every sum of two branches to be a sum of Gaussians.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Callable, Sequence

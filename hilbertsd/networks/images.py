@@ -1,5 +1,7 @@
 """Images at the door of every function that gives them to a network."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Layers of a network as plain data, from which finite networks and infinite-width kernels are both made."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -73,8 +75,8 @@ class Residual:
     shortcut : layers of the second branch; empty for the identity.
     """
 
-    main: "tuple[Layer, ...]"
-    shortcut: "tuple[Layer, ...]" = ()
+    main: tuple[Layer, ...]
+    shortcut: tuple[Layer, ...] = ()
 
 
 Layer: TypeAlias = Dense | Convolution | Relu | AveragePool | GlobalAveragePool | Flatten | Residual

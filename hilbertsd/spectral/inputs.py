@@ -1,5 +1,7 @@
 """Kernel matrices and targets at the door: float64, finite, symmetric, of matching lengths."""
 
+from __future__ import annotations
+
 from typing import Any
 
 import array_api_compat as array_api

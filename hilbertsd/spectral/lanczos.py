@@ -17,6 +17,8 @@ Source: Golub & Meurant, Matrices, Moments and Quadrature with Applications (201
 directions Musco & Musco, Randomized block Krylov methods (2015).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

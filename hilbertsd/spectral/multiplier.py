@@ -12,6 +12,8 @@ square. E increases strictly from the floor Σ_{d_k=0} e_k to Σ_k e_k.
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 import math
 from contextlib import suppress
 

@@ -11,6 +11,8 @@ Source: Golub & Van Loan, Matrix Computations (2013), §8.3; Joffrain, Low, Quin
 Accumulating Householder transformations, revisited (2006).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np

@@ -1,5 +1,7 @@
 """Rounding of eigenvalues: which are set to zero, which negative ones are refused, which scales float64 can hold."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np

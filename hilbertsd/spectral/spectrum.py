@@ -13,6 +13,8 @@ A :class:`Spectrum` holds all eigenvalues, a :class:`KrylovSpectrum` the part of
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -62,7 +64,7 @@ class Spectrum:
     """Whether these are all eigenvalues of the kernel matrix, so that sums over them are the matrix's."""
 
     @staticmethod
-    def from_operator(operator: Any, targets: Any, *, steps: int) -> "KrylovSpectrum":
+    def from_operator(operator: Any, targets: Any, *, steps: int) -> KrylovSpectrum:
         """Part of the spectrum that the targets see, from a fixed number of block products with the kernel matrix.
 
         Parameters
@@ -98,7 +100,7 @@ class Spectrum:
         return KrylovSpectrum.from_pairs(pairs, basis, single_output, operator.precision)
 
     @staticmethod
-    def from_kernel(kernel_matrix: Any, targets: Any) -> "Spectrum":
+    def from_kernel(kernel_matrix: Any, targets: Any) -> Spectrum:
         """Decompose a kernel matrix exactly.
 
         Parameters

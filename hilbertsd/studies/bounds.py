@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd import bounds
-from hilbertsd.bounds.report import check_bounds
+from hilbertsd.bounds import Statement, statements
+from hilbertsd.bounds.checks import check_bounds
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.spectral.spectrum import Spectrum
@@ -40,17 +41,28 @@ LOG_10_GAP = (-1.0, 3.0)
 SMALLEST_TOLERANCE = 1e-8
 """Share of the targets' mean square at which Theorem 6's limit is looked at."""
 
-NOT_DRAWN = ("constraint", "explained", "not collapsed", "collapse")
+NOT_DRAWN = {
+    statements.CONSTRAINT,
+    statements.FITTED_ENERGY,
+    statements.RATIO_BEFORE_COLLAPSE,
+    statements.RATIO_AT_COLLAPSE,
+}
 """Statements that say what a round is, and bound nothing."""
 
-COUNTS = {
-    "rounds, Proposition 4": "Proposition 4",
-    "rounds, tangent": "Proposition 3, iterated",
-    "rounds, recurrence": "recurrence h, iterated",
-    "rounds, triangle": "triangle inequality",
-    "rounds, spectrum": "spectrum and targets",
-}
-"""Lower bounds on T, from loose to sharp, and what the figure calls them."""
+COUNTS = (
+    statements.ROUNDS_BY_PROPOSITION_4,
+    statements.ROUNDS_BY_PROPOSITION_3,
+    statements.ROUNDS_BY_RECURRENCE,
+    statements.ROUNDS_BY_TRIANGLE,
+    statements.ROUNDS_BY_SPECTRUM,
+)
+"""Lower bounds on T, from loose to sharp."""
+
+LEAST_DRAWN = 1e-5
+"""Tightness below which the figure draws 0."""
+
+ZERO = LEAST_DRAWN / 4
+"""Where the logarithmic axis has 0."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +82,6 @@ class Result(form.Result[Config]):
     n_checks : number of rows of all reports together.
     violations : rows that do not hold, each with its problem's number.
     tightness : by statement, the median over rounds of right/left for every problem it speaks of.
-    texts : by statement, its formula.
     theorem_6 : how closely the limit ε → 0 is reached, and whether S falls in ε; see :func:`theorem_6`.
     ratios, collapse_rounds : (n,) r_0 and T of every problem.
     counts : by lower bound on T, (n,) its value, NaN where it says nothing.
@@ -78,24 +89,23 @@ class Result(form.Result[Config]):
 
     n_checks: int
     violations: list[dict[str, Any]]
-    tightness: dict[str, NDArray[np.float64]]
-    texts: dict[str, str]
+    tightness: dict[Statement, NDArray[np.float64]]
     theorem_6: dict[str, Any]
     ratios: NDArray[np.float64]
     collapse_rounds: NDArray[np.intp]
-    counts: dict[str, NDArray[np.float64]]
+    counts: dict[Statement, NDArray[np.float64]]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per statement: problems, violated rows, quantiles of the tightness."""
         violated = [row["name"] for row in self.violations]
         rows = []
-        for name, values in self.tightness.items():
+        for statement, values in self.tightness.items():
             low, median, high = np.quantile(values, [0.05, 0.5, 0.95]).tolist()
             rows.append(
                 {
-                    "statement": name,
+                    "statement": statement.name,
                     "problems": len(values),
-                    "violations": violated.count(name),
+                    "violations": violated.count(statement.name),
                     "tightness_5%": low,
                     "tightness_median": median,
                     "tightness_95%": high,
@@ -121,7 +131,10 @@ class Result(form.Result[Config]):
             "n_checks": self.n_checks,
             "n_violations": len(self.violations),
             "violations": self.violations,
-            "statements": [{**row, "text": self.texts[row["statement"]]} for row in self.rows()],
+            "statements": [
+                {**row, "formula": statement.formula, "source": statement.source}
+                for row, statement in zip(self.rows(), self.tightness, strict=True)
+            ],
             "theorem_6": self.theorem_6,
             "ratio_quantiles": np.quantile(self.ratios, [0, 0.05, 0.5, 0.95, 1]).tolist(),
             "collapse_round_quantiles": np.quantile(self.collapse_rounds, [0, 0.05, 0.5, 0.95, 1]).tolist(),
@@ -162,34 +175,31 @@ def run(config: Config) -> Result:
     """Check all bounds on every problem."""
     n_checks = 0
     violations: list[dict[str, Any]] = []
-    tightness: dict[str, list[float]] = {}
-    texts: dict[str, str] = {}
+    tightness: dict[Statement, list[float]] = {statement: [] for statement in bounds.STATEMENTS}
     ratios, collapse_rounds = [], []
-    counts: dict[str, list[float]] = {name: [] for name in COUNTS}
+    counts: dict[Statement, list[float]] = {statement: [] for statement in COUNTS}
     for index in tracked(range(PRESETS[config.preset]), "random problems"):
         path = random_problem(config.seed, index)
         report = check_bounds(path)
         n_checks += report.n_checks
         if not report.holds:
             violations += [{"problem": index, **row} for row in report.violations()]
-        statements = {s.name: s for s in report.statements}
-        for name, statement in statements.items():
-            texts[name] = statement.text
-            tightness.setdefault(name, []).append(float(np.median(statement.tightness)))
-        for name, values in counts.items():
-            values.append(float(statements[name].right[0]) if name in statements else np.nan)
+        checks = {check.statement: check for check in report.statements}
+        for statement, check in checks.items():
+            tightness[statement].append(float(np.median(check.tightness)))
+        for statement, values in counts.items():
+            values.append(float(checks[statement].right[0]) if statement in checks else np.nan)
         ratios.append(np.sqrt(path.spectrum.target_mean_square / (path.tolerance or np.nan)))
         collapse_rounds.append(path.n_rounds)
     return Result(
         config,
         n_checks,
         violations,
-        {name: np.array(values) for name, values in tightness.items()},
-        texts,
+        {statement: np.array(values) for statement, values in tightness.items() if values},
         theorem_6(config),
         np.array(ratios),
         np.array(collapse_rounds),
-        {name: np.array(values) for name, values in counts.items()},
+        {statement: np.array(values) for statement, values in counts.items()},
     )
 
 
@@ -223,30 +233,36 @@ def theorem_6(config: Config) -> dict[str, Any]:
 
 def figures(result: Result) -> dict[str, Any]:
     """Tightness of every statement, and of the lower bounds on T by r_0."""
-    rows = [row for row in result.rows() if row["statement"] not in NOT_DRAWN][::-1]
+    rows = zip(result.rows(), result.tightness, strict=True)
+    rows = [row for row, statement in rows if statement not in NOT_DRAWN][::-1]
     figure = new_figure(10, 4.2)
     bars, curves = figure.subplots(1, 2, width_ratios=(1.15, 1))
-    least = 1e-5
     for y, row in enumerate(rows):
-        low, median, high = (max(row[f"tightness_{q}"], least) for q in ("5%", "median", "95%"))
+        drawn = (row[f"tightness_{q}"] for q in ("5%", "median", "95%"))
+        low, median, high = (value if value >= LEAST_DRAWN else ZERO for value in drawn)
         bars.plot([low, high], [y, y], "-", color="0.6", linewidth=4, solid_capstyle="butt")
         bars.plot([median], [y], "o", color="black", markersize=5)
+    bars.axvline(np.sqrt(ZERO * LEAST_DRAWN), color="0.6", linestyle=":", linewidth=0.8)
     bars.set_yticks(range(len(rows)), [row["statement"] for row in rows])
-    bars.set(xscale="log", xlim=(least, 1.4), xlabel="tightness, right side / left side (1 is met with equality)")
+    bars.set(xscale="log", xlim=(ZERO / 2, 1.4), xlabel="tightness, right side / left side (1 is met with equality)")
+    decades = range(round(np.log10(LEAST_DRAWN)), 1)
+    bars.set_xticks([ZERO, *(10.0**p for p in decades)], ["0", *(f"$10^{{{p}}}$" for p in decades)])
+    bars.minorticks_off()
     bars.set_title(f"median and 5–95 % over {len(result.ratios):,} random problems", loc="left")
 
     edges = np.geomspace(1.1, result.ratios.max() * 1.0001, 13)
     which = np.digitize(result.ratios, edges)
     markers = "v^sDo"
     colours = round_colours(len(COUNTS))
-    for index, (name, label) in enumerate(COUNTS.items()):
-        tightness = result.counts[name] / result.collapse_rounds
+    for index, statement in enumerate(COUNTS):
+        tightness = result.counts[statement] / result.collapse_rounds
         inside = [b for b in range(1, len(edges)) if np.any(~np.isnan(tightness[which == b]))]
         centres = [np.sqrt(edges[b - 1] * edges[b]) for b in inside]
         medians = [np.nanmedian(tightness[which == b]) for b in inside]
         line = LINE_STYLES[index % len(LINE_STYLES)]
-        curves.plot(centres, medians, line, color=colours[index], marker=markers[index], markersize=4, label=label)
-    curves.set(xscale="log", yscale="log", ylim=(2e-4, 1.5))
+        look: Any = {"linestyle": line, "color": colours[index], "marker": markers[index], "markersize": 4}
+        curves.plot(centres, medians, label=statement.name, **look)
+    curves.set(xscale="log", yscale="log", ylim=(1e-5, 1.5))
     curves.set(xlabel="$r_0 = \\|y\\|/\\sqrt{n\\varepsilon}$", ylabel="median of bound / T")
     curves.set_title("lower bounds on the collapse round T", loc="left")
     curves.legend(loc="lower left")

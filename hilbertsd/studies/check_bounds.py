@@ -1,18 +1,20 @@
 """Check every bound of the paper on the path of a table of yours; exit code 1 where one does not hold."""
 
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
-from hilbertsd.bounds.report import BoundsReport, check_bounds
+from hilbertsd.bounds import BoundsReport, check_bounds
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
+
+WIDEST = 120
+"""Most characters of a line."""
 
 
 @dataclass(frozen=True, eq=False)
 class Result(form.Result[TableConfig]):
     """Report on every statement of the paper, for the path of all rows."""
-
-    COLUMNS = ("name", "checks", "violations", "round", "left", "right")
 
     report: BoundsReport
 
@@ -20,9 +22,9 @@ class Result(form.Result[TableConfig]):
         """One dictionary per statement, of the round where its two sides are closest."""
         return self.report.summary()
 
-    def closing(self) -> list[str]:
-        """Verdict on the whole."""
-        return [f"left ≥ right, in the round where they are closest; {self.report!r}"]
+    def shown(self) -> list[str | list[dict[str, Any]]]:
+        """Every statement in full, in lines for the terminal."""
+        return [self.report.text(min(shutil.get_terminal_size().columns, WIDEST))]
 
     @property
     def holds(self) -> bool:

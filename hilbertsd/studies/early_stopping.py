@@ -26,6 +26,7 @@ from hilbertsd.support.progress import tracked
 
 GRID_POINTS = 501
 EIGENVECTORS_SHOWN = 5
+WEIGHTS_NAMED = (0.999, 0.99, 0.9, 0.5, 0.1, 0.01, 0.001, 0.0001)
 LEAST_DRAWS = 20
 """Fewest draws of which a mean is taken: a round that fewer draws reach is left out."""
 
@@ -202,15 +203,19 @@ def figures(result: Result) -> dict[str, Any]:
     one = result.published
     rounds = np.arange(one.single.path.n_rounds)
     filled: Any = {"color": "black", "markersize": 4}
-    hollow: Any = {"markersize": 4, "markerfacecolor": "white"}
+    hollow: Any = {"markersize": 7, "markerfacecolor": "none"}  # around what it would hide
     for k, colour in zip(range(1, EIGENVECTORS_SHOWN + 1), round_colours(EIGENVECTORS_SHOWN), strict=True):
-        weights.semilogy(rounds, one.single.path.basis_weights[:, -k], "o-", color=colour, markersize=4)
-        weights.semilogy(rounds, one.single.weights[:, -k], "s--", color=colour, **hollow)
+        weights.plot(rounds, one.single.path.basis_weights[:, -k], "o-", color=colour, markersize=4)
+        weights.plot(rounds, one.single.weights[:, -k], "s--", color=colour, **hollow)
         height = one.single.path.basis_weights[-1, -k]
-        weights.annotate(f"k = {k}", (rounds[-1], height), (5, -3), textcoords="offset points", color=colour)
+        label = f"k = {one.single.path.spectrum.n_samples + 1 - k}"
+        weights.annotate(label, (rounds[-1], height), (6, -3), textcoords="offset points", color=colour)
     weights.plot([], [], "o-", label="distillation", **filled)
     weights.plot([], [], "s--", color="black", label="early stopping", **hollow)
-    weights.set(ylabel="weight of eigenvector k", title="(a) weights, largest eigenvalues")
+    weights.set(ylabel="weight of eigenvector k, by growing eigenvalue", title="(a) weights, largest eigenvalues")
+    weights.set_yscale("logit")  # how far a weight is from 1 matters in round 0, how far from 0 later
+    weights.set_yticks(WEIGHTS_NAMED, [f"{weight:g}" for weight in WEIGHTS_NAMED])
+    weights.minorticks_off()
     weights.set_xlim(-0.2, rounds[-1] + 0.8)
     weights.legend(loc="lower left")
 

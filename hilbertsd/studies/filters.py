@@ -40,6 +40,9 @@ ITERATIONS = 3
 LARGEST_SHOWN_RATIO = 1e6
 """Largest eigenvalue over the smallest that the figure shows."""
 
+MEMBERS = {"distillation": ("o", "rounds of distillation"), "truncation": ("x", "members of truncation")}
+"""Families with discrete members, and how the figure draws and calls these."""
+
 FAMILIES: dict[str, Callable[[float], filters.Filter]] = {
     "ridge": filters.ridge,
     "iterated Tikhonov": lambda c: filters.iterated_tikhonov(c, ITERATIONS),
@@ -204,17 +207,24 @@ def figures(result: Result) -> dict[str, Any]:
         zip(names, zip(round_colours(len(names)), ("-", *LINE_STYLES[1:], (0, (1, 1, 4, 1))), strict=True), strict=True)
     )
     for name, (colour, line) in looks.items():
-        phi.semilogx(axis, result.matched[name].weights(axis), linestyle=line, color=colour, label=name)
+        member = result.matched[name]
+        step = [member.strength * (1 + side) for side in (-1e-9, 1e-9)] if name == "truncation" else []
+        d = np.union1d(axis, step)
+        phi.semilogx(d, member.weights(d), linestyle=line, color=colour, label=name)
     phi.plot(positive, np.full_like(positive, -0.03), "|", color="black", markersize=5)
     phi.set(xlabel="eigenvalue d", ylabel="φ(d)", title=f"(a) filters with training error {result.training_error:.3f}")
     phi.legend(loc="upper left", fontsize=7.5)
     for name, (colour, line) in looks.items():
         curve = result.curves[name][np.argsort(result.curves[name][:, 0])]
-        mark = {"distillation": "o", "truncation": "x"}.get(name)  # families with discrete members
-        errors.plot(curve[:, 0], curve[:, 1], linestyle=line, color=colour, marker=mark, markersize=4)
+        if name in MEMBERS:  # nothing lies between these, so that no line joins them
+            mark, label = MEMBERS[name]
+            errors.plot(curve[:, 0], curve[:, 1], mark, color=colour, markersize=5, label=label, zorder=3)
+        else:
+            errors.plot(curve[:, 0], curve[:, 1], linestyle=line, color=colour)
     errors.set(xlabel="training error", ylabel="error against sin(2πx)", title="(b) first draw, along each family")
     least = min(curve[:, 1].min() for curve in result.curves.values())
     errors.set(yscale="log", ylim=(0.7 * least, 1.0))
+    errors.legend(loc="lower right", fontsize=7.5)
     rows = [row for row in result.rows() if row["family"] != "ridge"][::-1]
     for y, row in enumerate(rows):
         best.errorbar(

@@ -1,5 +1,6 @@
 """TABLE: a kernel's eigenvalues, where the target lies, where ε cuts, what each round keeps."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
 from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
+
+LEGEND_SHARE = 0.3
+"""Part of the height of panel (b) that is above all shares, for the legend."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,30 +124,34 @@ def figures(result: Result) -> dict[str, Any]:
     positive = result.falling > 0
     figure = new_figure(10.5, 3.4)
     decay, energy, weights = figure.subplots(1, 3)
-    decay.loglog(ranks[positive], result.falling[positive], color="black", label="eigenvalue $d_k$")
+    decay.loglog(ranks[positive], result.falling[positive], color="black", label="eigenvalue")
     for t, line in zip(shown_rounds(path.n_rounds, 2), ("--", ":"), strict=False):
         decay.axhline(path.multipliers[t], color="0.4", linestyle=line, label=f"$c_{{{t}}}$")
     decay.set(ylabel="eigenvalue of kernel_matrix/n", title="(a) eigenvalues and multipliers")
     decay.legend(loc="lower left")
 
-    energy.loglog(ranks, result.energy_shares, ".", color="0.6", markersize=3, label="on eigenvector k")
+    energy.loglog(ranks, result.energy_shares, ".", color="0.6", markersize=3, label="on one eigenvector")
     left = result.shares_left[1:]
     shown = left > 0
-    energy.loglog(ranks[shown], left[shown], color="black", label="outside the k leading ones")
-    energy.axhline(result.config.relative_tolerance, color="C1", linestyle="--", label=f"ε, met at k = {result.cut}")
+    energy.loglog(ranks[shown], left[shown], color="black", label="outside the leading ones")
+    label = f"ε, met at rank {result.cut}"
+    energy.axhline(result.config.relative_tolerance, color="C1", linestyle="--", label=label)
     energy.set(ylabel=f"share of the mean square of {result.config.target}", title="(b) where the target lies")
-    energy.set_ylim(max(float(np.quantile(result.energy_shares, 0.02)), 1e-10) / 3, 2)
-    energy.legend(loc="lower left")
+    least = np.log10(max(float(np.quantile(result.energy_shares, 0.02)), 1e-10) / 3)
+    energy.set_ylim(10**least, 10 ** (-least * LEGEND_SHARE / (1 - LEGEND_SHARE)))
+    energy.set_yticks([10.0**p for p in range(math.ceil(least), 1)])
+    energy.minorticks_off()
+    energy.legend(loc="upper left")
 
     rounds = shown_rounds(path.n_rounds, 8)
     for t, colour in zip(rounds, round_colours(len(rounds)), strict=False):
         label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
         weights.semilogx(ranks, path.basis_weights[t, ::-1], color=colour, label=label)
-    weights.set(ylabel="basis weight $B_t[k]$", title="(c) what each round keeps", ylim=(0, 1.2))
+    weights.set(ylabel="basis weight", title="(c) what each round keeps", ylim=(0, 1.2))
     if rounds:
         weights.legend(loc="upper center", ncols=2)
     for axes in (decay, energy, weights):
-        axes.set_xlabel("eigenvector k, largest eigenvalue first")
+        axes.set_xlabel("rank of the eigenvalue, largest first")
     return {"spectrum": figure}
 
 

@@ -23,7 +23,7 @@ def test_no_violation_on_500_random_problems(quick):
     assert len(quick.ratios) == 500
     assert quick.n_checks > 100_000
     assert json.dumps(quick.to_dict(), allow_nan=False)
-    assert len(quick.texts) == 19
+    assert tuple(quick.tightness) == bounds.STATEMENTS
 
 
 def test_theorem_6(quick):
@@ -36,9 +36,9 @@ def test_theorem_6(quick):
 
 def test_the_counts_get_sharper_in_order(quick):
     medians = {row["statement"]: row["tightness_median"] for row in quick.rows()}
-    order = [medians[name] for name in study.COUNTS]
+    order = [medians[statement.name] for statement in study.COUNTS]
     assert order == sorted(order)
-    assert medians["rounds, triangle"] > 0.7 > 0.1 > medians["rounds, Proposition 4"]
+    assert medians["rounds, triangle inequality"] > 0.7 > 0.1 > medians["rounds, Proposition 4"]
 
 
 def broken(path, factor):
@@ -70,15 +70,23 @@ def test_a_solver_that_is_off_by_a_hundredth_is_caught(monkeypatch, data):
 @pytest.mark.parametrize(
     ("name", "change", "expected"),
     [
-        ("next_ratio", lambda value: value + 1000, {"recurrence"}),
-        ("ratio_after", lambda value: value + 1000, {"Proposition 3"}),
-        ("rounds_by_tangent", lambda value: value + 1000, {"rounds, tangent"}),
-        ("rounds_by_recurrence", lambda value: value + 1000, {"rounds, recurrence"}),
-        ("rounds_by_triangle", lambda value: value + 1000, {"rounds, triangle", "rounds, spectrum"}),
-        ("rounds_by_spectrum", lambda value: value + 1000, {"rounds, spectrum"}),
+        ("next_ratio", lambda value: value + 1000, {"ratio, recurrence h"}),
+        ("ratio_after", lambda value: value + 1000, {"ratio, Proposition 3"}),
+        ("rounds_by_tangent", lambda value: value + 1000, {"rounds, Proposition 3"}),
+        ("rounds_by_recurrence", lambda value: value + 1000, {"rounds, recurrence h"}),
+        (
+            "rounds_by_triangle",
+            lambda value: value + 1000,
+            {"rounds, triangle inequality", "rounds, spectrum and targets"},
+        ),
+        ("rounds_by_spectrum", lambda value: value + 1000, {"rounds, spectrum and targets"}),
         ("most_rounds", lambda value: value - 1000, {"rounds, at most"}),
         ("guaranteed_rounds", lambda value: value + 1000, {"rounds, Proposition 4"}),
-        ("log_neighbour_bounds", lambda value: value * 1e12, {"Theorem 5", "sparsity", "sparsity, guaranteed"}),
+        (
+            "log_neighbour_bounds",
+            lambda value: value * 1e12,
+            {"basis weights, Theorem 5", "sparsity index", "sparsity index, guaranteed"},
+        ),
     ],
 )
 def test_a_bound_made_too_strong_violates_its_own_statements(monkeypatch, data, name, change, expected):
@@ -93,8 +101,17 @@ def test_a_bound_made_too_strong_violates_its_own_statements(monkeypatch, data, 
 @pytest.mark.parametrize(
     ("factor", "expected"),
     [
-        (1e6, {"constraint", "explained", "not collapsed", "triangle", "multiplier, upper"}),
-        (1e-6, {"constraint", "explained", "acute angle", "multiplier, lower", "collapse"}),
+        (
+            1e6,
+            {
+                "constraint",
+                "fitted energy",
+                "ratio before collapse",
+                "ratio, triangle inequality",
+                "multiplier, at most",
+            },
+        ),
+        (1e-6, {"constraint", "fitted energy", "ratio, at most", "multiplier, at least", "ratio at collapse"}),
     ],
 )
 def test_wrong_multipliers_violate_what_speaks_of_them(data, factor, expected):
@@ -105,11 +122,11 @@ def test_wrong_multipliers_violate_what_speaks_of_them(data, factor, expected):
 
 @pytest.mark.parametrize("gap", [1e-3, 1e-6, 1e-8])
 def test_a_hundredth_is_caught_where_nearly_everything_is_left_over(gap):
-    """Near r = 1 the training error hardly depends on c; what is explained does."""
+    """Near r = 1 the training error hardly depends on c; what is fitted does."""
     spectrum = Spectrum(np.array([0.01, 0.1, 1.0]), np.ones((3, 1)), np.eye(3), True, 0.0, 0.0)
     path = distill_spectrum(spectrum, tolerance=spectrum.target_mean_square / (1 + gap) ** 2)
     assert check_bounds(path).holds
-    assert "explained" in {row["name"] for row in check_bounds(broken(path, 1.01)).violations()}
+    assert "fitted energy" in {row["name"] for row in check_bounds(broken(path, 1.01)).violations()}
 
 
 def test_tolerances_within_an_ulp_of_the_mean_square():
@@ -141,8 +158,8 @@ def test_singular_kernels_use_the_range_from_round_1():
     assert report.holds
     assert report.start == 1
     assert "range of the singular kernel matrix, from round 1" in repr(report)
-    rounds = {s.name: s.rounds.tolist() for s in report.statements}
-    assert rounds["Theorem 5"] == rounds["multiplier, lower"] == [1, 2, 3]
+    rounds = {s.statement.name: s.rounds.tolist() for s in report.statements}
+    assert rounds["basis weights, Theorem 5"] == rounds["multiplier, at least"] == [1, 2, 3]
     assert rounds["constraint"] == [0, 1, 2, 3]
     positive = Spectrum.from_kernel(kernel_matrix, spline_toy.PUBLISHED_TARGETS).eigenvalues[2:]
     assert report.condition_number == pytest.approx(positive[-1] / positive[0])
@@ -182,6 +199,42 @@ def test_rows_tables_and_pages(data):
     assert json.dumps(report.to_dict(), allow_nan=False)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_text_explains_every_statement_in_lines_of_its_width(data, width):
+    kernel_matrix, targets, _ = data
+    report = check_bounds(distill(kernel_matrix, targets, tolerance=0.3))
+    lines = report.text(width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines.index("Equalities: both sides agree up to rounding.") == 0
+    words = " ".join(report.text(width).split())
+    for check in report.statements:
+        for part in (check.statement.formula, check.statement.meaning, check.statement.source):
+            assert " ".join(part.split()) in words
+    assert str(report) == report.text(80)
+    assert words.endswith("statements, all hold.")
+    wrong = check_bounds(broken(distill(kernel_matrix, targets, tolerance=0.3), 1.01)).text(width)
+    assert "violated." in wrong
+    assert any(line.startswith("constraint") and line.endswith(" 0 of 3") for line in wrong.splitlines())
+
+
+def test_equalities_stand_apart_and_json_explains_each_statement(data):
+    kernel_matrix, targets, _ = data
+    rows = check_bounds(distill(kernel_matrix, targets, tolerance=0.3)).to_dict()["statements"]
+    assert [row["name"] for row in rows if row["equality"]] == [row["name"] for row in rows[:2]]
+    for row in rows:
+        assert ("≥" not in row["formula"]) == row["equality"]
+        assert row["meaning"].endswith(".")
+        assert row["source"].startswith(("MFB ", "hilbertsd.bounds."))
+
+
+def test_every_function_named_as_a_source_is_there():
+    for statement in bounds.STATEMENTS:
+        for word in statement.source.split():
+            if word.startswith("hilbertsd.bounds."):
+                assert getattr(bounds, word.removeprefix("hilbertsd.bounds.").rstrip(";")).__doc__
+    assert len({statement.name for statement in bounds.STATEMENTS}) == len(bounds.STATEMENTS) == 19
+
+
 def test_pandas_is_optional(data, monkeypatch):
     kernel_matrix, targets, _ = data
     report = check_bounds(distill(kernel_matrix, targets, tolerance=0.3))
@@ -200,7 +253,7 @@ def test_paths_without_a_statement(data):
     assert json.dumps(report.to_dict(), allow_nan=False)
     cut_short = check_bounds(distill(kernel_matrix, targets, tolerance=0.01, max_rounds=2))
     assert cut_short.holds
-    assert not any(s.name.startswith(("rounds", "collapse")) for s in cut_short.statements)
+    assert not any(s.statement.name.startswith(("rounds", "ratio at")) for s in cut_short.statements)
     with pytest.raises(InvalidInput, match="fixed multiplier"):
         check_bounds(distill(kernel_matrix, targets, multiplier=0.1, max_rounds=3))
     with pytest.raises(InvalidInput, match="preset is 'huge'"):

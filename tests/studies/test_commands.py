@@ -82,7 +82,7 @@ def test_check_bounds_on_a_table(hilbertsd, table, tmp_path):
     record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
     assert record["holds"]
     assert record["command"] == "hilbertsd check-bounds table.csv --target price --kernel rbf --relative-tolerance 0.1"
-    assert any("B_t[k]/B_t[j]" in row["statement"] for row in record["statements"])
+    assert any("B_t[k]/B_t[j]" in row["formula"] for row in record["statements"])
 
 
 def test_a_violated_bound_is_exit_code_1(hilbertsd, table, monkeypatch):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hilbertsd import ntk
 from hilbertsd.analysis.cross_validation import leave_one_out
 from hilbertsd.analysis.early_stopping import stop_early
-from hilbertsd.bounds.report import check_bounds
+from hilbertsd.bounds.checks import check_bounds
 from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.networks.architectures import architecture

@@ -6,8 +6,11 @@ from typing import Any
 import numpy as np
 
 from hilbertsd.studies.form import share_standard_error
-from hilbertsd.studies.ntk_cifar.fits import Fits, Result
+from hilbertsd.studies.ntk_cifar.fits import WEIGHT_RANKS, Fits, Result
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
+
+DODGE = 0.12
+"""Rounds by which the accuracies of two tolerances are drawn apart."""
 
 
 def figures(result: Result) -> dict[str, Any]:
@@ -21,32 +24,32 @@ def _largest(result: Result) -> list[Fits]:
 
 
 def _rounds_figure(result: Result) -> Any:
-    """Accuracies and multipliers by round, a column for every network at its most training images."""
+    """Test accuracy, training accuracy and multipliers by round; a column for every network at its most images."""
     shown = _largest(result)
-    figure = new_figure(2.9 * len(shown) + 0.6, 5.0)
-    panels = figure.subplots(2, len(shown), squeeze=False)
-    colours = round_colours(len(result.config.relative_tolerances))
+    figure = new_figure(2.9 * len(shown) + 0.6, 6.6)
+    panels = figure.subplots(3, len(shown), squeeze=False, sharex="col")
+    tolerances = result.config.relative_tolerances
+    looks = list(zip(round_colours(len(tolerances)), cycle(LINE_STYLES), cycle("os^D"), strict=False))
     for column, fits in enumerate(shown):
-        accuracy, multipliers = panels[:, column]
-        for chain, colour, line in zip(fits.chains, colours, cycle(LINE_STYLES), strict=False):
+        test, train, multipliers = panels[:, column]
+        for index, (chain, (colour, line, marker)) in enumerate(zip(fits.chains, looks, strict=False)):
             rounds = np.arange(len(chain.test_accuracy))
+            apart = rounds + DODGE * (index - (len(tolerances) - 1) / 2)  # or the first rounds hide one another
             error = [100 * share_standard_error(share, fits.n_test) for share in chain.test_accuracy]
-            look: Any = {"color": colour, "linestyle": line, "marker": "o", "markersize": 2.5}
+            look: Any = {"color": colour, "linestyle": line, "marker": marker, "markersize": 3}
             label = f"ε = {chain.relative_tolerance:g}"
-            accuracy.errorbar(rounds, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
-            accuracy.plot(rounds, 100 * chain.train_accuracy, color=colour, linestyle=line, linewidth=0.8)
+            test.errorbar(apart, 100 * chain.test_accuracy, error, elinewidth=0.6, label=label, **look)
+            train.plot(apart, 100 * chain.train_accuracy, **look)
             multipliers.semilogy(rounds, chain.path.multipliers / fits.chains[0].path.eigenvalues.mean(), **look)
-        accuracy.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8)
-        accuracy.set(title=f"{fits.network.label}\n{fits.n_train:,} training images")
+        test.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8, label="tuned ridge")
+        test.set(title=f"{fits.network.label}\n{fits.n_train:,} training images")
         multipliers.set(xlabel="round t")
-    panels[0, 0].set(ylabel="accuracy, %")
-    panels[1, 0].set(ylabel="$c_t$, in mean eigenvalues")
-    panels[0, 0].legend(fontsize=7)
-    figure.suptitle(
-        f"{result.data}: accuracy against the original labels on test (thick, ± s.e.) and training images (thin), "
-        "and of tuned ridge (grey); multipliers until collapse",
-        fontsize=10,
-    )
+        multipliers.xaxis.get_major_locator().set_params(integer=True)
+    panels[0, 0].set(ylabel="test accuracy, % (± s.e.)")
+    panels[1, 0].set(ylabel="training accuracy, %")
+    panels[2, 0].set(ylabel="$c_t$, in mean eigenvalues")
+    panels[0, 0].legend(fontsize=7, loc="lower left")
+    figure.suptitle(result.data, fontsize=10)
     return figure
 
 
@@ -74,16 +77,17 @@ def _summary_figure(result: Result) -> Any:
         by_images.set_xticks(images, [f"{n:,}" for n in images])
         by_images.minorticks_off()
         chain = last.chains[middle]
-        ranks = np.arange(1, len(chain.path.eigenvalues) + 1)
+        ranks = [rank for rank in WEIGHT_RANKS if rank <= len(chain.path.eigenvalues)]
         rounds = shown_rounds(chain.path.n_rounds, 6)
         for t, colour in zip(rounds, round_colours(len(rounds)), strict=True):
             label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
-            weights.semilogx(ranks, chain.path.basis_weights[t, ::-1], color=colour, label=label)
-        weights.set(xlabel="eigenvector k, largest first", ylim=(0, 1.25))
+            kept = chain.path.basis_weights[t, [-rank for rank in ranks]]
+            weights.semilogx(ranks, kept, "o-", markersize=2.5, color=colour, label=label)
+        weights.set(xlabel="rank of the eigenvalue, largest first", ylim=(0, 1.25))
         weights.legend(fontsize=7, loc="upper center", ncols=2)
     fraction = result.config.relative_tolerances[len(result.config.relative_tolerances) // 2]
     panels[0, 0].set(ylabel=f"test accuracy, % (ε = {fraction:g})")
-    panels[1, 0].set(ylabel=f"basis weight $B_t[k]$ (ε = {fraction:g})")
+    panels[1, 0].set(ylabel=f"basis weight (ε = {fraction:g})")
     panels[0, 0].legend(fontsize=7)
     figure.suptitle(result.data, fontsize=10)
     return figure
