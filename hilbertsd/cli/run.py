@@ -150,7 +150,8 @@ def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
         if each.metadata["typed"] == "argument":
             info: Any = typer.Argument(help=help_text, parser=parser)
         else:
-            info = typer.Option(help=help_text, min=each.metadata["least"], parser=parser)
+            words = [f"--{each.name.replace('_', '-')}"] if kind is bool else []  # without a --no- of equal width
+            info = typer.Option(*words, help=help_text, min=each.metadata["least"], parser=parser)
         default = list(each.default) if isinstance(each.default, tuple) else each.default
         yield _parameter(each.name, Annotated[kind, info], default)
     nothing = escape(" [default: write nothing]") if study.is_own_command else ""

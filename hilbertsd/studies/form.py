@@ -43,7 +43,7 @@ def option(
     recorded: bool = True,
     within_output: str | None = None,
 ) -> Any:
-    """Field of a configuration that is typed as `--name value`.
+    """Field of a configuration that is typed as `--name value`, or `--name` alone for a flag, which is False without.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Config:
             if each.metadata["typed"] == "argument":
                 words.append(str(value))
             elif isinstance(value, bool):
-                words.append(name if value else name.replace("--", "--no-", 1))
+                words += [name] if value else []
             else:
                 several = value if isinstance(value, tuple) else () if value is None else (value,)
                 words += [word for one in several for word in (name, str(one))]

@@ -85,6 +85,15 @@ def test_check_bounds_on_a_table(hilbertsd, table, tmp_path):
     assert any("B_t[k]/B_t[j]" in row["formula"] for row in record["statements"])
 
 
+@pytest.mark.parametrize("words", [["distill"], ["gram", "distill"], ["ntk", "distill"], ["run", "ntk-cifar"]])
+def test_help_at_80_columns_cuts_no_name(hilbertsd, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = hilbertsd(*words, "--help")
+    assert code == 0
+    assert "--json" in out
+    assert "…" not in out
+
+
 def test_a_violated_bound_is_exit_code_1(hilbertsd, table, monkeypatch):
     from hilbertsd.distillation import rounds
 
