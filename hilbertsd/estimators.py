@@ -241,7 +241,7 @@ class SelfDistilledKernelClassifier(ClassifierMixin, _SelfDistilledKernelModel):
     path_, intercept_, n_rounds_, X_fit_, n_features_in_, feature_names_in_
         As in :class:`SelfDistilledKernelRegressor`, with one output per class.
 
-    Source: MFB, arXiv:2002.05715, §3.6.
+    Source: MFB, arXiv:2002.05715; one constraint for all classes together is our reading of §3.6.
     """
 
     def fit(self, X: Any, y: Any) -> Self:

@@ -129,6 +129,12 @@ def complexity(path: DistillationPath, radius: float = 1.0) -> Complexity:
 
     Raises InvalidInput for a radius that is not positive.
 
+    Notes
+    -----
+    The bounds of the sources are about a class of functions that is fixed before the targets are seen. g† depends on
+    them through c_0, …, c_t wherever ε is what is fixed, so they do not apply as they stand; they do for fixed
+    multipliers. Read the numbers as sizes to compare rounds by, not as bounds on a test error.
+
     Source: Bartlett & Mendelson (2002), Lemma 22; Bartlett, Bousquet & Mendelson (2005), Corollary 6.7; MFB §3.7.
     """
     radius = check_positive(radius, "radius", "of the ball in the kernel's space", InvalidInput)

@@ -50,7 +50,7 @@ def check_bounds(path: DistillationPath) -> BoundsReport:
     InvalidInput
         The path has a fixed multiplier: the bounds are about a tolerance.
 
-    Source: MFB §3; for several outputs §3.6, which puts Σ_j z_kj² in place of z_k².
+    Source: MFB §3; for several outputs Σ_j z_kj² in place of z_k², our reading of §3.6.
     """
     if path.tolerance is None:
         raise InvalidInput("the path has a fixed multiplier and the bounds are about a tolerance; distil with one")

@@ -37,7 +37,10 @@ def weight_ratio(smaller: float, larger: float, smallest: float, ratio: float, r
 
 
 def sparsity_index(eigenvalues: ArrayLike, log_basis_weights: ArrayLike, resolution: float = 0.0) -> float:
-    """Sparsity index S_B = min_k B[k+1]/B[k] over neighbouring distinct eigenvalues, ascending.
+    """Smallest ratio of weights min_k B[k+1]/B[k] over neighbouring distinct eigenvalues, ascending.
+
+    MFB's S (49-51) is the lowest value of Theorem 5's lower bound on these ratios, :func:`least_sparsity_index`. A
+    path's own smallest ratio is never less.
 
     Parameters
     ----------
@@ -51,8 +54,8 @@ def sparsity_index(eigenvalues: ArrayLike, log_basis_weights: ArrayLike, resolut
     -------
     float of at least 1; infinity where fewer than two eigenvalues are distinct.
 
-    Raises InvalidInput for eigenvalues that are not positive or logarithms that are not finite. Source: MFB §3.5,
-    before (50).
+    Raises InvalidInput for eigenvalues that are not positive or logarithms that are not finite. Source: MFB §3.5
+    for the ratio as a measure of sparsity.
     """
     d, logs = finite_array(eigenvalues, "eigenvalues"), finite_array(log_basis_weights, "log_basis_weights")
     if d.shape != logs.shape:
@@ -61,7 +64,9 @@ def sparsity_index(eigenvalues: ArrayLike, log_basis_weights: ArrayLike, resolut
 
 
 def least_sparsity_index(eigenvalues: ArrayLike, ratio: float, rounds: float | None = None) -> float:
-    """Least sparsity index after t rounds: S_{B_{t−1}} ≥ min_k ((r₀−1 + d_min/d_k)/(r₀−1 + d_min/d_{k+1}))ᵗ.
+    """MFB's sparsity index after t rounds: S_{B_{t−1}} = min_k ((r₀−1 + d_min/d_k)/(r₀−1 + d_min/d_{k+1}))ᵗ.
+
+    It is the lowest value of Theorem 5's bound on the ratio of two weights.
 
     Parameters
     ----------

@@ -111,13 +111,14 @@ WEIGHTS = Statement(
 SPARSITY = Statement(
     "sparsity index",
     "log S(B_t) ≥ (t+1) min_k log(s_k/s_{k+1})",
-    "The sparsity index S, the smallest ratio of two neighbouring weights, grows at least geometrically.",
+    "The smallest ratio S(B_t) of two neighbouring weights is at least MFB's sparsity index, the lowest value of "
+    "Theorem 5's bound, which grows geometrically.",
     "MFB (50)",
 )
 SPARSITY_GUARANTEED = Statement(
     "sparsity index, guaranteed",
     "log S(B_t) ≥ u min_k log(s_k/s_{k+1}) for t + 1 = ⌈u⌉, u = (r_0 − 1)/κ",
-    "The sparsity index reaches this within the rounds that Proposition 4 guarantees.",
+    "The smallest ratio of neighbours reaches MFB's sparsity index at the rounds that Proposition 4 guarantees.",
     "MFB (51)",
 )
 SINGLE_AT_LEAST = Statement(

@@ -17,6 +17,8 @@ residual is certainly at least √(nε), the lower one the largest c̲ whose res
 norm of the targets lies between those of the two chains, which decides collapse. Targets themselves miss by the sum of
 the p_i, to first order only, beside the distance of the two chains.
 
+Proofs: hilbertsd/bounds/THEOREMS.md, Theorems D and E.
+
 All this is rigorous up to rounding, for which 1e-14 of the largest eigenvalue is allowed in every solve, and it takes
 the kernel matrix to be positive semidefinite. It speaks of the entries as they are: what rounding them to float32 did
 to the multipliers is not in it, and can be more (8e-4 of one on an RBF kernel of 200 points at ε = 1 % of the mean

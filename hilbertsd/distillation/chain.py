@@ -75,7 +75,8 @@ def distill(
         which centre, refuse it. Or a :class:`hilbertsd.gram.KernelOperator`, for instance
         ``ComputedKernel(kernel, X)``, which never holds the matrix; or a function that multiplies it with an (n, b)
         block.
-    targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint.
+    targets : (n,) or (n, n_outputs); not centred here. Several outputs share one constraint, which is our
+        reading of MFB §3.6.
     tolerance : ε, the mean squared training error ‖F_t − Y_t‖²/n of every round against its own targets, in squared
         units of the targets; with several outputs the squares are summed over outputs and divided by n alone. Rounds go
         on until the zero function meets ε (collapse). Their number is at least √(mean square/ε) − 1.

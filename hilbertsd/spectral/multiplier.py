@@ -40,7 +40,8 @@ def training_error(eigenvalues: ArrayLike, energies: ArrayLike, multiplier: floa
     -------
     float, in squared units of the targets.
 
-    Raises InvalidInput as :func:`solve_multiplier`. Source: MFB (20), for several outputs MFB §3.6.
+    Raises InvalidInput as :func:`solve_multiplier`. Source: MFB (20); one constraint for several outputs
+    together is our reading of MFB §3.6.
     """
     d, e = _checked(eigenvalues, energies)
     return float(np.sum(e * (multiplier / (multiplier + d)) ** 2))
