@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
     ("words", "figure"),
     [
         (["dense_path.py", "--n", "60", "--repeats", "1"], "loop_over_path"),
+        (["round_counts.py", "--n", "60"], "triangle_over_rounds"),
         (["krylov.py", "--n", "150", "--images", "synthetic"], "eigh_over_krylov"),
         (["krylov.py", "--sizes", "60", "120", "--images", "synthetic"], "exponents"),
     ],
