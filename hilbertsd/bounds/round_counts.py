@@ -101,8 +101,9 @@ def most_rounds(ratio: float, condition_number: float | None = None) -> int:
     Notes
     -----
     The count with κ is never above ⌈r_0²⌉ − 1, nor above ⌈(r_0 − 1)/σ⌉, which is about √κ (r_0 − 1)/2 and never above
-    ⌈κ(r_0 − 1)⌉. For κ = 1 it is T itself. Both are one more where rounding could hide that. Without κ it is approached where eigenvalues lie decades apart and each
-    holds the energy of one round. Proof: hilbertsd/bounds/THEOREMS.md, Theorem A.
+    ⌈κ(r_0 − 1)⌉. For κ = 1 it is T itself. Without κ it is approached where eigenvalues lie decades apart and
+    each holds the energy of one round. Both are one more where r_0 is so close to a whole step that rounding could hide
+    it. Proof: hilbertsd/bounds/THEOREMS.md, Theorem A.
     """
     surplus = checked_ratio(ratio) ** 2 - 1
     s = 0.0 if condition_number is None else cosine(condition_number)
