@@ -141,8 +141,10 @@ class Fits:
         """Test accuracy of plain ridge at the multiplier that leave-one-out prefers."""
         return float(self.tuned_correct.mean())
 
-    def to_dict(self, gains: Iterator[tuple[form.Estimate, form.Estimate]], over_ridge: form.Estimate) -> dict[str, Any]:
-        """Numbers ready for JSON; gains over round 0 and over early stopping are taken from the iterator, path by path."""
+    def to_dict(
+        self, gains: Iterator[tuple[form.Estimate, form.Estimate]], over_ridge: form.Estimate
+    ) -> dict[str, Any]:
+        """Numbers ready for JSON; the iterator gives each path's gains over round 0 and over early stopping."""
         return {
             "network": asdict(self.network),
             "n_train": self.n_train,

@@ -7,7 +7,7 @@ Simulated are test images of ten classes and what 42 paths of 14 kernels make of
 labelled where a normal score, shared in part by all rounds, paths and kernels, is above a threshold.
 """
 
-from collections.abc import Callable
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ KEPT = 0.97
 """Correlation of a round's own part with that of the round before."""
 
 IN_ALL_PATHS = 0.5
-"""Part of the variance of the rounds' own scores that all paths share, as more rounds mean more regularisation in all."""
+"""Part of the variance of the rounds' own scores that all paths share: more rounds regularise all of them more."""
 
 IN_COMMON = 0.9
 """Correlation of the round's own part of two methods that are compared."""
@@ -54,7 +54,7 @@ TOLERATED = 0.01
 class Config(form.Config):
     """How many simulations, of how many images."""
 
-    simulations: int = form.option(4000, "Simulations of every test.", least=20)
+    simulations: int = form.option(2000, "Simulations of every test.", least=20)
     images: int = form.option(500, "Test images of a simulation, of ten classes.", least=40)
     seed: int = form.option(0, "Seed of the simulations.", least=0)
 
@@ -92,7 +92,8 @@ class Result(form.Result[Config]):
         n = sum(self.as_stated[name] for name in self.rejected)
         caught = sum(not self.as_stated[name] for name in self.wrong)
         return [
-            f"{n} of {len(self.rejected)} tests have a size of 5 % ± 1; of {len(self.wrong)} wrong ones {caught} are caught"
+            f"{n} of {len(self.rejected)} tests have a size of 5 % ± 1; "
+            f"of {len(self.wrong)} wrong ones {caught} are caught"
         ]
 
     def numbers(self) -> dict[str, Any]:
@@ -197,11 +198,11 @@ def simulated(
     return rounds, others
 
 
-def _walk(T: int, m: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _walk(T: int, m: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """(T, m) standard normal values, each row correlated with the one before."""
-    rows = rng.normal(size=(T, m))
+    rows = rng.standard_normal((T, m), dtype=np.float32)
     for t in range(1, T):
-        rows[t] = KEPT * rows[t - 1] + np.sqrt(1 - KEPT**2) * rows[t]
+        rows[t] = KEPT * rows[t - 1] + math.sqrt(1 - KEPT**2) * rows[t]
     return rows
 
 
@@ -209,7 +210,10 @@ def _models(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[n
     """(m,) share of ten models that are right in one use, minus that of another use that is as good."""
     m = len(classes)
     image = np.sqrt(SHARED) * rng.normal(size=m) + CLASS_SPREAD * rng.normal(size=CLASSES)[classes]
-    use: Callable[[], Any] = lambda: (image + np.sqrt(1 - SHARED) * rng.normal(size=(MODELS, m)) > THRESHOLD).mean(axis=0)
+
+    def use() -> NDArray[np.float64]:
+        return (image + np.sqrt(1 - SHARED) * rng.normal(size=(MODELS, m)) > THRESHOLD).mean(axis=0)
+
     return use() - use()
 
 

@@ -8,7 +8,7 @@ A round that was chosen for its accuracy on some images looks better on these th
 other half, the two halves change places, and the gain is the mean over many ways to halve the images.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -23,6 +23,9 @@ FEWEST = 4
 
 Pair = tuple[NDArray[Any], NDArray[Any]]
 """(T, m) and (T', m) which images each row of two methods classifies as they are labelled."""
+
+Columns = NDArray[np.intp]
+"""(2, k, T) places of the rows of k pairs of methods among all rows, −1 where a method has fewer than T."""
 
 
 def halves(classes: NDArray[np.integer], n: int, rng: np.random.Generator) -> NDArray[np.bool_]:
@@ -47,7 +50,8 @@ def halves(classes: NDArray[np.integer], n: int, rng: np.random.Generator) -> ND
     for label, count in zip(*np.unique(classes, return_counts=True), strict=True):
         if count < FEWEST:
             raise InvalidInput(
-                f"class {label} has {count} test images; take at least {FEWEST} of every class, so that both halves have it"
+                f"class {label} has {count} test images; take at least {FEWEST} of every class, "
+                "so that both halves have it"
             )
         members = np.tile(np.flatnonzero(classes == label), (n, 1))
         inside = np.arange(count) < (count + rng.integers(0, 2, (n, 1))) // 2
@@ -60,7 +64,8 @@ def cross_fitted(
 ) -> tuple[list[Estimate], Estimate]:
     """Percentage points by which the best row of one method is right more often than the best row of another.
 
-    Both best rows are chosen on one half (the earliest of equals) and compared on the other, and the halves change places.
+    Both best rows are chosen on one half (the earliest of equals) and compared on the other, and the halves change
+    places.
 
     Parameters
     ----------
@@ -76,11 +81,11 @@ def cross_fitted(
     -----
     The 2n values of a gain share all m images, and the k pairs share them, too, so that no spread among these is a
     standard error. What is independent are groups of one image of each class. The error is the jackknife over them: the
-    estimate is made again without each of the J groups, choices included, and its variance is (J − 1)/J times the sum of
-    squares about the mean. By Efron & Stein (1981, Annals of Statistics 9, 586) the jackknife's variance is in the mean
-    not below the true one, for any symmetric function of independent groups; here it is up to twice as large
-    where nothing is gained, and right where the choice is clear. A test needs :class:`RiseTest`: near no gain the
-    estimate is not normal.
+    estimate is made again without each of the J groups, choices included, and its variance is (J − 1)/J times the sum
+    of squares about the mean. By Efron & Stein (1981, Annals of Statistics 9, 586) the jackknife's variance is in the
+    mean not below the true one at J − 1 groups, for any symmetric function of independent groups, which the mean over
+    all halves is; `hilbertsd run sizes` holds it against the spread under no effect. A test needs :class:`RiseTest`:
+    near no gain the estimate is not normal.
     """
     values, columns = _joined(pairs)
     cut = first.astype(np.float32)
@@ -100,12 +105,12 @@ def cross_fitted(
 class RiseTest:
     """Test of whether, in the mean over paths, a round is better than round 0 on images yet to be drawn.
 
-    The null hypothesis is that no round of any path is. The statistic is the mean of the cross-fitted gains over round 0,
-    so that 42 paths on the same images are one number. Its distribution under the null is drawn: the differences from
-    round 0, without their means over each class, are multiplied by a random sign for every image, the same for all rounds and paths,
-    and everything from the choice of the rounds on is done again. Rounds that are surely worse than round 0, by
-    √(2 log log m) standard errors, keep their mean, as such rounds are never the best (Hansen 2005, Journal of Business
-    & Economic Statistics 23, 365); all others are lifted to round 0.
+    The null hypothesis is that no round of any path is. The statistic is the mean of the cross-fitted gains over
+    round 0, so that many paths on the same images are one number. Its distribution under the null is drawn: the
+    differences from round 0, without their means over each class, are multiplied by a random sign for every image, the
+    same for all rounds and paths, and everything from the choice of the rounds on is done again. Rounds that are surely
+    worse than round 0, by √(2 log log m) standard errors, keep their mean, as such rounds are never the best (Hansen
+    2005, Journal of Business & Economic Statistics 23, 365); all others are lifted to round 0.
 
     Attributes
     ----------
@@ -113,19 +118,21 @@ class RiseTest:
     differences : (m, R) right in a round minus right in round 0, of all rounds of all paths.
     noise : (m, R) differences without the means of their class.
     lowered : (R,) mean that a round keeps under the null hypothesis.
-    columns : by path, its rounds and its round 0 among the R.
+    columns : (2, k, T) places of every path's rounds, and of its round 0, among the R; −1 where there is none.
     """
 
     first: NDArray[np.float32]
     differences: NDArray[np.float32]
     noise: NDArray[np.float32]
     lowered: NDArray[np.float32]
-    columns: list[tuple[slice, slice]]
+    columns: Columns
 
     @classmethod
     def of(cls, paths: Sequence[NDArray[Any]], classes: NDArray[np.integer], first: NDArray[np.bool_]) -> Self:
         """Test of k paths, each (T, m) which images its rounds classify as they are labelled."""
-        values, columns = _joined([(path.astype(np.float32) - path[:1], np.zeros((1, path.shape[1]))) for path in paths])
+        values, columns = _joined(
+            [(path.astype(np.float32) - path[:1], np.zeros((1, path.shape[1]))) for path in paths]
+        )
         noise, variance = np.empty_like(values), np.zeros(values.shape[1])
         for label in np.unique(classes):
             rows = np.flatnonzero(classes == label)
@@ -155,26 +162,28 @@ class RiseTest:
         return float(_gains(inside / n, others, self.columns).mean())
 
 
-def _joined(pairs: Sequence[Pair]) -> tuple[NDArray[np.float32], list[tuple[slice, slice]]]:
+def _joined(pairs: Sequence[Pair]) -> tuple[NDArray[np.float32], Columns]:
     """(m, R) all rows of all pairs side by side, and where each pair's two methods are."""
-    rows, columns, start = [], [], 0
-    for pair in pairs:
-        middle, end = start + len(pair[0]), start + len(pair[0]) + len(pair[1])
-        columns.append((slice(start, middle), slice(middle, end)))
-        rows += pair
-        start = end
-    return np.vstack(rows).T.astype(np.float32), columns
+    longest = max(len(rows) for pair in pairs for rows in pair)
+    columns = np.full((2, len(pairs), longest), -1)
+    start = 0
+    for k, pair in enumerate(pairs):
+        for side, rows in enumerate(pair):
+            columns[side, k, : len(rows)] = np.arange(start, start + len(rows))
+            start += len(rows)
+    return np.vstack([rows for pair in pairs for rows in pair]).T.astype(np.float32), columns
 
 
-def _gains(one: NDArray[Any], other: NDArray[Any], columns: Iterable[tuple[slice, slice]]) -> NDArray[np.float64]:
+def _gains(one: NDArray[Any], other: NDArray[Any], columns: Columns) -> NDArray[np.float64]:
     """(k,) gains in percentage points from (n, R) means on both halves, each choosing for the other."""
     chosen, counted = np.vstack([one, other]), np.vstack([other, one])
-    rows = np.arange(len(chosen))
+    chosen = np.hstack([chosen, np.full((len(chosen), 1), -np.inf, chosen.dtype)])  # column −1 is never the best
 
-    def best(where: slice) -> NDArray[Any]:
-        return counted[:, where][rows, np.argmax(chosen[:, where], axis=1)]
+    def best(where: NDArray[np.intp]) -> NDArray[Any]:
+        place = np.argmax(chosen[:, where], axis=2)
+        return np.take_along_axis(counted, where[np.arange(len(where)), place], axis=1)
 
-    return np.array([100 * np.mean(best(a) - best(b), dtype=np.float64) for a, b in columns])
+    return 100 * np.asarray(np.mean(best(columns[0]) - best(columns[1]), axis=0, dtype=np.float64))
 
 
 def _groups(classes: NDArray[np.integer]) -> list[NDArray[np.intp]]:

@@ -1,8 +1,8 @@
 """Two methods compared image by image: a mean difference with its standard error, and many differences at once.
 
-    estimate = mean_difference(right_here.astype(float) - right_there, test_labels)
-    surely_above(estimate)                                    # one-sided, 5 %
-    differing(differences, 1999, rng).p_values.min()          # any of many pairs of methods, 5 % for all together
+estimate = mean_difference(right_here.astype(float) - right_there, test_labels)
+surely_above(estimate)                                    # one-sided, 5 %
+differing(differences, 1999, rng).p_values.min()          # any of many pairs of methods, 5 % for all together
 """
 
 from typing import Any, NamedTuple
@@ -53,17 +53,20 @@ def differing(differences: NDArray[Any], draws: int, rng: np.random.Generator) -
 
     Notes
     -----
-    Under the null hypothesis the two methods of an image may change places. Every draw does so by a sign for each image,
-    the same for all R, so that they keep their dependence. The corrected p-value of a pair is the share of draws in
-    which the largest |z| of all R is at least the pair's (Westfall & Young 1993). With one pair this is McNemar's test.
+    Under the null hypothesis the two methods of an image may change places. Every draw does so by a sign for each
+    image, the same for all R, so that they keep their dependence. The corrected p-value of a pair is the share of draws
+    in which the largest |z| of all R is at least the pair's (Westfall & Young 1993). With one pair this is McNemar's
+    test.
     """
     values = differences.astype(np.float64)
     scale = np.sqrt(np.sum(values**2, axis=0))
     values = values / np.where(scale > 0, scale, 1)
     z = values.sum(axis=0)
     largest = np.concatenate(
-        [np.abs(rng.choice([-1.0, 1.0], (min(200, draws - start), len(values))) @ values).max(axis=1)
-         for start in range(0, draws, 200)]
+        [
+            np.abs(rng.choice([-1.0, 1.0], (min(200, draws - start), len(values))) @ values).max(axis=1)
+            for start in range(0, draws, 200)
+        ]
     )
     # The sums of a draw that flips no sign differ from z by rounding.
     above = np.sum(largest[:, None] >= np.abs(z) * (1 - 1e-12), axis=0)
