@@ -130,8 +130,7 @@ def test_a_simulation_runs_from_the_command_line(hilbertsd):
     assert len(json.loads(out)["tests"]) == 8
 
 
-def test_the_committed_sizes_are_five_per_cent_and_wrong_tests_are_not():
+def test_no_committed_test_sees_more_than_it_says_and_the_wrong_ones_do():
     record = json.loads((GALLERY / "sizes/result.json").read_text(encoding="utf-8"))
-    for row in record["tests"]:
-        assert record["as_stated"][row["test"]] == row["right"]
-        assert (abs(row["size"] - 5) <= 1) == row["right"]
+    assert all((3 < row["size"] < 6) == row["right"] for row in record["tests"])
+    assert sum(row["right"] for row in record["tests"]) == 5
