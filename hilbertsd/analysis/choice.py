@@ -7,6 +7,8 @@
 Source of the errors: :mod:`hilbertsd.analysis.cross_validation`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +56,7 @@ class Choice:
 def choose_by_leave_one_out(
     kernel_matrix: Any,
     targets: Any,
-    relative_tolerances: ArrayLike = RELATIVE_TOLERANCES,
+    relative_tolerances: ArrayLike | None = None,
     *,
     max_rounds: int | None = None,
 ) -> Choice:
@@ -64,8 +66,8 @@ def choose_by_leave_one_out(
     ----------
     kernel_matrix : (n, n) raw kernel values, as :meth:`Spectrum.from_kernel` takes them.
     targets : (n,) or (n, n_outputs); not centred here.
-    relative_tolerances : fractions of the targets' mean square to try, above 0 and below 1. Those at or below the floor
-        of a singular kernel matrix are left out.
+    relative_tolerances : fractions of the targets' mean square to try, all below 1; None for 0.02, 0.04, …, 0.98.
+        Those at or below the floor of a singular kernel matrix are left out.
     max_rounds : largest number of fits of a path; 1 chooses among plain kernel ridge fits.
 
     Returns
@@ -85,7 +87,8 @@ def choose_by_leave_one_out(
     -----
     One decomposition serves all. The errors of a path of T rounds cost O(T n² n_outputs).
     """
-    fractions = np.unique(np.asarray(as_real_array(relative_tolerances, "relative_tolerances", InvalidTolerance)))
+    given = RELATIVE_TOLERANCES if relative_tolerances is None else relative_tolerances
+    fractions = np.unique(np.asarray(as_real_array(given, "relative_tolerances", InvalidTolerance)))
     if not fractions.size or not np.all((fractions > 0) & (fractions < 1)):
         raise InvalidTolerance(f"relative_tolerances are {fractions}; give numbers above 0 and below 1")
     spectrum = Spectrum.from_kernel(kernel_matrix, targets)
