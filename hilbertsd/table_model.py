@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hilbertsd.data.tables import column_names, standardised_columns
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.distillation.path_file import path_attributes, path_content
-from hilbertsd.errors import InvalidInput
+from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.gram.named import NamedKernel
 from hilbertsd.support.array_files import read_arrays, write_arrays
 from hilbertsd.support.checks import as_real_array
@@ -164,7 +164,13 @@ class TableModel:
         InvalidFile
             The file is missing, is no .npz, is damaged, holds something else, or holds values that no model has.
         """
-        file = Path(path) / FILE_NAME if os.path.isdir(path) else path
+        places = Path(path), Path(path) / FILE_NAME, Path(f"{os.fspath(path)}.npz")
+        file = next((place for place in places if place.is_file()), None)
+        if file is None:
+            raise InvalidFile(
+                f"{os.fspath(path)} is no model, and no folder with {FILE_NAME}; make one with `hilbertsd distill "
+                f"TABLE --target COLUMN --out {os.fspath(path)}`, or with TableModel.save"
+            )
         return cls(**read_arrays(file, FILE_FORMAT, _attributes))
 
     def __repr__(self) -> str:

@@ -291,7 +291,7 @@ def test_rounds_are_those_of_the_path(problem):
     for row, stage in zip(model.path_.rows(), stages, strict=True):
         np.testing.assert_array_equal(model.predict(X, round=row["round"]), stage)
     np.testing.assert_array_equal(model.predict(X, round=-1), stages[-1])
-    with pytest.raises(InvalidRound, match=r"round 3 was not computed: .* \(of an estimator n_rounds\)"):
+    with pytest.raises(InvalidRound, match=r"round 3 was not computed: .* \(n_rounds of an estimator\)"):
         model.predict(X, round=3)
     labels = (y > np.median(y)).astype(int)
     classifier = SelfDistilledKernelClassifier(relative_tolerance=0.02, n_rounds=3).fit(X, labels)

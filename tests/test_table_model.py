@@ -137,7 +137,9 @@ def test_saving_and_loading_keeps_everything(model, new, tmp_path):
 
 
 def test_files_that_hold_something_else_are_refused(model, tmp_path):
-    with pytest.raises(InvalidFile, match=r"model\.npz does not exist; save a TableModel there first"):
+    with pytest.raises(
+        InvalidFile, match=r"is no model, and no folder with model\.npz; make one with `hilbertsd distill"
+    ):
         TableModel.load(tmp_path)
     model.path.save(tmp_path / "path")
     with pytest.raises(InvalidFile, match="holds no TableModel: it holds a DistillationPath"):

@@ -68,8 +68,10 @@ def predict(
         if round is None
         else f"as asked for; leave-one-out on the {n_train} chooses round {loaded.chosen_round}"
     )
-    headline = f"{loaded.target_name} in round {used}, {reason}; the training mean from round {loaded.path.n_rounds} on"
-    show(as_json, record, files, headline, rows, *_closing(loaded, errors))
+    headline = (
+        f"{loaded.target_name!r} in round {used}, {reason}; the training mean from round {loaded.path.n_rounds} on"
+    )
+    show(as_json, record, files, headline, rows, *_closing(errors))
 
 
 def _check_output(out: Path | None, table: Path) -> None:
@@ -101,14 +103,12 @@ def _errors(model: "TableModel", columns: Any, predictions: Any, truth: list[Any
     }
 
 
-def _closing(model: "TableModel", errors: dict[str, Any]) -> list[str]:
+def _closing(errors: dict[str, Any]) -> list[str]:
     """Lines under the table: the errors where the target is known."""
-    if not errors:
-        return [f"no error: the table has no column {model.target_name!r} that holds numbers alone"]
     return [
         f"mean squared error {errors[f'mean_squared_error_{kind}']:.6g} on {errors[f'n_rows_{kind}']:,} rows {words}"
         for kind, words in (("not_trained_on", "that are no training row"), ("trained_on", "that are training rows"))
-        if errors[f"n_rows_{kind}"]
+        if errors.get(f"n_rows_{kind}")
     ]
 
 

@@ -273,8 +273,8 @@ class DistillationPath:
         index = self.round_index(round)
         if index is None:
             warnings.warn(
-                f"{self.ending}: from there on the fit is the zero function, of centred targets their mean; give an "
-                "earlier round, or distil with a smaller tolerance",
+                f"{self.ending}: from there on every fit is the zero function, which is the mean where targets were "
+                "centred; give an earlier round, or distil with a smaller tolerance",
                 CollapseWarning,
                 stacklevel=3,
             )
@@ -297,7 +297,7 @@ class DistillationPath:
         if self.collapse_round is None:
             raise InvalidRound(
                 f"round {round} was not computed: the path has not collapsed, it stopped after "
-                f"max_rounds={self.n_rounds} (of an estimator n_rounds); give a round up to {self.n_rounds - 1}, or "
-                "distil again with more of them"
+                f"max_rounds={self.n_rounds}; give a round up to {self.n_rounds - 1}, or distil again with a larger "
+                "max_rounds (n_rounds of an estimator)"
             )
         return None

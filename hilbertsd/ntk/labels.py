@@ -58,6 +58,10 @@ def stored_split(folder: str | os.PathLike[str]) -> StoredSplit:
         stores.
     """
     folder = Path(folder)
+    if not (folder / STORES[0]).is_dir():
+        raise InvalidFile(
+            f"{folder} has no kernels of a network; compute them with `hilbertsd ntk run ARCHITECTURE {folder}`"
+        )
     train, test = (GramStore.open(folder / name) for name in STORES)
     for store in (train, test):
         if not store.complete:

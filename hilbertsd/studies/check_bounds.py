@@ -6,7 +6,7 @@ from typing import Any
 
 from hilbertsd.bounds import BoundsReport, check_bounds
 from hilbertsd.studies import form
-from hilbertsd.studies.table_path import TableConfig, distilled, prepare
+from hilbertsd.studies.table_path import TableConfig, described, distilled, prepare
 
 WIDEST = 120
 """Most characters of a line."""
@@ -14,9 +14,10 @@ WIDEST = 120
 
 @dataclass(frozen=True, eq=False)
 class Result(form.Result[TableConfig]):
-    """Report on every statement of the paper, for the path of all rows."""
+    """Report on every statement of the paper, for the path of all rows, and in one line what was distilled."""
 
     report: BoundsReport
+    problem: str
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per statement, of the round where its two sides are closest."""
@@ -24,7 +25,7 @@ class Result(form.Result[TableConfig]):
 
     def shown(self) -> list[str | list[dict[str, Any]]]:
         """Every statement in full, in lines for the terminal."""
-        return [self.report.text(min(shutil.get_terminal_size().columns, WIDEST))]
+        return [self.problem, self.report.text(min(shutil.get_terminal_size().columns, WIDEST))]
 
     @property
     def holds(self) -> bool:
@@ -38,7 +39,11 @@ class Result(form.Result[TableConfig]):
 
 def run(config: TableConfig) -> Result:
     """Distil all rows until collapse and check every statement; raises and warns as `studies.distill.run`."""
-    return Result(config, check_bounds(distilled(prepare(config), config)))
+    prepared = prepare(config)
+    path = distilled(prepared, config)
+    rows, n_features = f"all {path.spectrum.n_samples} rows", prepared.features.shape[1]
+    problem = described(config, rows, n_features, path.spectrum.target_mean_square)
+    return Result(config, check_bounds(path), problem)
 
 
 STUDY = form.Study("check-bounds", __doc__, TableConfig, run, is_own_command=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hilbertsd.analysis.cross_validation import leave_one_out_errors
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
-from hilbertsd.studies.table_path import TableConfig, distilled, prepare
+from hilbertsd.studies.table_path import TableConfig, described, distilled, prepare
 from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
 if TYPE_CHECKING:
@@ -65,13 +65,8 @@ class Result(form.Result[Config]):
 
     def headline(self) -> list[str]:
         """Size of the problem, kernel and ε."""
-        config, spectrum = self.config, self.path.spectrum
-        return [
-            f"{spectrum.n_samples} training and {len(self.model.test_rows)} test rows, "
-            f"{len(self.model.feature_names)} standardised features, {config.kernel} kernel, "
-            f"ε = {self.path.tolerance:.6g}, that is {config.relative_tolerance:g} of the mean square "
-            f"{spectrum.target_mean_square:.6g} of {config.target}"
-        ]
+        rows = f"{self.path.spectrum.n_samples} training and {len(self.model.test_rows)} test rows"
+        return [described(self.config, rows, len(self.model.feature_names), self.path.spectrum.target_mean_square)]
 
     def closing(self) -> list[str]:
         """Rounds of collapse, of leave-one-out's choice and of the lowest test error."""

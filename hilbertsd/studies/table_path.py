@@ -122,6 +122,16 @@ def distilled(prepared: Prepared, config: TableConfig) -> DistillationPath:
     return distill_spectrum(prepared.spectrum, relative_tolerance=config.relative_tolerance)
 
 
+def described(config: TableConfig, rows: str, n_features: int, mean_square: float) -> str:
+    """Line that says what was distilled: rows, features, kernel and ε."""
+    width = "" if config.gamma is None else f" of gamma {config.gamma:g}"
+    return (
+        f"{rows}, {n_features} standardised features, {config.kernel} kernel{width}, "
+        f"ε = {config.relative_tolerance * mean_square:.6g}, that is {config.relative_tolerance:g} of the mean square "
+        f"{mean_square:.6g} of {config.target}"
+    )
+
+
 def _split(n_samples: int, test_fraction: float, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Training and test rows of a random split, each ascending."""
     if not 0 <= test_fraction < 1:
