@@ -28,8 +28,9 @@ def kernels(n: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Name, kernel matrix and centred targets of every problem."""
     from hilbertsd import ntk
 
-    for name, data in (("diabetes", load_diabetes()), ("digits", load_digits())):
-        X, y = np.asarray(data["data"])[:n], np.asarray(data["target"])[:n]
+    loaders: dict[str, Any] = {"diabetes": load_diabetes, "digits": load_digits}
+    for name, load in loaders.items():
+        X, y = (np.asarray(part)[:n] for part in load(return_X_y=True))
         X = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-12)
         targets = np.eye(10)[y] if name == "digits" else y[:, None]
         targets = targets - targets.mean(axis=0)
