@@ -10,6 +10,8 @@ from . import networks as networks
 from . import ntk as ntk
 from . import spectral as spectral
 from . import studies as studies
+from .analysis.choice import Choice as Choice
+from .analysis.choice import choose_by_leave_one_out as choose_by_leave_one_out
 from .analysis.cross_validation import leave_one_out as leave_one_out
 from .analysis.cross_validation import leave_one_out_errors as leave_one_out_errors
 from .analysis.early_stopping import EarlyStopping as EarlyStopping

@@ -15,8 +15,11 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+TUTORIAL = (ROOT / "figures/tutorial.md").read_text(encoding="utf-8")
+
+
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 def run_command(words, monkeypatch, capsys):
@@ -64,7 +67,28 @@ def test_the_first_command_prints_the_table_of_the_readme(monkeypatch, tmp_path,
 
 
 def test_pictures_and_links_exist():
-    for document in ("README.md", "figures/README.md", "benchmarks/README.md", "benchmarks/SCALING.md"):
+    for document in (
+        "README.md",
+        "figures/README.md",
+        "figures/tutorial.md",
+        "benchmarks/README.md",
+        "benchmarks/SCALING.md",
+    ):
         text = (ROOT / document).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", text):
             assert (ROOT / document).parent.joinpath(target).exists(), f"{document} names {target}"
+
+
+def test_the_tutorial_runs_and_prints_what_it_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks("python", TUTORIAL):
+        exec(compile(block, "tutorial.md", "exec"), names)
+    assert capsys.readouterr().out == "".join(blocks("text", TUTORIAL))
+    assert (tmp_path / "diabetes.png").stat().st_size > 10_000
+    names["plt"].close("all")
+
+
+def test_a_kernel_of_ones_own_on_ten_splits_takes_twelve_lines():
+    first = blocks("python", TUTORIAL)[0].splitlines()
+    assert sum(bool(line) and not re.match(r"(import|from) ", line) for line in first) <= 12

@@ -1,3 +1,5 @@
+from .choice import Choice as Choice
+from .choice import choose_by_leave_one_out as choose_by_leave_one_out
 from .cross_validation import leave_one_out as leave_one_out
 from .cross_validation import leave_one_out_errors as leave_one_out_errors
 from .early_stopping import EarlyStopping as EarlyStopping

@@ -1,0 +1,104 @@
+"""ε and round chosen together by leave-one-out.
+
+    choice = choose_by_leave_one_out(kernel_matrix, targets)  # targets minus their mean
+    choice.path.relative_tolerance, choice.round
+    choice.predict(cross_kernel)
+
+Source of the errors: :mod:`hilbertsd.analysis.cross_validation`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hilbertsd.analysis.cross_validation import leave_one_out_errors
+from hilbertsd.distillation.chain import distill_spectrum
+from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import InfeasibleTolerance, InvalidTolerance
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.checks import as_real_array
+
+RELATIVE_TOLERANCES = np.arange(1, 50) / 50
+"""Fractions of the targets' mean square that are tried where none are given."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Path and round with the lowest leave-one-out error.
+
+    Attributes
+    ----------
+    path : the chosen path; ε is its `tolerance`, and its `relative_tolerance` one of those tried.
+    round : t, the chosen nonzero fit of that path.
+    relative_tolerances : (k,) fractions tried, ascending.
+    errors : k arrays (T,) of leave-one-out mean squared errors, one for every round of the path of each fraction.
+    """
+
+    path: DistillationPath
+    round: int
+    relative_tolerances: NDArray[np.float64]
+    errors: tuple[NDArray[np.float64], ...]
+
+    @property
+    def error(self) -> float:
+        """Lowest leave-one-out mean squared error; too low for an estimate of what new points would show."""
+        return float(min(each.min() for each in self.errors))
+
+    def predict(self, cross_kernel: Any) -> Any:
+        """Predictions of the chosen fit; see :meth:`DistillationPath.predict`."""
+        return self.path.predict(cross_kernel, self.round)
+
+
+def choose_by_leave_one_out(
+    kernel_matrix: Any,
+    targets: Any,
+    relative_tolerances: ArrayLike | None = None,
+    *,
+    max_rounds: int | None = None,
+) -> Choice:
+    """Distil with every ε, and choose the ε and the round with the lowest leave-one-out error.
+
+    Parameters
+    ----------
+    kernel_matrix : (n, n) raw kernel values, as :meth:`Spectrum.from_kernel` takes them.
+    targets : (n,) or (n, n_outputs); not centred here.
+    relative_tolerances : fractions of the targets' mean square to try, all below 1; None for 0.02, 0.04, …, 0.98.
+        Those at or below the floor of a singular kernel matrix are left out.
+    max_rounds : largest number of fits of a path; 1 chooses among plain kernel ridge fits.
+
+    Returns
+    -------
+    Choice
+
+    Raises
+    ------
+    InvalidKernel, NotPositiveSemidefinite, InvalidTargets
+        As :meth:`Spectrum.from_kernel`.
+    InvalidTolerance
+        A fraction is not above 0 and below 1, or `max_rounds` is no whole number of at least 1.
+    InfeasibleTolerance
+        Every fraction is at or below the floor.
+
+    Notes
+    -----
+    One decomposition serves all. The errors of a path of T rounds cost O(T n² n_outputs).
+    """
+    given = RELATIVE_TOLERANCES if relative_tolerances is None else relative_tolerances
+    fractions = np.unique(np.asarray(as_real_array(given, "relative_tolerances", InvalidTolerance)))
+    if not fractions.size or not np.all((fractions > 0) & (fractions < 1)):
+        raise InvalidTolerance(f"relative_tolerances are {fractions}; give numbers above 0 and below 1")
+    spectrum = Spectrum.from_kernel(kernel_matrix, targets)
+    floor = spectrum.floor / spectrum.target_mean_square
+    usable = fractions[fractions * spectrum.target_mean_square > spectrum.floor]
+    if not usable.size:
+        raise InfeasibleTolerance(
+            f"all relative_tolerances are at or below the floor {floor:.6g}, up to {fractions[-1]:.6g}; give larger"
+        )
+    paths = [distill_spectrum(spectrum, relative_tolerance=float(each), max_rounds=max_rounds) for each in usable]
+    errors = tuple(leave_one_out_errors(path)[:-1] for path in paths)
+    best = int(np.argmin([each.min() for each in errors]))
+    return Choice(paths[best], int(np.argmin(errors[best])), usable, errors)
