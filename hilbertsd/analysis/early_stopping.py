@@ -9,6 +9,10 @@ distillation multiplies ratios round after round.
     stopping.tolerances[1], stopping.multipliers[1]  # ε'_1 of round 1, and c'_1 of the ridge fit with that error
     stopping.predict(cross_kernel, round=1) - path.predict(cross_kernel, round=1)  # at equal training error
 
+From round 1 on c'_t > Σ_{i≤t} c_i, and distillation separates two weights more than the single fit below one eigenvalue
+d*, less above it: `bounds.slope_crossing(path.multipliers[: t + 1], stopping.multipliers[t])`. Proof:
+hilbertsd/bounds/THEOREMS.md, Theorem B.
+
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
@@ -21,10 +25,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.distillation.matching import single_multipliers
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidRound
 from hilbertsd.filters import FilteredFit, ridge
-from hilbertsd.spectral.multiplier import newton_root
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +88,4 @@ def stop_early(path: DistillationPath) -> EarlyStopping:
     Source: MFB §3.4. The error is between the floor and the targets' mean square in every round, so the single fit
     exists wherever double precision can tell it from both.
     """
-    spectrum = path.spectrum
-    positive = spectrum.eigenvalues > 0
-    d, energies = spectrum.eigenvalues[positive], spectrum.energies[positive]
-    kept = path.basis_weights[:, positive]
-    # Energy that round t explains, Σ e (1 − (1−B)²), and energy it leaves over, each without cancellation.
-    explained = np.sum(energies * kept * (2 - kept), axis=1)
-    left_over = np.sum(energies * np.expm1(path.log_basis_weights[:, positive]) ** 2, axis=1)
-    multipliers = np.where(explained > 0, 0.0, np.inf)
-    for t in np.flatnonzero((left_over > 0) & (explained > 0)):
-        multipliers[t] = newton_root(d, energies, left_over[t], explained[t])
-    return EarlyStopping(path, multipliers)
+    return EarlyStopping(path, single_multipliers(path))

@@ -1,4 +1,6 @@
 from .checks import check_bounds as check_bounds
+from .early_stopping import single_multiplier_bounds as single_multiplier_bounds
+from .early_stopping import slope_crossing as slope_crossing
 from .report import BoundsReport as BoundsReport
 from .report import StatementCheck as StatementCheck
 from .round_counts import guaranteed_rounds as guaranteed_rounds
@@ -7,6 +9,7 @@ from .round_counts import rounds_by_recurrence as rounds_by_recurrence
 from .round_counts import rounds_by_spectrum as rounds_by_spectrum
 from .round_counts import rounds_by_tangent as rounds_by_tangent
 from .round_counts import rounds_by_triangle as rounds_by_triangle
+from .round_ratios import largest_next_ratio as largest_next_ratio
 from .round_ratios import multiplier_bracket as multiplier_bracket
 from .round_ratios import next_ratio as next_ratio
 from .round_ratios import ratio_after as ratio_after

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.bounds import round_counts, round_ratios, sparsity
+from hilbertsd.bounds import early_stopping, round_counts, round_ratios, sparsity
 from hilbertsd.bounds import statements as of
 from hilbertsd.bounds.report import BoundsReport, StatementCheck
+from hilbertsd.distillation.matching import single_multipliers
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
 
@@ -57,7 +58,7 @@ def check_bounds(path: DistillationPath) -> BoundsReport:
     d = path.eigenvalues[path.eigenvalues > 0]
     kappa = float(d[-1] / d[0]) if d.size else 1.0
     errors, fitted, ratios = _replay(path, path.tolerance)
-    checks = _for_every_kernel(path, path.tolerance, errors, fitted, ratios)
+    checks = _for_every_kernel(path, path.tolerance, errors, fitted, ratios) + _against_single_fits(path, d)
     if path.n_rounds > start and ratios[start] > 1:
         restarted = _Restarted(start, path.multipliers[start:], ratios[start:], d, kappa)
         checks += _on_multipliers_and_norms(restarted) + _on_weights(restarted, path.spectrum.rounding)
@@ -138,12 +139,13 @@ def _for_every_kernel(
 
 
 def _on_multipliers_and_norms(path: _Restarted) -> list[StatementCheck]:
-    """Bracket, recurrence and Proposition 3, in every round whose targets' mean square is above the tolerance."""
+    """Bracket, both recurrences and Proposition 3, in every round whose targets' mean square is above the tolerance."""
     alive = np.flatnonzero(path.ratios[:-1] > 1)
     rounds, c = path.rounds[alive], path.multipliers[alive]
     now, after = path.ratios[:-1][alive], path.ratios[1:][alive]
     d_min, d_max = path.eigenvalues[0], path.eigenvalues[-1]
     least = round_ratios.next_ratio(now, path.condition_number)
+    most = round_ratios.largest_next_ratio(now, path.condition_number)
     r = path.ratios[0]
     linear = round_ratios.ratio_after(alive + 1, r, path.condition_number)
     rounding = _rounding(rounds, now)
@@ -151,6 +153,7 @@ def _on_multipliers_and_norms(path: _Restarted) -> list[StatementCheck]:
     return [
         _check(of.MULTIPLIER_AT_LEAST, rounds, c, d_min / (now - 1), rounding),
         _check(of.MULTIPLIER_AT_MOST, rounds, d_max / (now - 1), c, rounding),
+        _check(of.RATIO_AT_MOST_BY_KAPPA, rounds, most, after, rounding),
         _check(of.RATIO_BY_RECURRENCE, rounds, after, least, rounding),
         _check(of.RATIO_BY_PROPOSITION_3, rounds, after, linear, accumulated),
     ]
@@ -184,16 +187,54 @@ def _on_weights(path: _Restarted, resolution: float) -> list[StatementCheck]:
     return checks
 
 
+def _against_single_fits(path: DistillationPath, positive: NDArray[np.float64]) -> list[StatementCheck]:
+    """Theorem B: the ridge fits with the training errors of the rounds, where double precision can tell their c'."""
+    if not positive.size:
+        return []
+    c, single = path.multipliers, single_multipliers(path)
+    told = np.flatnonzero((single > 0) & np.isfinite(single))
+    told = told[told > 0]  # in round 0 both fits are the same
+    if not told.size:
+        return []
+    least, most = early_stopping.single_multiplier_bounds(positive, c)[told].T
+    rounding = RELATIVE_ROUNDING + ROUNDING_PER_ROUND * (told + 8)
+    limited = np.isfinite(most)
+    checks = [
+        _check(of.SINGLE_AT_LEAST, told, single[told], least, rounding),
+        _check(of.SINGLE_AT_MOST, told[limited], most[limited], single[told][limited], rounding[limited]),
+    ]
+    d = positive[sparsity.distinct(positive)]
+    below: list[tuple[int, float, float]] = []
+    above: list[tuple[int, float, float]] = []
+    distilled = _log_neighbour_ratios(d, c)
+    for t in told[np.cumsum(c)[told] < single[told]]:
+        crossing = early_stopping.slope_crossing(c[: t + 1], float(single[t]))
+        of_single = _log_neighbour_ratios(d, single[t : t + 1])[0]
+        for rows, where, left, right in (
+            (below, d[1:] <= crossing, distilled[t], of_single),
+            (above, d[:-1] >= crossing, of_single, distilled[t]),
+        ):
+            if where.any():
+                closest = int(np.argmax(np.where(where, right / left, -np.inf)))
+                rows.append((int(t), float(left[closest]), float(right[closest])))
+    for statement, rows in ((of.SEPARATION_BELOW, below), (of.SEPARATION_ABOVE, above)):
+        rounds, left, right = zip(*rows, strict=True) if rows else ((), (), ())
+        checks.append(_check(statement, rounds, left, right))
+    return checks
+
+
 def _on_the_collapse_round(path: _Restarted, collapse_round: int) -> list[StatementCheck]:
-    """Lower bounds on T from r and κ, in rounds from the start of the path, so that T is the same in every row."""
+    """Bounds on T from r and κ, in rounds from the start of the path, so that T is the same in every row."""
     r, kappa = path.ratios[0], path.condition_number
     counts = {
         of.ROUNDS_BY_PROPOSITION_4: round_counts.guaranteed_rounds(r, kappa),
         of.ROUNDS_BY_PROPOSITION_3: round_counts.rounds_by_tangent(r, kappa),
         of.ROUNDS_BY_RECURRENCE: round_counts.rounds_by_recurrence(r, kappa),
     }
+    at_most = path.start + round_counts.most_rounds(r, kappa)
     return [
-        _check(statement, [collapse_round], collapse_round, path.start + least) for statement, least in counts.items()
+        *(_check(statement, [collapse_round], collapse_round, path.start + n) for statement, n in counts.items()),
+        _check(of.ROUNDS_AT_MOST_BY_KAPPA, [collapse_round], at_most, collapse_round),
     ]
 
 

@@ -30,8 +30,9 @@ SYMBOLS = (
     "Each row is the round in which the two sides are closest, for an equality the one in which they differ most; "
     "rounding and slack are relative to the larger side. ε is the tolerance, n the number of points, r_t = ‖z_t‖/√(nε) "
     "the ratio of round t with targets z_t (e_k their mean square on eigenvector k), T the collapse round, c_t the "
-    "multiplier, d the eigenvalues of kernel_matrix/n, κ = d_max/d_min, B_t the basis weights. MFB is Mobahi, "
-    "Farajtabar, Bartlett (2020), arXiv:2002.05715; other sources are functions whose help has the proof."
+    "multiplier, d the eigenvalues of kernel_matrix/n, κ = d_max/d_min, B_t the basis weights, c'_t the "
+    "multiplier and W_t the weights of the ridge fit to the original targets with the training error of round t. MFB "
+    "is Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715; other sources are functions whose help has the proof."
 )
 """What the formulas and columns of a report's text mean."""
 

@@ -1,10 +1,12 @@
 """Bounds on the collapse round T, from r_0, from κ and from the whole spectrum (MFB §3.3).
 
 Two facts that MFB do not use give the sharpest simple counts. The residual ρ_t = z_t − z_{t+1} of a tight constraint
-has norm √(nε) exactly, whatever the kernel, and makes an acute angle with z_{t+1}. So, by the triangle inequality and
-by Pythagoras,
+has norm √(nε) exactly, whatever the kernel, and its angle with z_{t+1} has a cosine of at least σ = 2√κ/(1+κ), which is
+0 for a singular kernel. So, by the triangle inequality and by the law of cosines,
 
-    r_t − 1  ≤  r_{t+1}  ≤  √(r_t² − 1)        and        r_0 − 1  ≤  T  <  r_0².
+    r_t − 1  ≤  r_{t+1}  ≤  √(r_t² − 1 + σ²) − σ        and        r_0 − 1  ≤  T  ≤  min(⌈r_0²⌉ − 1, ⌈(r_0 − 1)/σ⌉),
+
+where 1/σ ≤ κ. Proofs: hilbertsd/bounds/THEOREMS.md, Theorem A.
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
@@ -17,12 +19,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.bounds.arguments import checked_condition_number, checked_ratio, finite_array
-from hilbertsd.bounds.round_ratios import tangent
+from hilbertsd.bounds.round_ratios import cosine, tangent
 from hilbertsd.errors import InvalidInput, InvalidTolerance
 from hilbertsd.support.checks import check_positive
 
 ROUNDING = 1e-9
-"""Relative amount by which a count is lowered, so that rounding never lifts it above the true collapse round."""
+"""Relative amount by which a lower count is lowered and an upper one raised, so that rounding makes none wrong."""
 
 LARGEST_SQUARED_RATIO = 1e24
 """r_0² beyond which counting rounds has no use, and rounding would spoil the count."""
@@ -86,20 +88,26 @@ def rounds_by_triangle(ratio: float) -> int:
     return _whole_rounds(checked_ratio(ratio) - 1)
 
 
-def most_rounds(ratio: float) -> int:
-    """Whatever the kernel, T ≤ ⌈r_0²⌉ − 1.
+def most_rounds(ratio: float, condition_number: float | None = None) -> int:
+    """Whatever the kernel, T ≤ ⌈r_0²⌉ − 1; with its κ, T ≤ the least whole j with (1 + σj)² + (1 − σ²)j ≥ r_0².
 
     Parameters
     ----------
     ratio : r_0 > 1, else InvalidTolerance. r_0² is the targets' mean square divided by the tolerance.
+    condition_number : κ ≥ 1, which gives σ = 2√κ/(1+κ); None, or a singular kernel matrix, is σ = 0.
+
+    Raises InvalidInput for κ below 1.
 
     Notes
     -----
-    ⟨ρ_t, z_{t+1}⟩ = c_t Σ_k z_{t+1,k}²/d_k ≥ 0, so ‖z_{t+1}‖² ≤ ‖z_t‖² − ‖ρ_t‖²: r² falls by at least 1 a round, and
-    the last nonzero fit has 1 < r²_{T−1} ≤ r_0² − (T−1). It is approached where eigenvalues lie decades apart and
-    each holds the energy of one round.
+    The count with κ is never above ⌈r_0²⌉ − 1, nor above ⌈(r_0 − 1)/σ⌉, which is about √κ (r_0 − 1)/2 and never above
+    ⌈κ(r_0 − 1)⌉. For κ = 1 it is T itself. Without κ it is approached where eigenvalues lie decades apart and each
+    holds the energy of one round. Proof: hilbertsd/bounds/THEOREMS.md, Theorem A.
     """
-    return math.ceil(checked_ratio(ratio) ** 2) - 1
+    surplus = checked_ratio(ratio) ** 2 - 1
+    s = 0.0 if condition_number is None else cosine(condition_number)
+    b = 1 + 2 * s - s * s if s else 1.0
+    return math.ceil(2 * surplus / (b + math.sqrt(b * b + 4 * s * s * surplus)) * (1 + ROUNDING))
 
 
 def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: float) -> int:

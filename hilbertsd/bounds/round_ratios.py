@@ -44,6 +44,32 @@ def next_ratio(ratio: ArrayLike, condition_number: float) -> NDArray[np.float64]
     return r * (r - 1) / (r - 1 + kappa)
 
 
+def largest_next_ratio(ratio: ArrayLike, condition_number: float) -> NDArray[np.float64]:
+    """Largest ratio after one round: r_{t+1} ≤ H(r_t) with H(r) = √(r² − 1 + σ²) − σ and σ = 2√κ/(1+κ).
+
+    Parameters
+    ----------
+    ratio : r_t ≥ 1, a number or an array.
+    condition_number : κ ≥ 1.
+
+    Returns
+    -------
+    H(r), in the shape of `ratio`. It is the exact worst case of one round: two eigenvalues d_min and d_max with
+    suitable targets meet it. For κ = 1 it is r − 1, as κ → ∞ it tends to √(r² − 1), and H(r) ≤ r − σ.
+
+    Raises InvalidInput for a ratio or κ below 1. Source: hilbertsd/bounds/THEOREMS.md, Theorem A.
+    """
+    r, s = finite_array(ratio, "ratio", least=1.0), cosine(condition_number)
+    surplus = (r - 1) * (r + 1)
+    return surplus / (np.sqrt(surplus + s * s) + s)
+
+
+def cosine(condition_number: float) -> float:
+    """σ = 2√κ/(1+κ), the least cosine of the angle between a vector and its image under a matrix of that κ."""
+    kappa = checked_condition_number(condition_number)
+    return 2 * math.sqrt(kappa) / (1 + kappa)
+
+
 def ratio_after(rounds: ArrayLike, ratio: float, condition_number: float) -> NDArray[np.float64]:
     """Least ratio after t rounds: r_t ≥ aᵗ r_0 − b (aᵗ−1)/(a−1).
 

@@ -2,7 +2,8 @@
 
 Symbols: ε the tolerance, n the number of points, z_t the targets of round t, e_k their mean square on eigenvector k,
 r_t = ‖z_t‖/√(nε), T the collapse round, c_t the multiplier, d_1 ≤ … ≤ d_m the eigenvalues of kernel_matrix/n, κ =
-d_max/d_min, B_t the basis weights.
+d_max/d_min, B_t the basis weights, c'_t the multiplier and W_t the weights of the ridge fit to the original targets
+with the training error of round t.
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715. A function as the source has the proof in its docstring.
 """
@@ -70,6 +71,12 @@ RATIO_AT_MOST = Statement(
     "squared norm.",
     "hilbertsd.bounds.most_rounds",
 )
+RATIO_AT_MOST_BY_KAPPA = Statement(
+    "ratio, at most, with κ",
+    "H(r_t) ≥ r_{t+1}, H(r) = √(r² − 1 + σ²) − σ, σ = 2√κ/(1 + κ)",
+    "The angle between what a round leaves over and its fit has a cosine of at least σ, so that r falls by σ at least.",
+    "hilbertsd.bounds.largest_next_ratio",
+)
 RATIO_BY_RECURRENCE = Statement(
     "ratio, recurrence h",
     "r_{t+1} ≥ h(r_t), h(r) = r (r − 1)/(r − 1 + κ)",
@@ -113,6 +120,33 @@ SPARSITY_GUARANTEED = Statement(
     "The sparsity index reaches this within the rounds that Proposition 4 guarantees.",
     "MFB (51)",
 )
+SINGLE_AT_LEAST = Statement(
+    "single fit, at least",
+    "c'_t ≥ d_max (Π_{i≤t} (1 + c_i/d_max) − 1)",
+    "The ridge fit with the training error of round t has at least this multiplier, and so at least Σ_{i≤t} c_i: it "
+    "keeps no more of the largest eigenvalue than distillation.",
+    "hilbertsd.bounds.single_multiplier_bounds",
+)
+SINGLE_AT_MOST = Statement(
+    "single fit, at most",
+    "d_min (Π_{i≤t} (1 + c_i/d_min) − 1) ≥ c'_t",
+    "The ridge fit with the training error of round t keeps no less of the smallest eigenvalue than distillation.",
+    "hilbertsd.bounds.single_multiplier_bounds",
+)
+SEPARATION_BELOW = Statement(
+    "separation below d*",
+    "log(B_t[k+1]/B_t[k]) ≥ log(W_t[k+1]/W_t[k]) for d_{k+1} ≤ d*_t",
+    "Distillation separates eigenvalues below the crossing d* of the slopes more than the ridge fit with equal "
+    "training error and weights W = d/(c' + d); the row is of the closest neighbours.",
+    "hilbertsd.bounds.slope_crossing",
+)
+SEPARATION_ABOVE = Statement(
+    "separation above d*",
+    "log(W_t[k+1]/W_t[k]) ≥ log(B_t[k+1]/B_t[k]) for d_k ≥ d*_t",
+    "The ridge fit with equal training error separates eigenvalues above the crossing d* of the slopes more than "
+    "distillation.",
+    "hilbertsd.bounds.slope_crossing",
+)
 ROUNDS_BY_PROPOSITION_4 = Statement(
     "rounds, Proposition 4",
     "T ≥ (r_0 − 1)/κ",
@@ -148,6 +182,12 @@ ROUNDS_AT_MOST = Statement(
     "rounds, at most",
     "⌈r_0²⌉ − 1 ≥ T",
     "r² falls by at least 1 a round, so that collapse comes before round r_0², whatever the kernel.",
+    "hilbertsd.bounds.most_rounds",
+)
+ROUNDS_AT_MOST_BY_KAPPA = Statement(
+    "rounds, at most, with κ",
+    "the least j with (1 + σj)² + (1 − σ²)j ≥ r_0² is ≥ T, σ = 2√κ/(1 + κ)",
+    "Collapse comes by this round, which is never beyond ⌈r_0²⌉ − 1 nor ⌈κ(r_0 − 1)⌉: κ limits T from above.",
     "hilbertsd.bounds.most_rounds",
 )
 

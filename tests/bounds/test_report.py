@@ -80,7 +80,10 @@ def test_a_solver_that_is_off_by_a_hundredth_is_caught(monkeypatch, data):
             {"rounds, triangle inequality", "rounds, spectrum and targets"},
         ),
         ("rounds_by_spectrum", lambda value: value + 1000, {"rounds, spectrum and targets"}),
-        ("most_rounds", lambda value: value - 1000, {"rounds, at most"}),
+        ("most_rounds", lambda value: value - 1000, {"rounds, at most", "rounds, at most, with κ"}),
+        ("largest_next_ratio", lambda value: value / 1000, {"ratio, at most, with κ"}),
+        ("single_multiplier_bounds", lambda value: value[:, ::-1], {"single fit, at least", "single fit, at most"}),
+        ("slope_crossing", lambda _: 0.0, {"separation above d*"}),
         ("guaranteed_rounds", lambda value: value + 1000, {"rounds, Proposition 4"}),
         (
             "log_neighbour_bounds",
@@ -96,6 +99,14 @@ def test_a_bound_made_too_strong_violates_its_own_statements(monkeypatch, data, 
     original = getattr(bounds, name)
     monkeypatch.setattr(sys.modules[original.__module__], name, lambda *arguments: change(original(*arguments)))
     assert {row["name"] for row in check_bounds(path).violations()} == expected
+
+
+def test_a_crossing_that_is_too_high_is_caught(monkeypatch):
+    spectrum = Spectrum(np.geomspace(1e-4, 1, 12), np.ones((12, 1)), np.eye(12), True, 0.0, 0.0)
+    path = distill_spectrum(spectrum, tolerance=0.05)
+    assert check_bounds(path).holds
+    monkeypatch.setattr("hilbertsd.bounds.early_stopping.slope_crossing", lambda *_: np.inf)
+    assert {row["name"] for row in check_bounds(path).violations()} == {"separation below d*"}
 
 
 @pytest.mark.parametrize(
@@ -232,7 +243,7 @@ def test_every_function_named_as_a_source_is_there():
         for word in statement.source.split():
             if word.startswith("hilbertsd.bounds."):
                 assert getattr(bounds, word.removeprefix("hilbertsd.bounds.").rstrip(";")).__doc__
-    assert len({statement.name for statement in bounds.STATEMENTS}) == len(bounds.STATEMENTS) == 19
+    assert len({statement.name for statement in bounds.STATEMENTS}) == len(bounds.STATEMENTS) == 25
 
 
 def test_pandas_is_optional(data, monkeypatch):

@@ -39,6 +39,7 @@ def test_every_bound_holds_for_the_oracles_path(seed):
         assert r[t + 1] * slack >= bounds.next_ratio(r[t], kappa)
         assert r[t + 1] >= r[t] - 1 - 1e-12 * r[t]
         assert r[t + 1] ** 2 <= (r[t] ** 2 - 1) * slack + 1e-12 * r[t]
+        assert r[t + 1] <= bounds.largest_next_ratio(r[t], kappa) * slack + 1e-12 * r[t]
     for t, value in enumerate(bounds.ratio_after(np.arange(total + 1), r[0], kappa)):
         assert r[t] * slack >= value
     energies = np.sum(problem.rotated_targets**2, axis=1) / problem.n
@@ -50,7 +51,7 @@ def test_every_bound_holds_for_the_oracles_path(seed):
         bounds.rounds_by_spectrum(d, energies, problem.tolerance),
     ]
     assert counts == sorted(counts)
-    assert counts[-1] <= total <= bounds.most_rounds(r[0])
+    assert counts[-1] <= total <= bounds.most_rounds(r[0], kappa) <= bounds.most_rounds(r[0])
     with mpmath.workdps(50):
         log_b = [-mpmath.fsum(mpmath.log1p(c / mpmath.mpf(float(dk))) for c in oracle.multipliers) for dk in d]
         for j in range(problem.n):
@@ -119,9 +120,61 @@ def test_the_counts_are_ordered(ratio, condition_number):
         bounds.rounds_by_tangent(ratio, condition_number),
         bounds.rounds_by_recurrence(ratio, condition_number),
         bounds.rounds_by_triangle(ratio),
+        bounds.most_rounds(ratio, condition_number),
         bounds.most_rounds(ratio),
     ]
     assert counts == sorted(counts)
+
+
+@given(ratio=RATIOS, condition_number=CONDITION_NUMBERS)
+def test_the_upper_count_is_its_definition_and_below_the_simple_ones(ratio, condition_number):
+    """The least j with (1 + σj)² + (1 − σ²)j ≥ r², of which one may be too many after rounding."""
+    s, count = 2 * math.sqrt(condition_number) / (1 + condition_number), bounds.most_rounds(ratio, condition_number)
+    assert (1 + s * count) ** 2 + (1 - s * s) * count >= ratio**2 * (1 - 1e-12)
+    assert (1 + s * (count - 1)) ** 2 + (1 - s * s) * (count - 1) < ratio**2 * (1 + 1e-8)
+    assert count <= math.ceil(min((ratio - 1) / s if s else math.inf, condition_number * (ratio - 1)) * (1 + 2e-9))
+    steps, r = 0, ratio
+    while r > 1 + 1e-9 and steps <= 2000:
+        r, steps = float(bounds.largest_next_ratio(r, condition_number)), steps + 1
+    assert min(steps, 2000) <= count
+
+
+@given(ratio=st.floats(1.01, 100), condition_number=st.floats(1.01, 1e6))
+def test_two_eigenvalues_meet_the_largest_next_ratio(ratio, condition_number):
+    """Targets with Σ (d − d_min)(d_max − d) w² = 0 are on the ends; AM = GM makes d w as long as √(d_min d_max) w."""
+    d = np.array([1.0, condition_number])
+    w = np.array([math.sqrt(condition_number), 1.0])  # what is left over, up to a factor
+    w /= np.linalg.norm(w)
+    # z_{t+1} = D w/c for the c with which z_t = w + D w/c has norm r.
+    fit = w * d
+    a, b = fit @ fit, w @ fit
+    x = (-b + math.sqrt(b * b + a * (ratio**2 - 1))) / a  # 1/c
+    assert np.linalg.norm(x * fit) == pytest.approx(float(bounds.largest_next_ratio(ratio, condition_number)), rel=1e-9)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_slopes_of_equal_multipliers_cross_at_a_closed_form(seed):
+    rng = np.random.default_rng(seed)
+    t, c = int(rng.integers(1, 30)), 10 ** rng.uniform(-200, 200)
+    single = (t + 1) * c * (1 + 10 ** rng.uniform(-6, 3))
+    expected = t * c / (1 - (t + 1) * c / single)
+    assert bounds.slope_crossing(np.full(t + 1, c), single) == pytest.approx(expected, rel=1e-8)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_slopes_cross_once_at_50_digits(seed):
+    rng = np.random.default_rng(seed)
+    c = 10 ** rng.uniform(-8, 0, int(rng.integers(2, 12)))
+    single = c.sum() * (1 + 10 ** rng.uniform(-4, 3))
+    found = bounds.slope_crossing(c, single)
+    with mpmath.workdps(50):
+        exact = [mpmath.mpf(float(v)) for v in c]
+        for factor, sign in ((1e-12, 1), (0.5, 1), (1 - 1e-6, 1), (1 + 1e-6, -1), (2, -1), (1e12, -1)):
+            d = mpmath.mpf(found) * factor
+            slopes = mpmath.fsum(v / (v + d) for v in exact), single / (single + d)
+            assert sign * (slopes[0] - slopes[1]) > 0
+        whole = mpmath.fsum(v * (single - v) for v in exact) / (single - mpmath.fsum(exact))
+        assert (whole - max(exact)) * (1 - mpmath.mpf(1e-9)) <= found <= (whole - min(exact)) * (1 + mpmath.mpf(1e-9))
 
 
 @given(ratio=RATIOS, condition_number=CONDITION_NUMBERS)
@@ -178,6 +231,11 @@ def test_ties_are_left_out():
         (lambda: bounds.multiplier_bracket([0.0, 1.0], 2.0), InvalidInput, "range, from round 1 on"),
         (lambda: bounds.multiplier_bracket([1.0], 1.0), InvalidTolerance, "ratio is 1; it must exceed 1"),
         (lambda: bounds.multiplier_bracket([], 2.0), InvalidInput, "smallest none"),
+        (lambda: bounds.largest_next_ratio(2.0, 0.5), InvalidInput, r"condition_number is 0\.5"),
+        (lambda: bounds.most_rounds(2.0, 0.5), InvalidInput, r"condition_number is 0\.5"),
+        (lambda: bounds.single_multiplier_bounds([1.0], [0.0]), InvalidInput, "smallest 0; give one positive number"),
+        (lambda: bounds.single_multiplier_bounds([1.0], []), InvalidInput, "smallest none; give one positive number"),
+        (lambda: bounds.slope_crossing([1.0, 2.0], 3.0), InvalidInput, "single_multiplier is 3 and the sum .* 3; it"),
         (lambda: bounds.next_ratio(2.0, 0.5), InvalidInput, r"condition_number is 0\.5"),
         (lambda: bounds.rounds_by_triangle("3"), InvalidTolerance, "ratio is '3'"),
         (lambda: bounds.weight_ratio(2.0, 1.0, 1.0, 2.0, 1), InvalidInput, "give them in order"),
