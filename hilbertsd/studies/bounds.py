@@ -79,7 +79,7 @@ class Result(form.Result[Config]):
 
     Attributes
     ----------
-    n_checks : number of rows of all reports together.
+    n_checks : by statement, number of rows of all reports together.
     violations : rows that do not hold, each with its problem's number.
     tightness : by statement, the median over rounds of right/left for every problem it speaks of.
     theorem_6 : how closely the limit ε → 0 is reached, and whether S falls in ε; see :func:`theorem_6`.
@@ -87,7 +87,7 @@ class Result(form.Result[Config]):
     counts : by lower bound on T, (n,) its value, NaN where it says nothing.
     """
 
-    n_checks: int
+    n_checks: dict[Statement, int]
     violations: list[dict[str, Any]]
     tightness: dict[Statement, NDArray[np.float64]]
     theorem_6: dict[str, Any]
@@ -96,7 +96,7 @@ class Result(form.Result[Config]):
     counts: dict[Statement, NDArray[np.float64]]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary per statement: problems, violated rows, quantiles of the tightness."""
+        """One dictionary per statement: problems, checks and violated ones, quantiles of the tightness."""
         violated = [row["name"] for row in self.violations]
         rows = []
         for statement, values in self.tightness.items():
@@ -105,6 +105,7 @@ class Result(form.Result[Config]):
                 {
                     "statement": statement.name,
                     "problems": len(values),
+                    "checks": self.n_checks[statement],
                     "violations": violated.count(statement.name),
                     "tightness_5%": low,
                     "tightness_median": median,
@@ -117,7 +118,8 @@ class Result(form.Result[Config]):
         """Number of checks and violations, and what is left of Theorem 6's limit."""
         limit = self.theorem_6
         return [
-            f"{len(self.ratios):,} problems, {self.n_checks:,} checks, {len(self.violations)} violations; "
+            f"{len(self.ratios):,} problems, {sum(self.n_checks.values()):,} checks, "
+            f"{len(self.violations)} violations; "
             "tightness is right side / left side, 1 where a bound is met",
             f"Theorem 6, {limit['spectra']:,} spectra with κ ≤ 100: at ε = {limit['tolerance_share']:g} ‖y‖²/n S is "
             f"within {limit['largest_relative_distance']:.1g} of its limit; not falling in ε on "
@@ -128,7 +130,7 @@ class Result(form.Result[Config]):
         """Counts, statements with their tightness, and quantiles of r_0 and T over the problems."""
         return {
             "n_problems": len(self.ratios),
-            "n_checks": self.n_checks,
+            "n_checks": sum(self.n_checks.values()),
             "n_violations": len(self.violations),
             "violations": self.violations,
             "statements": [
@@ -173,7 +175,7 @@ def random_problem(seed: int, index: int) -> DistillationPath:
 
 def run(config: Config) -> Result:
     """Check all bounds on every problem."""
-    n_checks = 0
+    n_checks = dict.fromkeys(bounds.STATEMENTS, 0)
     violations: list[dict[str, Any]] = []
     tightness: dict[Statement, list[float]] = {statement: [] for statement in bounds.STATEMENTS}
     ratios, collapse_rounds = [], []
@@ -181,11 +183,11 @@ def run(config: Config) -> Result:
     for index in tracked(range(PRESETS[config.preset]), "random problems"):
         path = random_problem(config.seed, index)
         report = check_bounds(path)
-        n_checks += report.n_checks
         if not report.holds:
             violations += [{"problem": index, **row} for row in report.violations()]
         checks = {check.statement: check for check in report.statements}
         for statement, check in checks.items():
+            n_checks[statement] += len(check.rounds)
             tightness[statement].append(float(np.median(check.tightness)))
         for statement, values in counts.items():
             values.append(float(checks[statement].right[0]) if statement in checks else np.nan)

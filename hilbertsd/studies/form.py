@@ -114,11 +114,17 @@ C = TypeVar("C", bound=Config)
 
 
 class Verdict(StrEnum):
-    """What a study says of a claim; `REPORTED` is for a number of which nobody claimed anything."""
+    """What a study says of a claim.
+
+    `NOT_UNDER_PROTOCOL` is for a result against the claim where the study's protocol is another than the paper's,
+    `UNDECIDED` for a test that sees nothing, `REPORTED` for a number of which nobody claimed anything.
+    """
 
     REPRODUCED = "reproduced"
     IN_PART = "reproduced in part"
     NOT_REPRODUCED = "not reproduced"
+    NOT_UNDER_PROTOCOL = "not under this protocol"
+    UNDECIDED = "undecided"
     NOT_TESTABLE = "not testable here"
     REPORTED = "reported"
 

@@ -20,6 +20,7 @@ from hilbertsd.networks.architectures import Architecture, architecture
 from hilbertsd.ntk.ensembles import USES, Accuracies, ensemble_accuracies
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
+from hilbertsd.studies.sizes.paired import surely_above, surely_below
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
 MULTIPLES = np.geomspace(1e-4, 10, 11)
@@ -27,9 +28,6 @@ MULTIPLES = np.geomspace(1e-4, 10, 11)
 
 FITTED_SHARE = 0.8
 """Share of the training images that are fitted while the others choose λ; the last fit takes all."""
-
-STANDARD_ERRORS = 2
-"""Standard errors from which on a difference of accuracies counts."""
 
 MARGIN = 1.0
 """Percentage points below which an advantage has to lie, surely, for the claim that one use does not beat another."""
@@ -129,8 +127,9 @@ class Result(form.Result[ImageConfig]):
         """What the paper claims on CIFAR.
 
         The difference of two uses is taken image by image, over the models' mean, and its standard error is over test
-        images: of these networks and these training images. A difference within two of them settles nothing, except
-        that a use whose advantage is surely below a percentage point has not beaten another.
+        images: of these networks and these training images. Each verdict is a one-sided test of 5 %: that the first use
+        is better, that it is worse, or, where it is not to be better, that its advantage is below a percentage point. A
+        result against a claim is one under this protocol, which is not the paper's.
         """
         is_cifar = self.config.dataset in PUBLISHED
         claims = []
@@ -214,13 +213,12 @@ def on_images(config: ImageConfig, images: ImageSplit, kernels: Path) -> Result:
 
 def _verdict(difference: form.Estimate, beats: bool) -> form.Verdict:
     """Verdict on the claim that one use beats another, or that it does not, from their difference in points."""
-    margin = STANDARD_ERRORS * difference.standard_error
-    low, high = difference.mean - margin, difference.mean + margin
-    if low > 0:
-        return form.Verdict.of(beats)
-    if not beats and high < MARGIN:
+    better = surely_above(difference)
+    against = surely_below(difference) if beats else better
+    for_it = better if beats else surely_below(difference, MARGIN) and not better
+    if for_it:
         return form.Verdict.REPRODUCED
-    return form.Verdict.NOT_REPRODUCED if beats and high < 0 else form.Verdict.NOT_TESTABLE
+    return form.Verdict.NOT_UNDER_PROTOCOL if against else form.Verdict.UNDECIDED
 
 
 def figures(result: Result) -> dict[str, Any]:

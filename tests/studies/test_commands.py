@@ -51,7 +51,7 @@ def test_json_is_one_object_and_nothing_else(hilbertsd, table):
 
 STUDIES = [
     (["run", "bounds"], "bounds", "500 problems", "n_violations"),
-    (["run", "early-stopping", "--draws", 25], "early-stopping", "reproduced: neighbouring weights", "best_errors"),
+    (["run", "early-stopping", "--draws", 25], "early-stopping", "reproduced: early stopping at best", "best_errors"),
     (["run", "filters", "--draws", 3, "--samples", 20], "filters", "iterated Tikhonov", "families"),
     (["run", "green-functions", "--points", 20], "green-functions", "cubic smoothing spline", "largest_relative_error"),
     (["run", "spectrum", "table.csv", "--target", "price"], "spectrum", "leading eigenvectors hold", "energy_shares"),

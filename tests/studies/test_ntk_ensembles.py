@@ -97,21 +97,22 @@ def test_regularisers_are_chosen_without_the_test_images(quick, tmp_path):
 def test_verdicts_on_cifar_follow_from_the_differences(quick, tmp_path):
     result = study.on_images(replace(CONFIG, dataset="cifar10"), quick, tmp_path)
     for claim in result.claims():
-        assert claim.verdict in ("reproduced", "not reproduced", "not testable here")
+        assert claim.verdict in ("reproduced", "not under this protocol", "undecided")
     assert [row["published"] for row in result.rows()] == [66.68, 70.54, 72.86, 66.01, 61.92]
-    assert [study._verdict(form.Estimate(d, 1.0), True) for d in (3, 1, -1, -3)] == [
+    assert [study._verdict(form.Estimate(d, 1.0), True) for d in (1.65, 1.64, -1.64, -1.65)] == [
         "reproduced",
-        "not testable here",
-        "not testable here",
-        "not reproduced",
+        "undecided",
+        "undecided",
+        "not under this protocol",
     ]
-    assert [study._verdict(form.Estimate(d, 1.0), False) for d in (3, 1, -0.9, -1.1, -3)] == [
-        "not reproduced",
-        "not testable here",
-        "not testable here",
+    assert [study._verdict(form.Estimate(d, 1.0), False) for d in (1.65, 1, -0.64, -0.65, -3)] == [
+        "not under this protocol",
+        "undecided",
+        "undecided",
         "reproduced",
         "reproduced",
     ]
+    assert study._verdict(form.Estimate(0.5, 0.1), False) == "not under this protocol"
 
 
 def test_bad_usage_is_one_line(hilbertsd, monkeypatch):

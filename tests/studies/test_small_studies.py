@@ -14,7 +14,7 @@ def test_early_stopping(tmp_path):
     assert json.dumps(record, allow_nan=False)
     assert [f"{row['distillation_error']:.3f}" for row in result.rows()] == ["0.154", "0.069", "0.121", "0.307"]
     assert result.rows()[0]["early_stopping_error"] == pytest.approx(result.rows()[0]["distillation_error"])
-    assert [claim["verdict"] for claim in record["claims"]] == ["not reproduced", "reproduced"]
+    assert [claim["verdict"] for claim in record["claims"]] == ["reproduced", "reproduced", "reported"]
     assert record["fresh_draws"][0]["draws"] == 40
     assert all(row["draws"] >= early_stopping.LEAST_DRAWS for row in record["fresh_draws"])
     assert all(p.stat().st_size > 5000 for p in early_stopping.STUDY.draw(result, tmp_path))

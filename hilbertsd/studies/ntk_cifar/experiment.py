@@ -8,6 +8,7 @@ A killed run goes on from the kernels in their folder. Needs JAX.
 """
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,15 +60,15 @@ def run(config: Config) -> Result:
     """
     networks, n_test = PRESETS[config.preset]
     fits: list[Fits] = []
-    name = ""
+    name, test_labels = "", np.zeros(0, dtype=np.int64)
     for network in networks:
         n_train = network.n_train[-1]
         images = image_split(config.dataset, n_train, n_test, size=network.size, seed=config.seed, folder=config.data)
         logging.getLogger("hilbertsd").info("%s, %s training images", network.name, f"{n_train:,}")
-        name = images.name
         train, test = _kernels(network, images, config)
         fits += [_fits(network, n, images, train, test, config) for n in network.n_train]
-    return Result(config, name, tuple(fits))
+        name, test_labels = images.name, images.test_labels  # of the same images for every network
+    return Result(config, name, test_labels, tuple(fits))
 
 
 def _kernels(network: Network, images: ImageSplit, config: Config) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -104,14 +105,20 @@ def _fits(
             )
         )
     multipliers = RIDGE_GRID * spectrum.eigenvalues.mean()
-    errors, accuracies = [], []
+    errors, correct = [], []
     with progress("ridge fits left out", len(multipliers)) as bar:
         for done, c in enumerate(multipliers):
             fit = distill_spectrum(spectrum, multiplier=float(c), max_rounds=1)
             errors.append(float(np.sum((leave_one_out(fit, 0) - images.targets[:n]) ** 2) / n))
-            accuracies.append(float(form.correct(fit.predict(cross, 0), test_labels).mean()))
+            correct.append(form.correct(fit.predict(cross, 0), test_labels))
             bar.update(done + 1)
-    return Fits(network, n, len(test_labels), tuple(chains), multipliers, np.array(errors), np.array(accuracies))
+    accuracies, tuned = np.mean(correct, axis=1), correct[int(np.argmin(errors))]
+    return Fits(network, n, len(test_labels), tuple(chains), multipliers, np.array(errors), accuracies, tuned)
 
 
-STUDY = form.Study("ntk-cifar", __doc__, Config, run, figures)
+def _save(result: Result, folder: Path) -> list[Path]:
+    """Write which test images every fit classifies as they are labelled."""
+    return [result.evidence.save(folder / "correct.npz")]
+
+
+STUDY = form.Study("ntk-cifar", __doc__, Config, run, figures, _save)

@@ -3,7 +3,9 @@
 Accuracies are shares, against the original labels.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,11 @@ from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
+from hilbertsd.studies.ntk_cifar.evidence import Evidence, Findings
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
 
 RELATIVE_TOLERANCES = (0.005, 0.02, 0.1)
 """ε as fractions of the targets' mean square."""
-
-STANDARD_ERRORS = 2
-"""Standard errors from which on a difference of accuracies counts."""
 
 WEIGHT_RANKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 """Ranks, largest eigenvalue first, of the eigenvectors whose basis weights a result keeps."""
@@ -93,16 +93,8 @@ class Chain:
         """(T,) test accuracy of the ridge fit with every round's training error."""
         return self.stopped_correct.mean(axis=1)
 
-    def gain(self) -> form.Estimate:
-        """Percentage points of test accuracy of the best round over round 0; see :func:`_chosen_gain`."""
-        return _chosen_gain(self.correct, self.correct[:1])
-
-    def gain_over_stopping(self) -> form.Estimate:
-        """Percentage points of test accuracy of the best round over the best early stop; see :func:`_chosen_gain`."""
-        return _chosen_gain(self.correct, self.stopped_correct)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers ready for JSON; basis weights at a few ranks."""
+    def to_dict(self, gain: form.Estimate, over_stopping: form.Estimate) -> dict[str, Any]:
+        """Numbers ready for JSON, with the path's gains in points; basis weights at a few ranks."""
         ranks = [rank for rank in WEIGHT_RANKS if rank <= len(self.path.eigenvalues)]
         return {
             "relative_tolerance": self.relative_tolerance,
@@ -112,8 +104,8 @@ class Chain:
             "train_accuracy": self.train_accuracy.tolist(),
             "test_accuracy": self.test_accuracy.tolist(),
             "early_stopping_accuracy": self.stopped_accuracy.tolist(),
-            "gain_of_the_best_round": _points(self.gain()),
-            "gain_over_early_stopping": _points(self.gain_over_stopping()),
+            "gain_of_the_best_round": _points(gain),
+            "gain_over_early_stopping": _points(over_stopping),
             "weight_ranks": ranks,
             "basis_weights": self.path.basis_weights[:, [-rank for rank in ranks]].tolist(),
             "bounds": {"checks": self.n_checks, "hold": self.bounds_hold},
@@ -132,6 +124,7 @@ class Fits:
     ridge_multipliers : (g,) multipliers c that plain ridge was tried with.
     ridge_errors : (g,) leave-one-out mean squared errors of these ridge fits.
     ridge_accuracy : (g,) test accuracies of these ridge fits.
+    tuned_correct : (m,) which test images the ridge fit with the least of these errors classifies as they are labelled.
     """
 
     network: Network
@@ -141,14 +134,17 @@ class Fits:
     ridge_multipliers: NDArray[np.float64]
     ridge_errors: NDArray[np.float64]
     ridge_accuracy: NDArray[np.float64]
+    tuned_correct: NDArray[np.bool_]
 
     @property
     def tuned_ridge(self) -> float:
         """Test accuracy of plain ridge at the multiplier that leave-one-out prefers."""
-        return float(self.ridge_accuracy[np.argmin(self.ridge_errors)])
+        return float(self.tuned_correct.mean())
 
-    def to_dict(self) -> dict[str, Any]:
-        """Numbers ready for JSON."""
+    def to_dict(
+        self, gains: Iterator[tuple[form.Estimate, form.Estimate]], over_ridge: form.Estimate
+    ) -> dict[str, Any]:
+        """Numbers ready for JSON; the iterator gives each path's gains over round 0 and over early stopping."""
         return {
             "network": asdict(self.network),
             "n_train": self.n_train,
@@ -158,17 +154,44 @@ class Fits:
                 "leave_one_out_errors": self.ridge_errors.tolist(),
                 "test_accuracy": self.ridge_accuracy.tolist(),
                 "tuned_test_accuracy": self.tuned_ridge,
+                "gain_of_the_best_round": _points(over_ridge),
             },
-            "chains": [chain.to_dict() for chain in self.chains],
+            "chains": [chain.to_dict(*next(gains)) for chain in self.chains],
         }
 
 
 @dataclass(frozen=True, eq=False)
 class Result(form.Result[Config]):
-    """Fits of every kernel on every number of training images, and what to call the data."""
+    """Fits of every kernel on every number of training images, and what they were tested on.
+
+    Attributes
+    ----------
+    data : what to call the data.
+    test_labels : (m,) labels of the test images, the same for all fits.
+    fits : one per kernel and number of training images.
+    """
 
     data: str
+    test_labels: NDArray[np.int64]
     fits: tuple[Fits, ...] = field(repr=False)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Which test images every fit classifies as they are labelled."""
+        chains = [chain for fits in self.fits for chain in fits.chains]
+        return Evidence(
+            self.test_labels,
+            np.array([len(chain.correct) for chain in chains]),
+            np.repeat(np.arange(len(self.fits)), [len(fits.chains) for fits in self.fits]),
+            np.vstack([chain.correct for chain in chains]),
+            np.vstack([chain.stopped_correct for chain in chains]),
+            np.array([fits.tuned_correct for fits in self.fits]),
+        )
+
+    @cached_property
+    def findings(self) -> Findings:
+        """Every estimate and test of the evidence."""
+        return self.evidence.findings()
 
     def headline(self) -> list[str]:
         """Name of the data and what the table's accuracies are."""
@@ -193,47 +216,36 @@ class Result(form.Result[Config]):
         ]
 
     def claims(self) -> list[form.Claim]:
-        """What the paper says of networks (MFB §5), and of distillation beside early stopping, with verdicts.
-
-        The best round is chosen on one half of the test images and compared on the other, image by image; a difference
-        within two standard errors settles nothing. On other data than CIFAR claims about it are not testable.
-        """
+        """What the paper says of networks (MFB §5), with verdicts; on other data than CIFAR these are not testable."""
         chains = [chain for fits in self.fits for chain in fits.chains]
-        n, is_cifar = len(chains), self.config.dataset != "digits"
-        falls = sum(bool(np.all(np.diff(chain.train_accuracy) <= 0)) for chain in chains)
+        steps = np.concatenate([np.diff(chain.train_accuracy) for chain in chains])
+        falls, rises = int(np.sum(steps < 0)), int(np.sum(steps > 0))
+        at_all = sum(int(np.sum((a[1:] == 1) & (a[:-1] == 1))) for a in (chain.train_accuracy for chain in chains))
+        verdict = form.Verdict.REPRODUCED if falls == len(steps) else form.Verdict.IN_PART
         holds = sum(chain.bounds_hold for chain in chains)
+        n_checks = sum(chain.n_checks for chain in chains)
+        is_cifar = self.config.dataset != "digits"
         return [
-            _noted(
-                "train accuracy never rises from round to round",
-                _over_paths(falls, n) if is_cifar else form.Verdict.NOT_TESTABLE,
-                f"on {falls} of {n} paths",
+            form.Claim(
+                "training accuracy drops in each round (MFB §5.2)",
+                (form.Verdict.NOT_REPRODUCED if rises else verdict) if is_cifar else form.Verdict.NOT_TESTABLE,
+                {"later_rounds": len(steps), "drops": falls, "rises": rises, "stays_at_100_per_cent": at_all},
+                f"drops in {falls} of {len(steps)} later rounds, rises in {rises}, stays at 100 % in {at_all}",
             ),
-            _claim("test accuracy rises above that of round 0", [chain.gain() for chain in chains], is_cifar),
-            _claim(
-                "distillation's best round beats the best early stop",
-                [chain.gain_over_stopping() for chain in chains],
-                is_cifar,
+            *self.findings.claims(is_cifar),
+            form.Claim(
+                "every bound of the paper holds",
+                form.Verdict.of(holds == len(chains)),
+                {"paths": len(chains), "paths_where_all_hold": holds, "checks": n_checks},
+                f"on {holds} of {len(chains)} paths",
             ),
-            _noted("every bound of the paper holds", form.Verdict.of(holds == n), f"on {holds} of {n} paths"),
         ]
 
     def numbers(self) -> dict[str, Any]:
         """Name of the data and all fits."""
-        return {"data": self.data, "fits": [fits.to_dict() for fits in self.fits]}
-
-
-def _chosen_gain(correct: NDArray[np.bool_], others: NDArray[np.bool_]) -> form.Estimate:
-    """Percentage points by which the best row is right more often than the best other row.
-
-    Parameters
-    ----------
-    correct, others : (T, m), (T', m) which images each row classifies as they are labelled.
-
-    The best rows are chosen on every second image and compared on the rest, so that a choice among many is no gain by
-    itself.
-    """
-    best, other = (rows[np.argmax(rows[:, ::2].mean(axis=1)), 1::2].astype(float) for rows in (correct, others))
-    return form.mean_and_standard_error(100 * (best - other))
+        of_paths = zip(self.findings.rise.each, self.findings.over_stopping.each, strict=True)
+        pairs = zip(self.fits, self.findings.over_ridge.each, strict=True)
+        return {"data": self.data, "fits": [fits.to_dict(of_paths, over_ridge) for fits, over_ridge in pairs]}
 
 
 def _points(gain: form.Estimate) -> dict[str, float]:
@@ -244,29 +256,3 @@ def _points(gain: form.Estimate) -> dict[str, float]:
 def _percent(share: Any) -> float:
     """Share as a percentage, to two decimals."""
     return round(100 * float(share), 2)
-
-
-def _claim(claim: str, gains: list[form.Estimate], is_cifar: bool) -> form.Claim:
-    """Claim that gains are positive, with a verdict over all paths from the gains and their standard errors."""
-    above = sum(gain.mean > STANDARD_ERRORS * gain.standard_error for gain in gains)
-    below = sum(gain.mean < -STANDARD_ERRORS * gain.standard_error for gain in gains)
-    verdict = form.Verdict.NOT_TESTABLE
-    if is_cifar and above + below:
-        verdict = _over_paths(above, len(gains))
-    mean = np.mean([gain.mean for gain in gains])
-    return _noted(
-        claim,
-        verdict,
-        f"better on {above} of {len(gains)} paths, worse on {below}, the others within 2 s.e.; {mean:+.2f} points in "
-        "the mean",
-    )
-
-
-def _over_paths(holding: int, n: int) -> form.Verdict:
-    """Verdict on a claim that holds on some of n paths."""
-    return form.Verdict.REPRODUCED if holding == n else form.Verdict.IN_PART if holding else form.Verdict.NOT_REPRODUCED
-
-
-def _noted(claim: str, verdict: form.Verdict, note: str) -> form.Claim:
-    """Claim whose numbers are a sentence."""
-    return form.Claim(claim, verdict, {"numbers": note}, note)

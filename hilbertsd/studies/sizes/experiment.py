@@ -1,0 +1,220 @@
+"""Sizes of the tests behind verdicts: how often each sees an effect where none was put in, beside the 5 % that it says.
+
+    result = run(Config(simulations=200))
+    result.rows()[0]                             # one test: share of simulations in which it rejects
+
+Simulated are test images of ten classes and what 42 paths of 14 kernels make of them: an image is classified as it is
+labelled where a normal score, shared in part by all rounds, paths and kernels, is above a threshold.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.studies import form
+from hilbertsd.studies.sizes.gains import RiseTest, cross_fitted, halves
+from hilbertsd.studies.sizes.paired import LEVEL, differing, mean_difference, surely_above, surely_below
+from hilbertsd.support.progress import tracked
+
+KERNELS, CLASSES = 14, 10
+ROUNDS = (18, 9, 4)
+"""Rounds of the three paths of a kernel, as on CIFAR-10 at ε = 0.005, 0.02, 0.1."""
+
+SHARED, OF_KERNEL, OF_PATH, OF_ROUND = 0.55, 0.25, 0.1, 0.1
+"""Parts of a score's variance that are the image's, the kernel's, the path's and the round's."""
+
+KEPT = 0.97
+"""Correlation of a round's own part with that of the round before."""
+
+IN_ALL_PATHS = 0.5
+"""Part of the variance of the rounds' own scores that all paths share: more rounds regularise all of them more."""
+
+IN_COMMON = 0.9
+"""Correlation of the round's own part of two methods that are compared."""
+
+CLASS_SPREAD = 0.4
+"""Standard deviation over classes of the mean score."""
+
+THRESHOLD, FALL = 0.2, 1.0
+"""Threshold of round 0, and what it has risen by in the last round where later rounds fall."""
+
+SPLITS, FLIPS, MODELS = 50, 199, 10
+
+JACKKNIFED = 4
+"""Every so many simulations the gain's standard error is estimated, too, which takes most of the time."""
+
+TOLERATED = 0.01
+"""Distance from 5 % up to which a size is as stated."""
+
+
+@dataclass(frozen=True)
+class Config(form.Config):
+    """How many simulations, of how many images."""
+
+    simulations: int = form.option(2000, "Simulations of every test.", least=20)
+    images: int = form.option(500, "Test images of a simulation, of ten classes.", least=40)
+    seed: int = form.option(0, "Seed of the simulations.", least=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Result(form.Result[Config]):
+    """(simulations,) by test, whether it saw an effect; and of the gain, estimates with their standard errors.
+
+    Attributes
+    ----------
+    rejected : by right test.
+    wrong : by test with a standard error, or a count, that is not right for it.
+    estimates : (simulations / 4, 2) mean gain over the paths, under no effect, and its standard error.
+    """
+
+    rejected: dict[str, NDArray[np.bool_]]
+    wrong: dict[str, NDArray[np.bool_]]
+    estimates: NDArray[np.float64]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per test, in per cent."""
+        return [
+            {"test": name, "right": right, **{key: round(value, 2) for key, value in _size(rejected).items()}}
+            for right, tests in ((True, self.rejected), (False, self.wrong))
+            for name, rejected in tests.items()
+        ]
+
+    @property
+    def as_stated(self) -> dict[str, bool]:
+        """By test, whether its size is within one percentage point of 5 %."""
+        return {name: bool(abs(r.mean() - LEVEL) <= TOLERATED) for name, r in (self.rejected | self.wrong).items()}
+
+    def closing(self) -> list[str]:
+        """What the sizes say."""
+        n = sum(self.as_stated[name] for name in self.rejected)
+        caught = sum(not self.as_stated[name] for name in self.wrong)
+        return [
+            f"{n} of {len(self.rejected)} tests have a size of 5 % ± 1; "
+            f"of {len(self.wrong)} wrong ones {caught} are caught"
+        ]
+
+    def numbers(self) -> dict[str, Any]:
+        """Sizes, and the spread of the gain beside its standard error."""
+        spread, errors = self.estimates[:, 0].std(ddof=1), self.estimates[:, 1]
+        return {
+            "tests": self.rows(),
+            "as_stated": self.as_stated,
+            "gain_under_no_effect": {
+                "mean": float(self.estimates[:, 0].mean()),
+                "standard_deviation": float(spread),
+                "root_mean_square_of_its_standard_error": float(np.sqrt(np.mean(errors**2))),
+            },
+        }
+
+
+def _size(rejected: NDArray[np.bool_]) -> dict[str, float]:
+    """Share of rejections and its binomial standard error, in per cent."""
+    share = float(rejected.mean())
+    return {"size": 100 * share, "standard_error": 100 * form.share_standard_error(share, len(rejected))}
+
+
+def run(config: Config) -> Result:
+    """Simulate every test where there is no effect.
+
+    The distribution that `RiseTest` draws is drawn once a simulation, and its 95 % quantile over all simulations is the
+    test's bound (Giacomini, Politis & White 2013, Econometric Theory 29, 567); other tests are done in full.
+    """
+    rng = np.random.default_rng(config.seed)
+    classes = np.arange(config.images) % CLASSES
+    gains: dict[str, list[tuple[float, float]]] = {"flat": [], "falling": []}
+    seen: dict[str, list[bool]] = {}
+    estimates = []
+
+    def note(name: str, rejected: bool) -> None:
+        seen.setdefault(name, []).append(rejected)
+
+    for index in tracked(range(config.simulations), "simulations"):
+        first = halves(classes, SPLITS, rng)
+        for name, fall in (("flat", 0.0), ("falling", FALL)):
+            rounds, others = simulated(classes, fall, rng)
+            test = RiseTest.of(rounds, classes, first)
+            gains[name].append((test.statistic(), test.null_statistic(rng)))
+            if name == "flat":
+                last = np.mean([path[-1].astype(float) - path[0] for path in rounds], axis=0)
+                note("fall", surely_below(mean_difference(last, classes)))
+                if index % JACKKNIFED:
+                    continue
+                each, pooled = cross_fitted([(path, path[:1]) for path in rounds], classes, first)
+                estimates.append(pooled)
+                values = np.array([gain.mean for gain in each])
+                note("rise, paths as if independent", surely_above(form.mean_and_standard_error(values)))
+                one, _ = cross_fitted([(path, path[:1]) for path in rounds], classes, first[:1])
+                note("rise, any path above 2 s.e.", any(gain.mean > 2 * gain.standard_error for gain in one))
+            else:
+                pairs = zip(rounds, others, strict=True)
+                later = np.vstack([a[1:].astype(float) - b[1:] for a, b in pairs]).T
+                tested = differing(later, FLIPS, rng)
+                note("difference", bool(tested.p_values.min() <= LEVEL))
+                note("difference, no correction", bool(np.any(np.abs(tested.z) > 1.96)))
+        models = _models(classes, rng)
+        note("use", surely_above(mean_difference(models, classes)))
+    bounds = {name: np.quantile([null for _, null in values], 1 - LEVEL) for name, values in gains.items()}
+    rise = {name: np.array([value > bounds[name] for value, _ in values]) for name, values in gains.items()}
+    done = {name: np.array(values) for name, values in seen.items()}
+    right = {
+        "a round is better than round 0, all rounds as good": rise["flat"],
+        "a round is better than round 0, later rounds worse": rise["falling"],
+        "the last round is worse than round 0": done["fall"],
+        "two methods differ in some round": done["difference"],
+        "one use of ten networks beats another": done["use"],
+    }
+    wrong = {
+        "a round is better than round 0, paths as if independent": done["rise, paths as if independent"],
+        "a round is better than round 0, any path above 2 s.e.": done["rise, any path above 2 s.e."],
+        "two methods differ in some round, no correction": done["difference, no correction"],
+    }
+    return Result(config, right, wrong, np.array(estimates))
+
+
+def simulated(
+    classes: NDArray[np.integer], fall: float, rng: np.random.Generator
+) -> tuple[list[NDArray[np.bool_]], list[NDArray[np.bool_]]]:
+    """Which images the rounds of every path classify as labelled, (T, m), by two methods that are equally good.
+
+    The threshold is the same for the first half of a path's rounds and rises by `fall` until the last.
+    """
+    m = len(classes)
+    image = np.sqrt(SHARED) * rng.normal(size=m) + CLASS_SPREAD * rng.normal(size=CLASSES)[classes]
+    common = np.sqrt(IN_ALL_PATHS) * _walk(max(ROUNDS), m, rng)
+    rounds, others = [], []
+    for _ in range(KERNELS):
+        of_kernel = image + np.sqrt(OF_KERNEL) * rng.normal(size=m)
+        for T in ROUNDS:
+            base = of_kernel + np.sqrt(OF_PATH) * rng.normal(size=m)
+            shared = common[np.linspace(0, len(common) - 1, T).round().astype(int)]
+            own, apart = shared + np.sqrt(1 - IN_ALL_PATHS) * _walk(T, m, rng), _walk(T, m, rng)
+            second = IN_COMMON * own + np.sqrt(1 - IN_COMMON**2) * apart
+            risen = np.clip(2 * np.arange(T) / (T - 1) - 1, 0, 1)[:, None]
+            for scores, into in ((own, rounds), (second, others)):
+                into.append(base + np.sqrt(OF_ROUND) * scores > THRESHOLD + fall * risen)
+    return rounds, others
+
+
+def _walk(T: int, m: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(T, m) standard normal values, each row correlated with the one before."""
+    rows = rng.standard_normal((T, m), dtype=np.float32)
+    for t in range(1, T):
+        rows[t] = KEPT * rows[t - 1] + math.sqrt(1 - KEPT**2) * rows[t]
+    return rows
+
+
+def _models(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(m,) share of ten models that are right in one use, minus that of another use that is as good."""
+    m = len(classes)
+    image = np.sqrt(SHARED) * rng.normal(size=m) + CLASS_SPREAD * rng.normal(size=CLASSES)[classes]
+
+    def use() -> NDArray[np.float64]:
+        return (image + np.sqrt(1 - SHARED) * rng.normal(size=(MODELS, m)) > THRESHOLD).mean(axis=0)
+
+    return use() - use()
+
+
+STUDY = form.Study("sizes", __doc__, Config, run)

@@ -1,0 +1,136 @@
+"""The tests behind verdicts: halves, cross-fitted gains with their errors, corrected differences, and their sizes."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hilbertsd.data.images import balanced
+from hilbertsd.errors import InvalidInput
+from hilbertsd.studies import form
+from hilbertsd.studies.sizes import experiment, gains, paired
+
+GALLERY = Path(__file__).parents[2] / "figures"
+CLASSES = np.arange(200) % 10
+
+
+def classes_on_both_sides(first, classes):
+    return all(set(classes[half]) == set(classes[~half]) == set(classes) for half in np.atleast_2d(first))
+
+
+def test_every_class_is_in_both_halves_and_a_stride_of_a_balanced_draw_fails(rng):
+    labels = np.repeat(np.arange(10), 100)
+    drawn = labels[balanced(labels, 400, 0)]
+    first = gains.halves(drawn, 50, rng)
+    assert classes_on_both_sides(first, drawn)
+    for half in first:
+        assert set(np.bincount(drawn[half])) == {20}
+    assert len({half.tobytes() for half in first}) == 50
+    every_second = np.arange(400) % 2 == 0
+    assert not classes_on_both_sides(every_second, drawn)
+    assert set(drawn[every_second]).isdisjoint(drawn[~every_second])
+
+
+def test_the_odd_image_of_a_class_falls_to_either_half(rng):
+    classes = np.repeat([0, 1], [5, 7])
+    sizes = {(np.sum(half[:5]), np.sum(half[5:])) for half in gains.halves(classes, 60, rng)}
+    assert sizes == {(2, 3), (2, 4), (3, 3), (3, 4)}
+    with pytest.raises(InvalidInput, match="class 1 has 3 test images; take at least 4"):
+        gains.halves(np.repeat([0, 1], [5, 3]), 2, rng)
+
+
+def test_gains_are_those_of_a_plain_loop(rng):
+    rounds = [rng.random((T, 200)) < 0.6 for T in (5, 2, 9)]
+    others = [rng.random((T, 200)) < 0.6 for T in (5, 1, 3)]
+    first = gains.halves(CLASSES, 7, rng)
+    each, pooled = gains.cross_fitted(list(zip(rounds, others, strict=True)), CLASSES, first)
+    expected = []
+    for one, other in zip(rounds, others, strict=True):
+        values = []
+        for half in (*first, *~first):
+            best = [rows[np.argmax(rows[:, half].sum(axis=1))][~half].mean() for rows in (one, other)]
+            values.append(100 * (best[0] - best[1]))
+        expected.append(np.mean(values))
+    np.testing.assert_allclose([gain.mean for gain in each], expected, atol=1e-4)
+    assert pooled.mean == pytest.approx(np.mean(expected), abs=1e-4)
+
+
+def test_the_best_of_many_coins_gains_nothing_and_a_better_row_gains_what_it_is_better(rng):
+    coins = rng.random((200, 1000)) < 0.5
+    classes = np.arange(1000) % 10
+    first = gains.halves(classes, 20, rng)
+    _, nothing = gains.cross_fitted([(coins, coins[:1])], classes, first)
+    assert abs(nothing.mean) < 3 * nothing.standard_error
+    assert coins.mean(axis=1).max() > 0.53
+    better = coins[:1] | (rng.random(1000) < 0.2)
+    _, gain = gains.cross_fitted([(np.vstack([coins[:1], better]), coins[:1])], classes, first)
+    difference = paired.mean_difference(better[0].astype(float) - coins[0], classes)
+    assert gain.mean == pytest.approx(difference.mean, abs=1e-4)
+    assert gain.standard_error == pytest.approx(difference.standard_error, rel=0.2)  # where the choice is clear
+    paths = [np.vstack([coins[:1], better])]
+    assert gains.RiseTest.of(paths, classes, first).p_value(99, rng) == 0.01
+    assert gains.RiseTest.of([coins[:20]], classes, first).p_value(99, rng) > 0.05
+
+
+def test_rounds_that_are_surely_worse_stay_so_under_the_null_hypothesis(rng):
+    classes = np.arange(1000) % 10
+    base = rng.random(1000) < 0.5
+    worse = base & (rng.random(1000) < 0.7)
+    near = base ^ (rng.random(1000) < 0.02)
+    test = gains.RiseTest.of([np.array([base, near, worse])], classes, gains.halves(classes, 5, rng))
+    assert test.lowered[:2].tolist() == [0, 0]
+    assert test.lowered[2] == pytest.approx(worse.mean() - base.mean())
+    for label in range(10):
+        np.testing.assert_allclose(test.noise[classes == label].mean(axis=0), 0, atol=1e-6)
+
+
+def test_differences_are_corrected_for_all_rounds_at_once(rng):
+    noise = rng.choice([-1, 0, 1], (500, 100), p=[0.05, 0.9, 0.05])
+    assert paired.differing(noise, 199, rng).p_values.min() > 0.05
+    assert np.abs(paired.differing(noise, 199, rng).z).max() > 1.96
+    noise[:40, 7] = 1
+    seen = paired.differing(noise, 199, rng)
+    assert np.flatnonzero(seen.p_values <= 0.05).tolist() == [7]
+    assert seen.z[7] > 0
+    assert paired.differing(np.zeros((50, 3)), 19, rng).p_values.tolist() == [1, 1, 1]
+
+
+def test_means_are_tested_on_one_side_within_classes():
+    values = np.where(CLASSES < 5, 1.0, 0.0)  # differs between classes and not within
+    assert paired.mean_difference(values, CLASSES) == form.Estimate(50, 0)
+    assert [paired.surely_above(form.Estimate(m, 1.0)) for m in (1.64, 1.65)] == [False, True]
+    assert [paired.surely_below(form.Estimate(m, 1.0), 1.0) for m in (-0.64, -0.65)] == [False, True]
+
+
+@pytest.mark.slow
+def test_wrong_standard_errors_are_caught_by_their_size():
+    result = experiment.run(experiment.Config(simulations=600, images=200))
+    rows = {row["test"]: row for row in result.rows()}
+    assert all(abs(row["size"] - 5) < 4 * row["standard_error"] for row in rows.values() if row["right"])
+    assert all(row["size"] > 5 + 3 * row["standard_error"] for row in rows.values() if not row["right"])
+    gain = result.numbers()["gain_under_no_effect"]
+    assert 0.9 < gain["root_mean_square_of_its_standard_error"] / gain["standard_deviation"] < 2
+
+
+def test_sizes_are_counted_and_judged():
+    config = experiment.Config(simulations=100)
+    often, seldom = np.arange(100) < 10, np.arange(100) < 5
+    result = experiment.Result(config, {"right": seldom}, {"wrong": often}, np.ones((2, 2)))
+    assert [row["size"] for row in result.rows()] == [5, 10]
+    assert result.as_stated == {"right": True, "wrong": False}
+    assert result.closing() == ["1 of 1 tests have a size of 5 % ± 1; of 1 wrong ones 1 are caught"]
+    assert not replace(result, rejected={"right": often}).as_stated["right"]
+
+
+def test_a_simulation_runs_from_the_command_line(hilbertsd):
+    code, out, err = hilbertsd("run", "sizes", "--simulations", 20, "--images", 40, "--json")
+    assert (code, err) == (0, "")
+    assert len(json.loads(out)["tests"]) == 8
+
+
+def test_no_committed_test_sees_more_than_it_says_and_the_wrong_ones_do():
+    record = json.loads((GALLERY / "sizes/result.json").read_text(encoding="utf-8"))
+    assert all((3 < row["size"] < 6) == row["right"] for row in record["tests"])
+    assert sum(row["right"] for row in record["tests"]) == 5
