@@ -11,6 +11,7 @@ from hilbertsd.cli.options import JsonOption, nonempty_path
 from hilbertsd.cli.output import show
 from hilbertsd.errors import InvalidFile
 from hilbertsd.support.files import atomic_write
+from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:
     from hilbertsd.table_model import TableModel
@@ -42,14 +43,15 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Predict the rows of a table with a model that `hilbertsd distill --out` saved."""
-    from hilbertsd.data.tables import read_columns
-    from hilbertsd.table_model import TableModel
-
     _check_output(out, table)
-    loaded = TableModel.load(model)
-    columns = read_columns(table, loaded.feature_names, loaded.target_names)
-    used = loaded.chosen_round if round is None else round
-    predictions = loaded.predict(columns, used).reshape(-1, len(loaded.target_names))
+    with working("predicting"):
+        from hilbertsd.data.tables import read_columns
+        from hilbertsd.table_model import TableModel
+
+        loaded = TableModel.load(model)
+        columns = read_columns(table, loaded.feature_names, loaded.target_names)
+        used = loaded.chosen_round if round is None else round
+        predictions = loaded.predict(columns, used).reshape(-1, len(loaded.target_names))
     names = ["row", *(f"predicted {name}" for name in loaded.target_names)]
     rows = [dict(zip(names, (row, *values), strict=True)) for row, values in enumerate(predictions.tolist(), start=1)]
     truth = [columns[name] for name in loaded.target_names if name in columns]

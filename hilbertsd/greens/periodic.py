@@ -111,7 +111,7 @@ def _chebyshev_series(at: Any, degree: int) -> Matrix:
     as degree² at the ends.
     """
     angles = np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1)
-    series = dct(at(np.cos(angles / 2) ** 2 / 2)) / (degree + 1)
+    series = np.asarray(dct(at(np.cos(angles / 2) ** 2 / 2))) / (degree + 1)
     series[0] /= 2
     return series
 

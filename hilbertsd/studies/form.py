@@ -274,13 +274,15 @@ class Study:
 
     def execute(self, config: Config, folder: Path | None = None) -> Outcome:
         """Run the study, and write figures, further files and result.json to a folder that exists, if one is given."""
-        result = self.run(config if folder is None else config.within(folder))
+        with working("computing"):
+            result = self.run(config if folder is None else config.within(folder))
         words = [*([] if self.is_own_command else ["run"]), *self.name.split()]
         command = shlex.join(["hilbertsd", *words, *config.typed()])
         record = {**provenance(command, result.config.recorded()), **result.to_dict()}
         if folder is None:
             return Outcome(result, record, [])
-        files = [*self.draw(result, folder), *self.save(result, folder)]
+        with working("saving"):
+            files = [*self.draw(result, folder), *self.save(result, folder)]
         return Outcome(result, record, [*files, write_json(folder / "result.json", record)])
 
     def draw(self, result: Result, folder: Path) -> list[Path]:

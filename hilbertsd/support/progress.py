@@ -23,20 +23,26 @@ SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class Task:
-    """A running task. Only the outermost of nested tasks has a bar."""
+    """A running task. Of nested tasks the outermost has a bar; one that gives way leaves it to those within."""
 
     _outermost: ClassVar["Task | None"] = None
     _lock: ClassVar[Lock] = Lock()
     _watch: ClassVar[Thread | None] = None
 
-    def __init__(self, description: str, total: int | None, seconds_before: float = SECONDS_BEFORE) -> None:
+    def __init__(
+        self, description: str, total: int | None, seconds_before: float = SECONDS_BEFORE, gives_way: bool = False
+    ) -> None:
         self._description, self._total = description, total
+        self._seconds_before, self._gives_way = seconds_before, gives_way
+        self._around: Task | None = None
         self._completed, self._note = 0, ""
         self._show_at = time.monotonic() + seconds_before
         self._bar: Progress | None = None
         with Task._lock:
             if Task._outermost is not None:
-                return
+                if not Task._outermost._gives_way:
+                    return
+                self._around = Task._outermost
             Task._outermost = self
             if Task._watch is None:
                 Task._watch = Thread(target=_watch, daemon=True)
@@ -51,10 +57,19 @@ class Task:
     def stop(self) -> None:
         """Take the bar away."""
         with Task._lock:
-            if Task._outermost is self:
-                Task._outermost = None
             if self._bar is not None:
-                self._bar.stop()
+                self._hide()
+            if Task._outermost is self:
+                Task._outermost = self._around
+                if self._around is not None and self._around._bar is None:
+                    self._around._show_at = time.monotonic() + self._around._seconds_before
+
+    def _hide(self) -> None:
+        if self._around is not None:
+            self._around._hide()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     def _show(self) -> None:
         self._show_at = math.inf
@@ -75,9 +90,14 @@ class Task:
             task = Task._outermost
             if task is None:
                 Task._watch = None
-            elif time.monotonic() >= task._show_at:
-                task._show()
-            return task is not None
+                return False
+            while task is not None and task._bar is None:
+                if time.monotonic() >= task._show_at:
+                    task._hide()  # those around it
+                    task._show()
+                    break
+                task = task._around
+            return True
 
 
 def _watch() -> None:
@@ -131,8 +151,11 @@ def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 @contextmanager
 def working(description: str) -> Iterator[None]:
-    """Say what is being done, without a count, on a terminal and where it takes more than half a second."""
-    task = Task(description, None, SECONDS_BEFORE_WORK)
+    """Say what is being done, without a count, on a terminal and where it takes more than half a second.
+
+    Tasks that run within it are shown instead of it.
+    """
+    task = Task(description, None, SECONDS_BEFORE_WORK, gives_way=True)
     try:
         yield
     finally:

@@ -21,7 +21,7 @@ def terminal(monkeypatch):
 
 
 def test_a_long_task_shows_its_count_and_its_note(terminal, monkeypatch):
-    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0, False))
     with progress("tiles", 7) as bar:
         bar.update(3, "of 2048²")
         time.sleep(0.4)
@@ -54,7 +54,7 @@ def test_a_short_task_shows_nothing(terminal):
 
 
 def test_a_task_within_a_task_stays_quiet(terminal, monkeypatch):
-    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0,))
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.0, False))
     with progress("outer", 2) as outer:
         outer.update(1)
         with progress("inner", 2) as inner:
@@ -69,7 +69,7 @@ def test_a_task_within_a_task_stays_quiet(terminal, monkeypatch):
 
 
 def test_a_task_that_is_not_updated_shows_itself(terminal, monkeypatch):
-    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.05,))
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.05, False))
     with progress("compiling", 2) as bar:
         bar.update(1)
         time.sleep(0.4)
@@ -93,3 +93,23 @@ def test_the_bar_goes_when_an_error_ends_the_task(terminal):
     with working("again"):
         time.sleep(0.4)
     assert "again" in terminal.getvalue()
+
+
+def test_work_gives_way_to_the_tasks_within_it_and_comes_back(terminal, monkeypatch):
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_LOOKS", 0.01)
+    monkeypatch.setattr(module, "SECONDS_BEFORE_WORK", 0.05)
+    monkeypatch.setattr(module.Task.__init__, "__defaults__", (0.05, False))
+    with working("computing"):
+        time.sleep(0.3)
+        with progress("tiles", 7) as bar:
+            time.sleep(0.3)
+            bar.update(3)
+            with working("adding"):
+                time.sleep(0.1)
+            time.sleep(0.3)
+        time.sleep(0.3)
+    shown = terminal.getvalue()
+    assert "adding" not in shown
+    first, tiles, last = shown.find("computing"), shown.find("tiles"), shown.rfind("computing")
+    assert 0 <= first < tiles < last
+    assert "3/7" in shown
