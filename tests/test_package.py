@@ -72,7 +72,7 @@ def test_every_study_has_a_committed_result_and_a_place_in_the_gallery():
         assert {"config", "versions", "machine"} <= set(record)
         assert f"## {name}\n" in gallery
         figures = sorted((ROOT / "figures" / name).glob("*.png"))
-        assert figures
+        assert figures or name == "sizes"  # a table of test sizes
         for figure in figures:
             assert figure.with_suffix(".svg").exists()
             assert f"({name}/{figure.name})" in gallery

@@ -147,7 +147,8 @@ def distill(
             )
     if path is None:
         spectrum = Spectrum.from_kernel(kernel_matrix, targets)
-        epsilon = _checked_length(rule, spectrum.target_mean_square) if epsilon is None else epsilon
+        if epsilon is None:
+            epsilon = _checked_length(rule, spectrum.target_mean_square, spectrum.floor)
         path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds)
     _warn(path)
     return path
@@ -166,7 +167,8 @@ def distill_spectrum(
     Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
     """
     rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)
-    path = run_rounds(spectrum, _checked_length(rule, spectrum.target_mean_square), rule.multiplier, max_rounds)
+    epsilon = _checked_length(rule, spectrum.target_mean_square, spectrum.floor)
+    path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds)
     _warn(path)
     return path
 
@@ -218,14 +220,15 @@ def largest_tolerance(spectrum: Spectrum, n_rounds: int) -> float:
     return low
 
 
-def _checked_length(rule: Rule, mean_square: float) -> float | None:
+def _checked_length(rule: Rule, mean_square: float, floor: float = 0.0) -> float | None:
     """ε beside targets of this mean square; warns the caller of the public function where it means very many rounds.
 
+    At or below the floor there is no round to warn of.
     Source: r_0 − 1 ≤ T < r_0² (:mod:`hilbertsd.bounds.round_counts`).
     """
     epsilon = rule.tolerance_for(mean_square)
     squared_ratio = mean_square / epsilon if epsilon else 0.0
-    if rule.max_rounds is None and squared_ratio > (MANY_ROUNDS + 1) ** 2:
+    if rule.max_rounds is None and squared_ratio > (MANY_ROUNDS + 1) ** 2 and mean_square > floor * squared_ratio:
         unit = f"relative_tolerance={rule.tolerance:g} if a fraction is meant, " if (rule.tolerance or 1) < 1 else ""
         warnings.warn(
             f"tolerance {epsilon:.6g} is {1 / squared_ratio:.3g} of the targets' mean square {mean_square:.6g}: expect "
