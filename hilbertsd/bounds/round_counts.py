@@ -116,11 +116,11 @@ def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: f
 
     While rounds use up the targets' energy at small eigenvalues, that at large ones barely shrinks. Split the ascending
     eigenvalues into a lower part up to d_j and an upper part S. With l = ‖P z_0‖/√(nε) over the lower part and n_k =
-    √(energy_k/ε), every split with l > 1 and every whole m < l gives
+    √(energy_k/ε), every split with l > 1 and every whole q < l gives
 
-        T ≥ m + ⌈p_m − 1⌉,    p_m² = Σ_{k∈S} n_k² Π_{t<m} (1 + (d_j/d_k)/(l−t−1))⁻².
+        T ≥ q + ⌈p_q − 1⌉,    p_q² = Σ_{k∈S} n_k² Π_{t<q} (1 + (d_j/d_k)/(l−t−1))⁻².
 
-    The largest of these over at most 32 splits and 32 values of m is returned, or ⌈r_0 − 1⌉ where that is larger.
+    The largest of these over at most 32 splits and 32 values of q is returned, or ⌈r_0 − 1⌉ where that is larger.
 
     Parameters
     ----------
@@ -142,9 +142,9 @@ def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: f
     Notes
     -----
     Proof. Let l_t be the norm of z_t on the lower part in units of √(nε). The residual's part there is at most the
-    whole residual, whose norm is 1 in these units, so l_t ≥ l − t, and for t < m the path has not collapsed. The lower
+    whole residual, whose norm is 1 in these units, so l_t ≥ l − t, and for t < q the path has not collapsed. The lower
     part leaves over at least its own share of the tolerance: (c_t/(c_t+d_j))² l_t² ≤ 1, that is c_t ≤ d_j/(l_t − 1)
-    ≤ d_j/(l−t−1). So A_t[k] = 1/(1 + c_t/d_k) ≥ 1/(1 + (d_j/d_k)/(l−t−1)), and after m rounds r_m ≥ p_m. From there
+    ≤ d_j/(l−t−1). So A_t[k] = 1/(1 + c_t/d_k) ≥ 1/(1 + (d_j/d_k)/(l−t−1)), and after q rounds r_q ≥ p_q. From there
     :func:`rounds_by_triangle` counts on.
     """
     from scipy.special import gammaln
@@ -171,12 +171,12 @@ def rounds_by_spectrum(eigenvalues: ArrayLike, energies: ArrayLike, tolerance: f
         x = lower_norms[j] - 1
         upper = n_squared[j + 1 :]
         gamma = (d[j] / d[j + 1 :])[upper > 0]
-        m = 1.0 + _spread(math.ceil(x * (1 - ROUNDING)))[:, None]
-        # Π_{t<m} (x−t)/(x−t+γ) as a quotient of Gamma functions, lowered by what their rounding can be.
-        log_product = gammaln(x + 1) - gammaln(x - m + 1) - gammaln(x + 1 + gamma) + gammaln(x - m + 1 + gamma)
+        q = 1.0 + _spread(math.ceil(x * (1 - ROUNDING)))[:, None]
+        # Π_{t<q} (x−t)/(x−t+γ) as a quotient of Gamma functions, lowered by what their rounding can be.
+        log_product = gammaln(x + 1) - gammaln(x - q + 1) - gammaln(x + 1 + gamma) + gammaln(x - q + 1 + gamma)
         log_product -= 16 * np.finfo(float).eps * abs(gammaln(x + 2))
         p = np.sqrt(np.exp(2 * log_product) @ upper[upper > 0])
-        best = max(best, int(np.max(m[:, 0] + np.maximum(np.ceil(p - 1 - ROUNDING * p), 0))))
+        best = max(best, int(np.max(q[:, 0] + np.maximum(np.ceil(p - 1 - ROUNDING * p), 0))))
     return best
 
 

@@ -174,9 +174,9 @@ ROUNDS_BY_TRIANGLE = Statement(
 )
 ROUNDS_BY_SPECTRUM = Statement(
     "rounds, spectrum and targets",
-    "T ≥ m + ⌈p_m − 1⌉",
-    "While m rounds use up the targets at small eigenvalues, a part of norm p_m √(nε) is sure to stay at large ones, "
-    "and lasts p_m − 1 rounds more.",
+    "T ≥ q + ⌈p_q − 1⌉",
+    "While q rounds use up the targets at small eigenvalues, a part of norm p_q √(nε) is sure to stay at large ones, "
+    "and lasts p_q − 1 rounds more.",
     "hilbertsd.bounds.rounds_by_spectrum",
 )
 ROUNDS_AT_MOST = Statement(
