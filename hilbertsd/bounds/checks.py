@@ -204,22 +204,19 @@ def _against_single_fits(path: DistillationPath, positive: NDArray[np.float64]) 
         _check(of.SINGLE_AT_MOST, told[limited], most[limited], single[told][limited], rounding[limited]),
     ]
     d = positive[sparsity.distinct(positive)]
-    below: list[tuple[int, float, float]] = []
-    above: list[tuple[int, float, float]] = []
-    distilled = _log_neighbour_ratios(d, c)
-    for t in told[np.cumsum(c)[told] < single[told]]:
-        crossing = early_stopping.slope_crossing(c[: t + 1], float(single[t]))
-        of_single = _log_neighbour_ratios(d, single[t : t + 1])[0]
-        for rows, where, left, right in (
-            (below, d[1:] <= crossing, distilled[t], of_single),
-            (above, d[:-1] >= crossing, of_single, distilled[t]),
-        ):
-            if where.any():
-                closest = int(np.argmax(np.where(where, right / left, -np.inf)))
-                rows.append((int(t), float(left[closest]), float(right[closest])))
-    for statement, rows in ((of.SEPARATION_BELOW, below), (of.SEPARATION_ABOVE, above)):
-        rounds, left, right = zip(*rows, strict=True) if rows else ((), (), ())
-        checks.append(_check(statement, rounds, left, right))
+    told = told[np.cumsum(c)[told] < single[told]]
+    distilled, of_single = _log_neighbour_ratios(d, c)[told], _log_neighbour_steps(d, single[told])
+    # d lies below d* where distillation is the steeper in log d; rounding decides only where both are as steep.
+    slopes = np.cumsum(c[:, None] / (c[:, None] + d), axis=0)[told]
+    slopes_of_single = single[told, None] / (single[told, None] + d)
+    below, above = slopes[:, 1:] >= slopes_of_single[:, 1:], slopes[:, :-1] <= slopes_of_single[:, :-1]
+    for statement, where, left, right in (
+        (of.SEPARATION_BELOW, below, distilled, of_single),
+        (of.SEPARATION_ABOVE, above, of_single, distilled),
+    ):
+        rows = np.flatnonzero(where.any(axis=1))
+        closest = np.where(where, right / left, -np.inf)[rows].argmax(axis=1) if rows.size else rows
+        checks.append(_check(statement, told[rows], left[rows, closest], right[rows, closest]))
     return checks
 
 
@@ -240,8 +237,13 @@ def _on_the_collapse_round(path: _Restarted, collapse_round: int) -> list[Statem
 
 def _log_neighbour_ratios(eigenvalues: NDArray[np.float64], multipliers: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T, m−1) log B_t[k+1]/B_t[k], summed over the rounds without cancellation within one."""
+    return np.cumsum(_log_neighbour_steps(eigenvalues, multipliers), axis=0)
+
+
+def _log_neighbour_steps(eigenvalues: NDArray[np.float64], multipliers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T, m−1) logarithm of the ratio of neighbouring weights d/(c + d), for every multiplier c."""
     low, high, c = eigenvalues[:-1], eigenvalues[1:], multipliers[:, None]
-    return np.cumsum(np.log1p(c / (c + high) * ((high - low) / low)), axis=0)
+    return np.log1p(c / (c + high) * ((high - low) / low))
 
 
 def _rounding(rounds: NDArray[np.intp], ratios: NDArray[np.float64]) -> NDArray[np.float64]:
