@@ -206,10 +206,8 @@ def _against_single_fits(path: DistillationPath, positive: NDArray[np.float64]) 
     d = positive[sparsity.distinct(positive)]
     told = told[np.cumsum(c)[told] < single[told]]
     distilled, of_single = _log_neighbour_ratios(d, c)[told], _log_neighbour_steps(d, single[told])
-    # d lies below d* where distillation is the steeper in log d; rounding decides only where both are as steep.
-    slopes = np.cumsum(c[:, None] / (c[:, None] + d), axis=0)[told]
-    slopes_of_single = single[told, None] / (single[told, None] + d)
-    below, above = slopes[:, 1:] >= slopes_of_single[:, 1:], slopes[:, :-1] <= slopes_of_single[:, :-1]
+    surplus = early_stopping.slope_surplus(d, c, single)[told]
+    below, above = surplus[:, 1:] >= 0, surplus[:, :-1] <= 0
     for statement, where, left, right in (
         (of.SEPARATION_BELOW, below, distilled, of_single),
         (of.SEPARATION_ABOVE, above, of_single, distilled),

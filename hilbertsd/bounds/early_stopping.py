@@ -91,6 +91,18 @@ def slope_crossing(multipliers: ArrayLike, single_multiplier: float) -> float:
     return single * float(root)
 
 
+def slope_surplus(
+    eigenvalues: NDArray[np.float64], multipliers: NDArray[np.float64], single_multipliers: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(T, m) slopes Σ_{i≤t} c_i/(c_i + d) of B_t less those of the single fits, c'_t/(c'_t + d).
+
+    They are positive for d below d*_t and negative above; rounding decides where both are as steep.
+    """
+    slopes = np.cumsum(multipliers[:, None] / (multipliers[:, None] + eigenvalues), axis=0)
+    with np.errstate(invalid="ignore"):  # a c' of 0 or ∞ has no crossing
+        return slopes - single_multipliers[:, None] / (single_multipliers[:, None] + eigenvalues)
+
+
 def _positive(multipliers: ArrayLike) -> NDArray[np.float64]:
     """Multipliers as an array, or InvalidInput unless there are some and all are positive."""
     c = finite_array(multipliers, "multipliers")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hilbertsd import Spectrum, bounds, check_bounds, distill, distill_spectrum, greens
+from hilbertsd.bounds import early_stopping
 from hilbertsd.data import spline_toy
 from hilbertsd.errors import CollapseWarning, InvalidInput, MissingPackage
 from hilbertsd.studies import bounds as study
@@ -83,7 +84,7 @@ def test_a_solver_that_is_off_by_a_hundredth_is_caught(monkeypatch, data):
         ("most_rounds", lambda value: value - 1000, {"rounds, at most", "rounds, at most, with κ"}),
         ("largest_next_ratio", lambda value: value / 1000, {"ratio, at most, with κ"}),
         ("single_multiplier_bounds", lambda value: value[:, ::-1], {"single fit, at least", "single fit, at most"}),
-        ("slope_crossing", lambda _: 0.0, {"separation above d*"}),
+        ("slope_surplus", lambda value: -abs(value), {"separation above d*"}),
         ("guaranteed_rounds", lambda value: value + 1000, {"rounds, Proposition 4"}),
         (
             "log_neighbour_bounds",
@@ -96,7 +97,7 @@ def test_a_bound_made_too_strong_violates_its_own_statements(monkeypatch, data, 
     kernel_matrix, targets, _ = data
     path = distill(kernel_matrix + 0.5 * np.eye(len(kernel_matrix)), targets, tolerance=0.3)
     assert check_bounds(path).holds
-    original = getattr(bounds, name)
+    original = getattr(early_stopping if name == "slope_surplus" else bounds, name)
     monkeypatch.setattr(sys.modules[original.__module__], name, lambda *arguments: change(original(*arguments)))
     assert {row["name"] for row in check_bounds(path).violations()} == expected
 
@@ -105,7 +106,7 @@ def test_a_crossing_that_is_too_high_is_caught(monkeypatch):
     spectrum = Spectrum(np.geomspace(1e-4, 1, 12), np.ones((12, 1)), np.eye(12), True, 0.0, 0.0)
     path = distill_spectrum(spectrum, tolerance=0.05)
     assert check_bounds(path).holds
-    monkeypatch.setattr("hilbertsd.bounds.early_stopping.slope_crossing", lambda *_: np.inf)
+    monkeypatch.setattr("hilbertsd.bounds.early_stopping.slope_surplus", lambda d, c, _: np.ones((len(c), len(d))))
     assert {row["name"] for row in check_bounds(path).violations()} == {"separation below d*"}
 
 
