@@ -2,6 +2,7 @@
 
 import os
 import select
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -26,10 +27,17 @@ def seconds(process):
 
 def silences(words):
     """Seconds, on a terminal, in which nothing was written and no bar stood there; what had been written before."""
-    process, terminal = pty.fork()
-    if process == 0:
-        os.environ["TERM"] = "xterm"
-        os.execv(sys.executable, [sys.executable, "-c", "from hilbertsd.cli import main; main()", *words])
+    terminal, child_end = pty.openpty()
+    command = subprocess.Popen(  # not pty.fork, of which JAX warns in a process that has used it
+        [sys.executable, "-c", "from hilbertsd.cli import main; main()", *words],
+        stdin=child_end,
+        stdout=child_end,
+        stderr=child_end,
+        env={**os.environ, "TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(child_end)
+    process = command.pid
     written, last = b"", seconds(process)
     while True:
         select.select([terminal], [], [])
@@ -41,7 +49,8 @@ def silences(words):
             yield min(seconds(process) - last), written[-100:]
         written, last = written + new, seconds(process)
         if not new:
-            assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0, written
+            os.close(terminal)
+            assert command.wait() == 0, written
             return
 
 
