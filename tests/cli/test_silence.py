@@ -13,7 +13,7 @@ import pytest
 
 pty = pytest.importorskip("pty")
 if not Path("/proc/self/stat").exists():
-    pytest.skip("needs Linux's count of a process's seconds", allow_module_level=True)
+    pytest.skip(reason="needs Linux's count of a process's seconds in /proc", allow_module_level=True)
 
 LONGEST_SILENCE = 3.0
 HIDDEN, SHOWN = b"\x1b[?25l", b"\x1b[?25h"  # Rich hides the cursor as long as it shows a bar
