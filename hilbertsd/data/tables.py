@@ -264,7 +264,7 @@ def _arrow_columns(path: Path, suffix: str) -> dict[str, Column]:
         if suffix == ".parquet":
             table = parquet.read_table(path)
         else:
-            parsing = arrow_csv.ParseOptions(delimiter=_delimiter(path))
+            parsing = arrow_csv.ParseOptions(delimiter=delimiter_of(path))
             table = arrow_csv.read_csv(path, parse_options=parsing)
         table = table.drop_columns(_pandas_index(table))
         names = table.column_names
@@ -280,7 +280,7 @@ def _arrow_columns(path: Path, suffix: str) -> dict[str, Column]:
     return {name: _numbers(name, column) for name, column in zip(names, values, strict=True)}
 
 
-def _delimiter(path: Path) -> str:
+def delimiter_of(path: Path) -> str:
     """Delimiter that splits the header into most names; InvalidFile for UTF-16 text."""
     with path.open("rb") as start:
         if start.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.data.tables import DELIMITERS, TEXT_SUFFIXES
+from hilbertsd.data.tables import TEXT_SUFFIXES, delimiter_of
 from hilbertsd.errors import InvalidFile
 
 
@@ -59,9 +59,8 @@ def read_targets(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 def _text_array(path: Path) -> NDArray[Any]:
     """Rows of delimited text, as numbers if all are, without the header."""
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
-    header = lines[0] if lines else ""
-    rows = [row for row in csv.reader(lines, delimiter=max(DELIMITERS, key=header.count)) if row]
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file, delimiter=delimiter_of(path)) if row]
     if len({len(row) for row in rows}) > 1:
         raise InvalidFile(
             f"{path} has rows of {min(map(len, rows))} and of {max(map(len, rows))} entries; give all the same"

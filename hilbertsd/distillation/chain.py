@@ -137,7 +137,7 @@ def distill(
         try:
             path = krylov_path(operator, columns, single_output, epsilon, max_rounds, rtol)
         except NotConverged as error:
-            if method != "auto" or is_operator(kernel_matrix) or not _fits_memory(_rows(kernel_matrix)):
+            if method != "auto" or is_operator(kernel_matrix) or not fits_memory(_rows(kernel_matrix)):
                 raise
             warnings.warn(
                 f"{str(error).partition(';')[0]}, so that method='auto' decomposes the kernel matrix; give "
@@ -254,7 +254,7 @@ def _uses_krylov(kernel_matrix: Any, fixed: bool, method: str) -> bool:
     if fixed and (method == "krylov" or by_products):
         raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
     rows = _rows(kernel_matrix)
-    large = not fixed and not (rows <= LARGEST_EXACT and _fits_memory(rows))
+    large = not fixed and not (rows <= LARGEST_EXACT and fits_memory(rows))
     return method == "krylov" or (method == "auto" and (by_products or large))
 
 
@@ -264,10 +264,15 @@ def _rows(kernel_matrix: Any) -> int:
     return len(kernel_matrix) if is_list else (*getattr(kernel_matrix, "shape", ()), 0)[0]
 
 
-def _fits_memory(n_samples: int) -> bool:
-    """Whether this machine's memory holds a decomposition, as far as the system says."""
+def bytes_to_decompose(n_samples: int) -> int:
+    """Memory that an exact decomposition of an (n_samples, n_samples) kernel matrix takes, with the matrix itself."""
+    return MATRICES_IN_MEMORY * 8 * n_samples**2
+
+
+def fits_memory(n_samples: int) -> bool:
+    """Whether this machine's memory holds an exact decomposition, as far as the system says."""
     memory = physical_memory()
-    return memory is None or MATRICES_IN_MEMORY * 8 * n_samples**2 <= memory
+    return memory is None or bytes_to_decompose(n_samples) <= memory
 
 
 def _warn(path: DistillationPath) -> None:

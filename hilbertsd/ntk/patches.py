@@ -2,8 +2,9 @@
 
     outputs = apply_by_patches(network, parameters, image)  # (outputs,), as StaxNetwork(network).apply has them
 
-Gradients for every image of a batch are then products of matrices, which accelerators compute fast. XLA's own gradients
-of convolutions take a group of channels for every image: on an H200 they took 20 times as long.
+Gradients for every image of a batch are then products of matrices, which accelerators compute fast: on an H200
+those of 1,536 images, WRN-10-4 at 32 × 32, took 0.07 s. XLA's own gradients of convolutions take a group of channels
+for every image: there a kernel of 640 images took 1.4 s with them.
 """
 
 import math

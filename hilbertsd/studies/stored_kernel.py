@@ -20,14 +20,13 @@ from hilbertsd.analysis.cross_validation import leave_one_out_errors
 from hilbertsd.data.images import one_hot
 from hilbertsd.data.target_files import read_targets
 from hilbertsd.distillation.centring import centred_targets
-from hilbertsd.distillation.chain import MATRICES_IN_MEMORY, distill
+from hilbertsd.distillation.chain import distill, fits_memory
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidTolerance
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.ntk.labels import stored_split
 from hilbertsd.studies import form
-from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.plotting import new_figure
 from hilbertsd.support.progress import tracked, working
 
@@ -249,9 +248,8 @@ def run_store(config: StoreConfig) -> Result:
 
 def _distilled(config: Config, store: GramStore, cross: GramStore | None, targets: Targets) -> Result:
     """Path of the targets, and what its rounds predict."""
-    n, memory = store.shape[0], physical_memory()
-    whole = memory is None or MATRICES_IN_MEMORY * 8 * n**2 <= memory
-    kernel: Any = store.to_array() if whole else store
+    n = store.shape[0]
+    kernel: Any = store.to_array() if fits_memory(n) else store
     with working(f"distilling {n:,} points"):
         path = distill(
             kernel,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.data.tables import Table, column_statistics, read_table, standardised_columns
 from hilbertsd.distillation.centring import centred_targets
-from hilbertsd.distillation.chain import MATRICES_IN_MEMORY, distill_spectrum
+from hilbertsd.distillation.chain import bytes_to_decompose, distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
@@ -148,7 +148,7 @@ def _split(n_samples: int, test_fraction: float, seed: int) -> tuple[NDArray[np.
 
 def _check_memory(n_train: int) -> None:
     """Raise InvalidInput where the kernel matrix and its eigenvectors do not fit in this machine's memory."""
-    needed = MATRICES_IN_MEMORY * 8 * n_train**2
+    needed = bytes_to_decompose(n_train)
     available = physical_memory()
     if available is not None and needed > available:
         raise InvalidInput(

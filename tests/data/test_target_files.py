@@ -13,6 +13,7 @@ from hilbertsd.errors import InvalidFile
         ("y\n1\n2.5\n", [1.0, 2.5]),
         ("1\n2.5\n", [1.0, 2.5]),
         ("a;b\n1;2\n3;4\n", [[1.0, 2.0], [3.0, 4.0]]),
+        ('"a;b;c","d"\n1,2\n3,4\n', [[1.0, 2.0], [3.0, 4.0]]),
         ("label\ncat\n3\n", ["cat", "3"]),
         ('\ufeff"the, label"\ncat\n', ["cat"]),
     ],
@@ -39,7 +40,7 @@ def test_arrays(tmp_path):
         ("y.csv", b"", "holds float64 of shape"),
         ("y.csv", b"a\n", "holds float64 of shape"),
         ("y.csv", b"a,b\n1,2\n3\n", "has rows of 1 and of 2 entries"),
-        ("y.csv", b"\xff\xfe", "cannot be read as targets"),
+        ("y.csv", b"\xff\xfe", "is not UTF-8 text but UTF-16; save it as UTF-8"),
         ("y.parquet", b"PAR1", "cannot be read as targets"),
     ],
 )

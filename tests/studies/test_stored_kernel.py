@@ -155,7 +155,7 @@ def test_labels_of_any_store(hilbertsd, stores, tmp_path):
 def test_a_store_beyond_memory_stays_on_disk(hilbertsd, monkeypatch):
     words = ("gram", "distill", "store", "points-y.npy", "--relative-tolerance", 0.2, "--json")
     exact = json.loads(hilbertsd(*words)[1])
-    monkeypatch.setattr("hilbertsd.studies.stored_kernel.physical_memory", lambda: 1000)
+    monkeypatch.setattr("hilbertsd.distillation.chain.physical_memory", lambda: 1000)
     monkeypatch.setattr(GramStore, "to_array", None)
     krylov = json.loads(hilbertsd(*words)[1])
     assert (exact["method"], krylov["method"]) == ("exact", "krylov")

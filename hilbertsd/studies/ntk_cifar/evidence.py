@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from hilbertsd.studies.form import Claim, Estimate, Verdict
 from hilbertsd.studies.sizes import gains, paired
+from hilbertsd.support.array_files import read_arrays, write_arrays
+
+FILE_FORMAT = "hilbertsd.Evidence/1"
 
 SPLITS = 100
 """Ways to halve the test images, each with half of every class on either side."""
@@ -142,15 +145,13 @@ class Evidence:
         )
 
     def save(self, path: Path) -> Path:
-        """Write a compressed .npz file."""
-        np.savez_compressed(path, **{each.name: getattr(self, each.name) for each in fields(self)})
-        return path
+        """Write one .npz file; an existing one is replaced whole or not at all. Raises InvalidFile if it cannot."""
+        return write_arrays(path, FILE_FORMAT, {}, {each.name: getattr(self, each.name) for each in fields(self)})
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Read what :meth:`save` wrote."""
-        with np.load(path) as file:
-            return cls(**{each.name: file[each.name] for each in fields(cls)})
+        """Read what :meth:`save` wrote; raises InvalidFile for anything else."""
+        return read_arrays(path, FILE_FORMAT, lambda arrays, _: cls(**arrays))
 
     def _by_path(self, rows: NDArray[Any]) -> list[NDArray[Any]]:
         return np.split(rows, np.cumsum(self.n_rounds)[:-1])
