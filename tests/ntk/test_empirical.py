@@ -179,7 +179,8 @@ def test_products_of_patches_give_the_outputs_of_the_network(options, rng):
     images = images.reshape(2, -1) if options is DENSE else images
     with sixty_four_bits(True):
         parameters = jax.tree.map(jnp.float64, initial_parameters(network, 0, images.shape[1:]))
-        expected = StaxNetwork(network).apply(parameters, images)
+        expected = jax.jit(StaxNetwork(network).apply)(parameters, images)
+        by_patches = jax.jit(lambda image: patches.apply_by_patches(network, parameters, image))
         for image, outputs in zip(images, expected, strict=True):
-            found = patches.apply_by_patches(network, parameters, jnp.asarray(image))
+            found = by_patches(image)
             np.testing.assert_allclose(found, outputs, rtol=1e-10, atol=1e-10 * np.abs(outputs).max())
