@@ -7,42 +7,40 @@ Names end in the numbers that the literature uses: "fully-connected-5", "myrtle-
     network.check((32, 32, 3))  # raises InvalidInput for images that do not pass through
     architecture(**network.config) == network  # config is ready for JSON
 
-Residual networks have no normalisation layers, and in their blocks ReLUs come before convolutions: the infinite-width
-limit needs every sum of two branches to be a sum of Gaussians.
+    architecture("resnet-18", n_classes=10, normalisation="batch").n_parameters  # 11,173,962, as published
+
+Networks without normalisation layers have kernels, those with have none.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hilbertsd.errors import InvalidInput
+from hilbertsd.networks.families import FAMILIES, LayerMaker, published_width
 from hilbertsd.networks.layers import (
     AveragePool,
-    Convolution,
     Dense,
     Flatten,
-    GlobalAveragePool,
     Layer,
-    Relu,
-    Residual,
+    MaxPool,
+    Offset,
+    n_parameters,
     segments,
     stride_of,
 )
 from hilbertsd.support.checks import check_choice, check_whole
 
 PARAMETERIZATIONS = ("ntk", "standard")
+NORMALISATIONS = ("batch",)
 
-MYRTLE = {5: (2, 1, 1), 7: (2, 2, 2), 10: (3, 3, 3)}
-"""Number of convolutions before each pooling, by depth (Shankar et al. 2020, arXiv 2003.02237)."""
-
-VGG = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-"""Number of convolutions before each pooling, by depth (Simonyan & Zisserman 2015, arXiv 1409.1556)."""
+CIFAR_SHAPE = (32, 32, 3)
 
 SCALES = (1e-100, 1e100)
 """Smallest and largest weight_std and bias_std: kernels are made of their squares, which float64 has to hold."""
@@ -73,6 +71,21 @@ class Architecture:
     def config(self) -> dict[str, Any]:
         """Name and options, ready for JSON; ``architecture(**config)`` makes the same architecture again."""
         return {"name": self.family, **self.options}
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether batches are normalised, which leaves the network without a kernel."""
+        return self.options["normalisation"] is not None
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters for images of 32 × 32 × 3."""
+        return self.count_parameters(CIFAR_SHAPE)
+
+    def count_parameters(self, image_shape: Sequence[int]) -> int:
+        """Number of trainable parameters for images of a shape; errors as :meth:`check`."""
+        self.check(image_shape)
+        return n_parameters(self.layers, tuple(image_shape))
 
     @property
     def name(self) -> str:
@@ -111,16 +124,25 @@ def architecture(name: str, **options: Any) -> Architecture:
         - convolutional-depth-width, with ``pooling=True`` for a global average instead of flattening;
         - myrtle-depth (5, 7 or 10) with `width`;
         - vgg-depth (11, 13, 16 or 19) with `width` of the first stage, and `stages`, each of which halves the sides;
-        - resnet-depth (6N + 2) and wrn-depth-widening (6N + 4), both with `width` of the first convolution.
-    options : options of the family, and those that all families have: `outputs` (10), `parameterization` ("ntk" or
-        "standard"), `weight_std` (√2, which keeps the size of signals in ReLU networks; the last layer always has 1)
-        and `bias_std` (0: no biases). Widths change finite networks, and kernels in the standard parameterization.
+        - resnet-depth and wrn-depth-widening (6N + 4), both with `width` of the first convolution. ResNets of depth 18,
+          34 and 50 have four stages of blocks and a width of 64; others have a depth of 6N + 2, three stages and a
+          width of 16.
+    options : options of the family, and those that all families have: `n_classes` (10), the number of outputs;
+        `normalisation` (None, or "batch"); `parameterization` ("ntk" or "standard"; None for "ntk" without and
+        "standard" with normalisation), `weight_std` (√2, which keeps the size of signals in ReLU networks; the last
+        layer always has 1) and `bias_std` (0: no biases). Widths change finite networks, and kernels in the standard
+        parameterization.
+
+        With normalisation a network is as it was published, with 3 × 3 convolutions on CIFAR's images from the first
+        on: in ResNets ReLUs follow the sums; a shortcut of ResNet-18, 34, 50 and of wide ResNets that changes its shape
+        is a convolution, one of the 6N + 2 ResNets has no parameters (option A of the paper). VGG has maxima instead of
+        averages, offsets in its convolutions, and no hidden dense layer. The last layer has offsets, which start at 0.
 
     Raises
     ------
     InvalidInput
-        The name, an option or the parameterization is unknown; the family has no network of this depth; a scale is not
-        a single positive number from 1e-100 to 1e100.
+        The name, an option, the parameterization or the normalisation is unknown; the family has no network of this
+        depth; a scale is not a single positive number from 1e-100 to 1e100; a normalised network is to have biases.
     """
     match = re.fullmatch(r"([a-z]+(?:-[a-z]+)*)((?:-\d+)*)", str(name).lower().replace("_", "-"))
     family_name, digits = match.groups() if match else (name, "")
@@ -138,11 +160,18 @@ def architecture(name: str, **options: Any) -> Architecture:
     given = {**defaults, **from_name, **options}
     # JSON cannot hold NumPy's numbers.
     resolved = {key: value.item() if isinstance(value, np.generic) else value for key, value in given.items()}
+    normalised = resolved["normalisation"] is not None
+    if resolved["parameterization"] is None:
+        resolved["parameterization"] = "standard" if normalised else "ntk"
+    if resolved.get("width", 0) is None:
+        check_whole(resolved["depth"], "depth", InvalidInput)
+        resolved["width"] = published_width(resolved["depth"])
     _check_options(resolved)
     weight_std, bias_std = float(resolved["weight_std"]), float(resolved["bias_std"])
     family_options = {key: resolved[key] for key in family.defaults}
-    hidden = family.hidden_layers(_LayerMaker(weight_std, bias_std), **family_options)
-    layers = (*hidden, Dense(resolved["outputs"], 1.0, bias_std))
+    hidden = family.hidden_layers(LayerMaker(weight_std, bias_std, normalised), **family_options)
+    last = Dense(resolved["n_classes"], 1.0, bias_std)
+    layers = (*hidden, last, Offset()) if normalised else (*hidden, last)
     return Architecture(family_name, resolved, layers, resolved["parameterization"])
 
 
@@ -152,105 +181,39 @@ def check_architecture(value: Any) -> None:
         raise InvalidInput(f"architecture is {value!r}; give what hilbertsd.networks.architecture(name) returns")
 
 
-@dataclass(frozen=True)
-class _LayerMaker:
-    """Makes hidden layers that share one weight scale and one bias scale."""
-
-    weight_std: float
-    bias_std: float
-
-    def dense(self, width: int) -> Dense:
-        return Dense(width, self.weight_std, self.bias_std)
-
-    def convolution(self, channels: int, size: int = 3, stride: int = 1) -> Convolution:
-        return Convolution(channels, self.weight_std, self.bias_std, size, stride)
-
-    def convolutions(self, channels: int, count: int) -> tuple[Layer, ...]:
-        return (self.convolution(channels), Relu()) * count
+def check_has_kernel(value: Any) -> None:
+    """Raise InvalidInput unless the value is an architecture with a tangent kernel: one without normalisation."""
+    check_architecture(value)
+    if value.is_normalised:
+        raise InvalidInput(
+            f"{value.name} has {value.options['normalisation']} normalisation, with which outputs depend on the other "
+            "images of a batch; kernels are of networks with normalisation None"
+        )
 
 
-def _fully_connected(make: _LayerMaker, depth: int, width: int) -> tuple[Layer, ...]:
-    return (Flatten(), *(make.dense(width), Relu()) * depth)
-
-
-def _convolutional(make: _LayerMaker, depth: int, width: int, pooling: bool) -> tuple[Layer, ...]:
-    return (*make.convolutions(width, depth), GlobalAveragePool() if pooling else Flatten())
-
-
-def _myrtle(make: _LayerMaker, depth: int, width: int) -> tuple[Layer, ...]:
-    """The published network ends in poolings down to one position, which together are one global average."""
-    first, second, third = (make.convolutions(width, count) for count in _counts(MYRTLE, depth, "myrtle"))
-    return (*first, AveragePool(), *second, AveragePool(), *third, GlobalAveragePool())
-
-
-def _vgg(make: _LayerMaker, depth: int, width: int, stages: int) -> tuple[Layer, ...]:
-    counts = _counts(VGG, depth, "vgg")
-    if stages > len(counts):
-        raise InvalidInput(f"stages is {stages}; vgg has {len(counts)}, give at most that many")
-    layers: list[Layer] = []
-    for stage, count in enumerate(counts[:stages]):
-        layers += [*make.convolutions(width * min(2**stage, 8), count), AveragePool()]
-    return (*layers, Flatten(), *(make.dense(8 * width), Relu()) * 2)
-
-
-def _resnet(make: _LayerMaker, depth: int, width: int) -> tuple[Layer, ...]:
-    return _residual(make, _blocks_a_stage(depth, 2, "resnet"), width, width)
-
-
-def _wrn(make: _LayerMaker, depth: int, widening: int, width: int) -> tuple[Layer, ...]:
-    return _residual(make, _blocks_a_stage(depth, 4, "wrn"), width, widening * width)
-
-
-def _residual(make: _LayerMaker, blocks: int, first_width: int, width: int) -> tuple[Layer, ...]:
-    """Three stages of residual blocks with width, 2 × width and 4 × width channels; the last two halve the sides."""
-    layers: list[Layer] = [make.convolution(first_width)]
-    channels_before = first_width
-    for stage in range(3):
-        channels = width * 2**stage
-        for block in range(blocks):
-            stride = 2 if stage > 0 and block == 0 else 1
-            main = (Relu(), make.convolution(channels, stride=stride), Relu(), make.convolution(channels))
-            same_shape = channels_before == channels and stride == 1
-            layers.append(Residual(main, () if same_shape else (make.convolution(channels, 1, stride),)))
-            channels_before = channels
-    return (*layers, Relu(), GlobalAveragePool())
-
-
-@dataclass(frozen=True)
-class _Family:
-    """One family of networks.
-
-    Attributes
-    ----------
-    hidden_layers : function of a layer maker and the family's options that gives all layers but the last.
-    numbers : options that a name may give as numbers, in this order.
-    defaults : all options of the family with their default values.
-    """
-
-    hidden_layers: Callable[..., tuple[Layer, ...]]
-    numbers: tuple[str, ...]
-    defaults: dict[str, Any]
-
-
-FAMILIES = {
-    "fully-connected": _Family(_fully_connected, ("depth", "width"), {"depth": 5, "width": 512}),
-    "convolutional": _Family(_convolutional, ("depth", "width"), {"depth": 5, "width": 64, "pooling": False}),
-    "myrtle": _Family(_myrtle, ("depth",), {"depth": 5, "width": 64}),
-    "vgg": _Family(_vgg, ("depth",), {"depth": 11, "width": 64, "stages": 5}),
-    "resnet": _Family(_resnet, ("depth",), {"depth": 20, "width": 16}),
-    "wrn": _Family(_wrn, ("depth", "widening"), {"depth": 10, "widening": 4, "width": 16}),
+COMMON = {
+    "n_classes": 10,
+    "parameterization": None,
+    "weight_std": math.sqrt(2),
+    "bias_std": 0.0,
+    "normalisation": None,
 }
-COMMON = {"outputs": 10, "parameterization": "ntk", "weight_std": math.sqrt(2), "bias_std": 0.0}
 
 
 def _check_options(options: dict[str, Any]) -> None:
-    for name in ("depth", "width", "widening", "stages", "outputs"):
+    for name in ("depth", "width", "widening", "stages", "n_classes"):
         if name in options:
             check_whole(options[name], name, InvalidInput)
     _check_scale(options["weight_std"], "weight_std", "the scale of the weights")
     if type(options["bias_std"]) not in (int, float) or options["bias_std"] != 0:
         _check_scale(options["bias_std"], "bias_std", "or 0 for no biases")
     check_choice(options["parameterization"], "parameterization", PARAMETERIZATIONS)
+    if options["normalisation"] is not None:
+        check_choice(options["normalisation"], "normalisation", NORMALISATIONS)
+        if options["bias_std"] != 0:
+            raise InvalidInput(
+                f"bias_std is {options['bias_std']!r}; normalisation takes random biases away again, leave them out"
+            )
     if not isinstance(options.get("pooling", False), bool):
         raise InvalidInput(f"pooling is {options['pooling']!r}; give True or False")
 
@@ -260,28 +223,14 @@ def _check_scale(value: Any, name: str, meaning: str) -> None:
         raise InvalidInput(f"{name} is {value!r}; give one number from {SCALES[0]:g} to {SCALES[1]:g}, {meaning}")
 
 
-def _counts(by_depth: dict[int, tuple[int, ...]], depth: int, family: str) -> tuple[int, ...]:
-    """Numbers of convolutions of the network of this depth."""
-    if depth not in by_depth:
-        raise InvalidInput(f"{family} has no depth {depth}; give one of {', '.join(map(str, by_depth))}")
-    return by_depth[depth]
-
-
-def _blocks_a_stage(depth: int, extra: int, family: str) -> int:
-    """N in depth = 6N + extra: the number of residual blocks in each of the three stages."""
-    if depth <= extra or (depth - extra) % 6:
-        raise InvalidInput(f"{family} has no depth {depth}; give 6N + {extra}, as {6 + extra} or {18 + extra}")
-    return (depth - extra) // 6
-
-
 def _check_side(layers: Sequence[Layer], side: int, name: str) -> None:
     """Raise InvalidInput unless every stride and pooling divides the number of positions that reaches it."""
     segment, last, rest = segments(layers)
-    divisor = stride_of(segment) * (2 if isinstance(last, AveragePool) else 1)
+    divisor = stride_of(segment) * (2 if isinstance(last, AveragePool | MaxPool) else 1)
     if side % divisor:
         raise InvalidInput(
             f"{name} divides a side of {side} positions by {divisor}; give images whose sides its strides and poolings "
             "divide (for vgg, or fewer stages)"
         )
-    if isinstance(last, AveragePool):
+    if isinstance(last, AveragePool | MaxPool):
         _check_side(rest, side // divisor, name)

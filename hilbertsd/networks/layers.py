@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -43,8 +44,44 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class Offset:
+    """Adds a trainable number to every channel; it starts at 0."""
+
+
+@dataclass(frozen=True)
+class BatchNormalisation:
+    """Every channel minus its mean, over its standard deviation, times a trainable scale, plus a trainable offset.
+
+    In training mean and variance are those of the batch; running averages of them take their place afterwards.
+
+    Source: Ioffe & Szegedy (2015), arXiv:1502.03167.
+    """
+
+
+@dataclass(frozen=True)
 class Relu:
     """max(x, 0)."""
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over squares of two rows by two columns, which halves both sides."""
+
+
+@dataclass(frozen=True)
+class Subsample:
+    """Shortcut without parameters: keeps every `stride`-th position, and gives new channels the value 0.
+
+    Source: He et al. (2016), arXiv:1512.03385, option A.
+
+    Attributes
+    ----------
+    channels : number of channels of the result, at least that of the input; the new ones are half before, half after.
+    stride : of every `stride` neighbouring positions the first is kept, in rows and in columns.
+    """
+
+    channels: int
+    stride: int
 
 
 @dataclass(frozen=True)
@@ -66,8 +103,8 @@ class Flatten:
 class Residual:
     """Sum of two branches that start from the same input.
 
-    A branch ends in a convolution; an empty one passes on its input, which then has to come from a convolution or from
-    another residual block.
+    In networks that have kernels a branch ends in a convolution; an empty one passes on its input, which then has to
+    come from a convolution or from another residual block.
 
     Attributes
     ----------
@@ -79,7 +116,19 @@ class Residual:
     shortcut: tuple[Layer, ...] = ()
 
 
-Layer: TypeAlias = Dense | Convolution | Relu | AveragePool | GlobalAveragePool | Flatten | Residual
+Layer: TypeAlias = (
+    Dense
+    | Convolution
+    | Offset
+    | BatchNormalisation
+    | Relu
+    | AveragePool
+    | MaxPool
+    | GlobalAveragePool
+    | Flatten
+    | Subsample
+    | Residual
+)
 
 
 def segments(layers: Sequence[Layer]) -> tuple[Sequence[Layer], Layer | None, Sequence[Layer]]:
@@ -90,7 +139,7 @@ def segments(layers: Sequence[Layer]) -> tuple[Sequence[Layer], Layer | None, Se
     The layers before that layer, the layer itself (None if there is none), and the layers after it.
     """
     for index, layer in enumerate(layers):
-        if isinstance(layer, AveragePool | GlobalAveragePool | Flatten):
+        if isinstance(layer, AveragePool | MaxPool | GlobalAveragePool | Flatten):
             return layers[:index], layer, layers[index + 1 :]
     return layers, None, ()
 
@@ -115,3 +164,44 @@ def _has_relu(layer: Layer) -> bool:
     if isinstance(layer, Residual):
         return any(_has_relu(inner) for inner in (*layer.main, *layer.shortcut))
     return isinstance(layer, Relu)
+
+
+def shape_after(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of a layer's output, (rows, columns, channels) or (d,), for an input of some shape."""
+    if isinstance(layer, Dense):
+        return (*shape[:-1], layer.width)
+    if isinstance(layer, Convolution | Subsample):
+        return (*(-(-side // layer.stride) for side in shape[:2]), layer.channels)
+    if isinstance(layer, AveragePool | MaxPool):
+        return (shape[0] // 2, shape[1] // 2, shape[2])
+    if isinstance(layer, GlobalAveragePool):
+        return shape[-1:]
+    if isinstance(layer, Flatten):
+        return (math.prod(shape),)
+    if isinstance(layer, Residual):
+        for inner in layer.main:
+            shape = shape_after(inner, shape)
+    return shape
+
+
+def with_shapes(layers: Sequence[Layer], shape: tuple[int, ...]) -> Iterator[tuple[Layer, tuple[int, ...]]]:
+    """Every layer with the shape of its input."""
+    for layer in layers:
+        yield layer, shape
+        shape = shape_after(layer, shape)
+
+
+def n_parameters(layers: Sequence[Layer], shape: tuple[int, ...]) -> int:
+    """Number of trainable parameters of a finite network for images of a shape."""
+    count = 0
+    for layer, (*_, channels) in with_shapes(layers, shape):
+        if isinstance(layer, Dense):
+            count += (channels + bool(layer.bias_std)) * layer.width
+        elif isinstance(layer, Convolution):
+            count += (layer.size**2 * channels + bool(layer.bias_std)) * layer.channels
+        elif isinstance(layer, Offset | BatchNormalisation):
+            count += channels * (1 if isinstance(layer, Offset) else 2)
+    for layer, inside in with_shapes(layers, shape):
+        if isinstance(layer, Residual):
+            count += n_parameters(layer.main, inside) + n_parameters(layer.shortcut, inside)
+    return count

@@ -1,6 +1,6 @@
 """Empirical neural tangent kernels: K(x, x') = ⟨∇_W F(x), ∇_W F(x')⟩ of finite networks at random parameters.
 
-    network = architecture("wrn-10-1", outputs=10)
+    network = architecture("wrn-10-1", n_classes=10)
     for train, cross in empirical_grams(network, images, test_images, seeds=range(5)):
         ...  # (n, n) and (m, n), one pair for every draw of the parameters
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import DTYPES
 from hilbertsd.gram.tiles import slices
-from hilbertsd.networks.architectures import Architecture, check_architecture
+from hilbertsd.networks.architectures import Architecture, check_has_kernel
 from hilbertsd.networks.images import finite_images
 from hilbertsd.ntk.jax_backend import device_memory, jax, jnp, lax, on_cpu, sixty_four_bits
 from hilbertsd.ntk.patches import apply_by_patches
@@ -95,13 +95,13 @@ def empirical_grams(
 
     Source: Jacot, Gabriel & Hongler (2018), arXiv:1806.07572.
     """
-    check_architecture(architecture)
+    check_has_kernel(architecture)
     check_choice(form, "form", FORMS)
     check_choice(dtype, "dtype", DTYPES)
     check_choice(matmul_precision, "matmul_precision", MATMUL_PRECISIONS)
     seeds = [_checked_seed(seed) for seed in seeds]
     images, others = _checked_images(architecture, images, others, dtype)
-    outputs = 1 if form == "single-logit" else architecture.options["outputs"]
+    outputs = 1 if form == "single-logit" else architecture.options["n_classes"]
     if memory is not None:
         check_positive(memory, "memory", "in bytes, or None", InvalidInput)
     budget = _default_memory() if memory is None else memory
@@ -194,7 +194,7 @@ class _Gradients:
     @property
     def rows(self) -> int:
         """Rows of J: one for each image and output."""
-        return len(self.images) * (1 if self._single_logit else self._architecture.options["outputs"])
+        return len(self.images) * (1 if self._single_logit else self._architecture.options["n_classes"])
 
     @property
     def steps(self) -> int:

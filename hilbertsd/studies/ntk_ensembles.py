@@ -193,7 +193,7 @@ def on_images(config: ImageConfig, images: ImageSplit, kernels: Path) -> Result:
     """Do as :func:`run` does, with images that are loaded already."""
     preset = PRESETS[config.preset]
     # One output, because the kernel of one logit sees no other.
-    network = architecture(preset.network, width=preset.width, outputs=1)
+    network = architecture(preset.network, width=preset.width, n_classes=1)
     seeds = range(config.seed, config.seed + preset.networks)
     grams = ntk.stored_grams(kernels, network, images.train, images.test, seeds)
     train, cross = [pair[0] for pair in grams], [pair[1] for pair in grams]

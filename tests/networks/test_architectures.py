@@ -38,7 +38,7 @@ def _initialised(network):
 @pytest.mark.parametrize("parameterization", ["ntk", "standard"])
 @pytest.mark.parametrize(("name", "options"), SMALL.items())
 def test_finite_networks_have_as_many_outputs_as_asked(name, options, parameterization):
-    network = architecture(name, outputs=4, bias_std=0.1, parameterization=parameterization, **options)
+    network = architecture(name, n_classes=4, bias_std=0.1, parameterization=parameterization, **options)
     images = np.zeros((2, 8, 8, 3), np.float32)
     parameters, outputs = jax.eval_shape(_initialised(network), jax.random.key(0), images)
     assert outputs.shape == (2, 4)
@@ -124,7 +124,7 @@ def test_wrn_10_4_has_its_parameters():
         ("vgg-12", {}, "vgg has no depth 12; give one of 11, 13, 16, 19"),
         ("vgg-11", {"stages": 6}, "stages is 6; vgg has 5"),
         ("myrtle-5", {"depth": 5}, "depth is in the name 'myrtle-5' and an option"),
-        ("myrtle-5", {"pooling": True}, "myrtle option is 'pooling'; give one of depth, width, outputs"),
+        ("myrtle-5", {"pooling": True}, "myrtle option is 'pooling'; give one of depth, width, n_classes"),
         ("convolutional-0", {}, "depth is 0; give a whole number of at least 1"),
         ("convolutional-1", {"width": 1.5}, "width is 1.5"),
         ("convolutional-1", {"pooling": 1}, "pooling is 1; give True or False"),

@@ -61,7 +61,7 @@ def test_kernels_are_what_wide_random_networks_have(rng, name, options):
     """Entry by entry: outputs of many draws for the NNGP, whose average has a known error; gradients for the NTK."""
     images = rng.normal(size=(3, 4, 4, 2))
     outputs, draws = 64, 40
-    many, one = (architecture(name, outputs=count, **options) for count in (outputs, 1))
+    many, one = (architecture(name, n_classes=count, **options) for count in (outputs, 1))
 
     @jax.jit
     def products(key):

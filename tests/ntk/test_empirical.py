@@ -17,9 +17,9 @@ from hilbertsd.ntk.compat import neural_tangents
 from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
 from hilbertsd.ntk.jax_backend import sixty_four_bits
 
-WRN = {"name": "wrn-10-1", "width": 2, "outputs": 3, "bias_std": 0.1}
-CONVOLUTIONAL = {"name": "convolutional-1-3", "pooling": True, "outputs": 3, "bias_std": 0.1}
-DENSE = {"name": "fully-connected-2-7", "outputs": 3, "bias_std": 0.1}
+WRN = {"name": "wrn-10-1", "width": 2, "n_classes": 3, "bias_std": 0.1}
+CONVOLUTIONAL = {"name": "convolutional-1-3", "pooling": True, "n_classes": 3, "bias_std": 0.1}
+DENSE = {"name": "fully-connected-2-7", "n_classes": 3, "bias_std": 0.1}
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_matrices_are_symmetric_semidefinite_and_repeat_to_the_bit(images, optio
 
 def test_wide_networks_approach_the_analytic_kernel(images):
     """In the limit the gradients of two outputs are orthogonal, and one output's kernel is everyone's."""
-    network = architecture("fully-connected-2", width=1024, outputs=1)
+    network = architecture("fully-connected-2", width=1024, n_classes=1)
     limit = np.asarray(StaxNetwork(network).kernel_fn(jnp.asarray(images, jnp.float32), None, "ntk"))
     networks = 16
     mean = sum(train for train, _ in empirical_grams(network, images, seeds=range(networks))) / networks
@@ -123,7 +123,7 @@ import resource
 import numpy as np
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.ntk.empirical import empirical_grams
-network = architecture("fully-connected-1", width=4096, outputs=1)
+network = architecture("fully-connected-1", width=4096, n_classes=1)
 X = np.random.default_rng(0).normal(size=(150, 16, 16, 1))
 def peak(n):
     for _ in empirical_grams(network, X[:n], memory=6e5 * n):
