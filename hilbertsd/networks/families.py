@@ -104,7 +104,7 @@ def _myrtle(make: LayerMaker, depth: int, width: int) -> tuple[Layer, ...]:
 
 
 def _vgg(make: LayerMaker, depth: int, width: int, stages: int) -> tuple[Layer, ...]:
-    """Normalised networks have maxima, offsets in their convolutions and no hidden dense layer, as is usual on CIFAR."""
+    """With normalisation: maxima, offsets in the convolutions and no hidden dense layer, as is usual on CIFAR."""
     counts = _counts(VGG, depth, "vgg")
     if stages > len(counts):
         raise InvalidInput(f"stages is {stages}; vgg has {len(counts)}, give at most that many")

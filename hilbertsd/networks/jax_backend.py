@@ -1,0 +1,38 @@
+"""JAX, Flax and Optax, for the modules of this room that train; where one is missing, the advice to install them."""
+
+from typing import Any
+
+from hilbertsd.errors import MissingPackage
+
+INSTALL = "pip install 'hilbertsd[networks]'"
+
+try:
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from flax import nnx
+    from jax import lax
+except ImportError as error:
+    raise MissingPackage(f"training networks needs JAX, Flax and Optax ({error}); {INSTALL}") from error
+
+__all__ = ["INSTALL", "compiler_options", "jax", "jnp", "lax", "nnx", "on_cpu", "optax"]
+
+WITH_YNNPACK = ((0, 10), (0, 11))
+"""First and last minor version of jaxlib whose CPU compiler fuses with YNNPACK and has a switch for it."""
+
+
+def on_cpu() -> bool:
+    """Whether JAX computes on a processor, not on an accelerator."""
+    return jax.default_backend() == "cpu"
+
+
+def compiler_options() -> dict[str, Any]:
+    """XLA's options for a step of training.
+
+    On CPUs YNNPACK's fusion is off: with it convolutions and their gradients take about twice as long, and there are
+    public reports of wrong results (jaxlib 0.10.2 to 0.11). Kernels, which are compiled elsewhere, are faster with it.
+    """
+    version: Any = tuple(map(int, jax.lib.__version__.split(".")[:2]))
+    if not on_cpu() or not WITH_YNNPACK[0] <= version <= WITH_YNNPACK[1]:
+        return {}
+    return {"compiler_options": {"xla_cpu_experimental_ynn_fusion_type": ""}}
