@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.families import FAMILIES, LayerMaker, published_width
@@ -35,7 +36,7 @@ from hilbertsd.networks.layers import (
     segments,
     stride_of,
 )
-from hilbertsd.support.checks import check_choice, check_whole
+from hilbertsd.support.checks import as_real_array, check_choice, check_whole
 
 PARAMETERIZATIONS = ("ntk", "standard")
 NORMALISATIONS = ("batch",)
@@ -198,6 +199,28 @@ COMMON = {
     "bias_std": 0.0,
     "normalisation": None,
 }
+
+
+def finite_images(images: Any, name: str, first: int = 0) -> NDArray[Any]:
+    """Images as a NumPy array.
+
+    Parameters
+    ----------
+    images : (n, ...) array of any library, or nested lists.
+    name : what an error message calls them.
+    first : number of the first image, where these are a part of all images.
+
+    Raises
+    ------
+    InvalidInput
+        They are no real numbers, or not all finite; the message names the first image with such a value.
+    """
+    array = np.asarray(as_real_array(images, name, InvalidInput))
+    finite = np.isfinite(array)
+    if not np.all(finite):
+        row = first + int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
+        raise InvalidInput(f"{name} hold values that are not finite in row {row}; leave it out")
+    return array
 
 
 def _check_options(options: dict[str, Any]) -> None:

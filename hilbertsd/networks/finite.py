@@ -61,7 +61,7 @@ class FiniteNetwork:
     def __post_init__(self) -> None:
         self.architecture.check(self.image_shape)
 
-    def init(self, seed: int) -> tuple[Any, Any]:
+    def init(self, seed: int | Sequence[int]) -> tuple[Any, Any]:
         """Random parameters and the statistics of normalisation, as NNX states; the same ones for every dtype."""
         # Drawn by NumPy: compiling JAX's draws of a deep network takes longer than a minute of training is worth.
         return self._split(np.random.default_rng(seed).standard_normal)[1:]

@@ -1,5 +1,6 @@
 """JAX, Flax and Optax, for the modules of this room that train; where one is missing, the advice to install them."""
 
+from importlib import metadata
 from typing import Any
 
 from hilbertsd.errors import MissingPackage
@@ -32,7 +33,7 @@ def compiler_options() -> dict[str, Any]:
     On CPUs YNNPACK's fusion is off: with it convolutions and their gradients take about twice as long, and there are
     public reports of wrong results (jaxlib 0.10.2 to 0.11). Kernels, which are compiled elsewhere, are faster with it.
     """
-    version: Any = tuple(map(int, jax.lib.__version__.split(".")[:2]))
+    version: Any = tuple(map(int, metadata.version("jaxlib").split(".")[:2]))
     if not on_cpu() or not WITH_YNNPACK[0] <= version <= WITH_YNNPACK[1]:
         return {}
     return {"compiler_options": {"xla_cpu_experimental_ynn_fusion_type": ""}}

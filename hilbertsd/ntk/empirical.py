@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import DTYPES
 from hilbertsd.gram.tiles import slices
-from hilbertsd.networks.architectures import Architecture, check_has_kernel
-from hilbertsd.networks.images import finite_images
+from hilbertsd.networks.architectures import Architecture, check_has_kernel, finite_images
 from hilbertsd.ntk.jax_backend import device_memory, jax, jnp, lax, on_cpu, sixty_four_bits
 from hilbertsd.ntk.patches import apply_by_patches
 from hilbertsd.ntk.stax import StaxNetwork

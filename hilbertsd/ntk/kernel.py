@@ -24,8 +24,7 @@ from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.kernel_tiles import DTYPES, TiledKernel
 from hilbertsd.gram.tiles import all_tiles, count_pairs, on_all_cores, power_of_two, slices, upper_tiles
 from hilbertsd.networks import architectures
-from hilbertsd.networks.architectures import Architecture, check_has_kernel
-from hilbertsd.networks.images import finite_images
+from hilbertsd.networks.architectures import Architecture, check_has_kernel, finite_images
 from hilbertsd.networks.layers import AveragePool, Layer, segments
 from hilbertsd.ntk.jax_backend import free_device, jax, numbers_at_once, on_cpu, sixty_four_bits
 from hilbertsd.ntk.recursion import offsets_needed, own_covariance, pair_covariance, with_deviations

@@ -8,7 +8,15 @@ from threading import Lock, Thread
 from typing import ClassVar, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 Item = TypeVar("Item")
 
@@ -77,7 +85,10 @@ class Task:
         if not (console.is_terminal or console.is_jupyter):
             return
         how_far = [SpinnerColumn()] if self._total is None else [BarColumn(), MofNCompleteColumn()]
-        columns = [TextColumn("{task.description}"), *how_far, TextColumn("{task.fields[note]}"), TimeElapsedColumn()]
+        times = [TimeElapsedColumn()]
+        if self._total is not None:
+            times += [TextColumn("left"), TimeRemainingColumn()]
+        columns = [TextColumn("{task.description}"), *how_far, TextColumn("{task.fields[note]}"), *times]
         bar = Progress(*columns, console=console, transient=True)
         bar.add_task(self._description, total=self._total, completed=self._completed, note=self._note)
         bar.start()

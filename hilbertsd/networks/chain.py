@@ -1,0 +1,202 @@
+"""One chain: what its networks depend on, and the training of its rounds for some seeds.
+
+    chain = Chain(network, Loss(), Training(), images, labels, test_images, test_labels, rounds=8, teacher="stored")
+    train_seeds(chain, [0], folder)
+    path_of(chain, [0], folder)
+
+:func:`hilbertsd.networks.distill_network` makes it from what a user gives.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.networks.architectures import Architecture, architecture
+from hilbertsd.networks.checkpoints import ChainFolder, FinishedNetwork, digest, flattened, unflattened
+from hilbertsd.networks.finite import FiniteNetwork
+from hilbertsd.networks.losses import Loss
+from hilbertsd.networks.network_path import NetworkPath
+from hilbertsd.networks.training import State, Trainer, Training
+from hilbertsd.support.array_files import read_arrays, write_arrays
+
+PROBLEM_FORMAT = "hilbertsd.NetworkChain/1"
+
+STORED_EVERY = 20.0
+"""Seconds between two stored states of a training run."""
+
+Report: TypeAlias = Callable[[Sequence[int], int, str], None]
+"""Function of seeds, the number of steps that each has behind it, and a note."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """What chains of all seeds have in common.
+
+    Attributes
+    ----------
+    architecture, loss, training : network, loss and training of every round.
+    images, labels : (n, …) and (n,) training images with their original labels.
+    test_images, test_labels : (m, …) and (m,); m may be 0.
+    rounds : number of rounds.
+    teacher : "stored" or "augmented"; see :func:`distill_network`.
+    """
+
+    architecture: Architecture
+    loss: Loss
+    training: Training
+    images: NDArray[Any]
+    labels: NDArray[np.int64]
+    test_images: NDArray[Any]
+    test_labels: NDArray[np.int64]
+    rounds: int
+    teacher: str
+
+    def config(self) -> dict[str, Any]:
+        """Everything that a network depends on but its round and seed, ready for JSON."""
+        return {
+            "architecture": self.architecture.config,
+            "loss": asdict(self.loss),
+            "training": asdict(self.training),
+            "teacher": self.teacher,
+            "images": digest(self.images),
+            "labels": digest(self.labels),
+            "test_images": digest(self.test_images),
+        }
+
+    def save(self, path: Path) -> Path:
+        """Write images and settings to a file, for other processes."""
+        metadata = {**self.config(), "rounds": self.rounds}
+        arrays = {name: getattr(self, name) for name in ("images", "labels", "test_images", "test_labels")}
+        return write_arrays(path, PROBLEM_FORMAT, metadata, arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> "Chain":
+        """Read what :meth:`save` wrote."""
+
+        def chain(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> Chain:
+            return cls(
+                architecture(**metadata["architecture"]),
+                Loss(**metadata["loss"]),
+                Training(**metadata["training"]),
+                rounds=metadata["rounds"],
+                teacher=metadata["teacher"],
+                **arrays,
+            )
+
+        return read_arrays(path, PROBLEM_FORMAT, chain)
+
+
+def train_seeds(chain: Chain, seeds: Sequence[int], folder: Path, report: Report) -> None:
+    """Train all rounds of some seeds that a folder does not hold yet, side by side where there are several.
+
+    Parameters
+    ----------
+    report : called with the seeds, the number of steps that each has behind it, and a note.
+    """
+    stored = ChainFolder(folder, chain.config())
+    network = FiniteNetwork(chain.architecture, chain.images.shape[1:])
+    trainer = Trainer(network, chain.loss, chain.training, chain.images)
+    first = np.array(chain.loss.labels_as_targets(chain.labels, chain.architecture.options["n_classes"]))
+    for t in range(chain.rounds):
+        group = [seed for seed in seeds if stored.finished(t, seed) is None]
+        if not group:
+            continue
+        targets, teacher = np.repeat(first[None], len(group), axis=0), None
+        start = trainer.start(group, t)
+        if t:
+            before = [_required(stored.finished(t - 1, seed)) for seed in group]
+            targets = np.asarray(chain.loss.next_targets(np.stack([network.train_outputs for network in before])))
+            if chain.teacher == "augmented":
+                teacher = tuple(
+                    unflattened(
+                        tree, {name: np.stack([getattr(b, part)[name] for b in before]) for name in flattened(tree)}
+                    )
+                    for part, tree in (("parameters", start.parameters), ("statistics", start.statistics))
+                )
+        state, spent = stored.state(t, start) or (start, 0.0)
+        keep = _Keeper(stored, t, t * chain.training.steps, spent, report)
+        state = trainer.run(state, targets, t, teacher, keep)
+        train_outputs = trainer.outputs(state.parameters, state.statistics, None)
+        test_outputs = np.zeros((len(group), 0, train_outputs.shape[-1]), train_outputs.dtype)
+        if len(chain.test_images):
+            test_outputs = trainer.outputs(state.parameters, state.statistics, chain.test_images)
+        errors = trainer.errors(train_outputs, targets, t)
+        steps = np.where(state.stopped_at < 0, state.step, state.stopped_at)
+        parameters, statistics = flattened(state.parameters), flattened(state.statistics)
+        for i, seed in enumerate(group):
+            finished = FinishedNetwork(
+                {name: array[i] for name, array in parameters.items()},
+                {name: array[i] for name, array in statistics.items()},
+                train_outputs[i],
+                test_outputs[i],
+                float(errors[i]),
+                int(steps[i]),
+                keep.seconds(),
+            )
+            stored.write(t, seed, finished)
+        stored.drop_state(state)
+        report(group, (t + 1) * chain.training.steps, f"round {t}")
+
+
+class _Keeper:
+    """Reports how far training is, and stores its state from time to time."""
+
+    def __init__(self, stored: ChainFolder, round: int, steps_before: int, spent: float, report: Report) -> None:  # noqa: A002
+        self._stored, self._round, self._before, self._spent, self._report = stored, round, steps_before, spent, report
+        self._began = self._last = time.monotonic()
+
+    def __call__(self, state: State) -> None:
+        self._report(state.seeds, self._before + state.step, f"round {self._round}, error {state.error.mean():.3g}")
+        if time.monotonic() - self._last > STORED_EVERY:
+            self._stored.write_state(self._round, state, self.seconds())
+            self._last = time.monotonic()
+
+    def seconds(self) -> float:
+        """Time spent on the round, also before an interruption."""
+        return self._spent + time.monotonic() - self._began
+
+
+def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkPath:
+    """Path of finished chains."""
+    networks = [[_required(stored.finished(t, seed)) for seed in seeds] for t in range(chain.rounds)]
+    train = np.array([[network.train_outputs for network in row] for row in networks])
+    test = np.array([[network.test_outputs for network in row] for row in networks])
+    k = chain.architecture.options["n_classes"]
+    one_hot, test_one_hot = (chain.loss.labels_as_targets(of, k) for of in (chain.labels, chain.test_labels))
+    first = np.broadcast_to(one_hot, train[:1].shape)
+    targets = np.concatenate([first, np.asarray(chain.loss.next_targets(train[:-1]))])
+
+    def mean(values: Any) -> NDArray[np.float64]:
+        values = np.asarray(values, dtype=np.float64)
+        return values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan)
+
+    def loss(outputs: Any, labels: Any) -> NDArray[np.float64]:
+        rounds = [np.asarray(chain.loss.of(outputs[t], labels, 0)) for t in range(chain.rounds)]
+        return mean(np.array(rounds))
+
+    return NetworkPath(
+        config=chain.config(),
+        seeds=np.array(seeds),
+        targets=targets.astype(np.float32),
+        train_outputs=train,
+        test_outputs=test,
+        labels=chain.labels,
+        test_labels=chain.test_labels,
+        train_accuracy=mean(train.argmax(-1) == chain.labels),
+        test_accuracy=mean(test.argmax(-1) == chain.test_labels),
+        train_loss=loss(train, one_hot),
+        test_loss=loss(test, test_one_hot),
+        training_error=np.array([[network.error for network in row] for row in networks]),
+        agreement=mean(train.argmax(-1) == targets.argmax(-1)),
+        steps=np.array([[network.steps for network in row] for row in networks]),
+    )
+
+
+def _required(network: FinishedNetwork | None) -> FinishedNetwork:
+    assert network is not None  # rounds are trained in their order, and none is deleted
+    return network

@@ -1,0 +1,113 @@
+"""Chains of different seeds in processes of their own: one for each core of this machine, or on a cluster's workers.
+
+    python -m hilbertsd.networks.workers FOLDER SEED CORE
+
+trains one seed of the chain that the folder describes. Processes have nothing in common but the folder.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from hilbertsd import errors
+from hilbertsd.errors import HilbertsdError, NotConverged
+from hilbertsd.support.machine import available_cores
+
+Report = Callable[[Sequence[int], int, str], None]
+
+
+def train(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client: Any = None) -> None:
+    """Train seeds that a folder lacks, on this machine's cores, or on the workers of a client.
+
+    Raises what training raises, after the other processes have come to their end.
+    """
+    if not seeds:
+        return
+    chain.save(folder / "chain.npz")
+    if client is not None:
+        place = str(folder.absolute())
+        tasks = {client.submit(train_one, place, seed, pure=False): seed for seed in seeds}
+        from distributed import as_completed
+
+        for task in as_completed(tasks):
+            task.result()
+            report([tasks[task]], chain.rounds * chain.training.steps, "on the cluster")
+        return
+    cores: SimpleQueue[int] = SimpleQueue()
+    for core in sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(available_cores()):
+        cores.put(core)
+    running: set[subprocess.Popen[str]] = set()
+
+    def one(seed: int) -> None:
+        core = cores.get()
+        words = [sys.executable, "-m", __name__, str(folder), str(seed), str(core)]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        running.add(process)
+        try:
+            _follow(process, seed, report)
+        finally:
+            running.discard(process)
+            cores.put(core)
+
+    with ThreadPoolExecutor(min(len(seeds), available_cores())) as pool:
+        futures = [pool.submit(one, seed) for seed in seeds]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            for process in list(running):
+                process.terminate()
+            raise
+
+
+def train_one(folder: str, seed: int, report: Report = lambda *_: None) -> None:
+    """Train one seed of the chain in a folder, in this process."""
+    from hilbertsd.networks import chain  # which imports JAX
+
+    chain.train_seeds(chain.Chain.load(Path(folder) / "chain.npz"), [seed], Path(folder), report)
+
+
+def _follow(process: "subprocess.Popen[str]", seed: int, report: Report) -> None:
+    """Read a process's reports to its end; raise the error that ended it."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    message: dict[str, Any] = {}
+    for line in process.stdout:
+        message = json.loads(line)
+        if "steps" in message:
+            report([seed], message["steps"], message["note"])
+    noise = process.stderr.read()
+    if process.wait() != 0:
+        if "error" in message:
+            raise getattr(errors, message["error"])(message["text"])
+        raise NotConverged(
+            f"the process that trained seed {seed} ended with code {process.returncode}: {noise.strip()[-300:]}; start "
+            "again, and it goes on from its folder"
+        )
+
+
+def _main(folder: str, seed: str, core: str) -> None:
+    # JAX takes as many threads as it may use cores: this has to come before its import.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {int(core)})
+
+    def say(content: dict[str, Any]) -> None:
+        print(json.dumps(content), flush=True)  # noqa: T201  # to the process that started this one
+
+    try:
+        train_one(folder, int(seed), lambda _, steps, note: say({"steps": steps, "note": note}))
+    except HilbertsdError as error:
+        say({"error": type(error).__name__, "text": str(error)})
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
