@@ -1,7 +1,6 @@
 """`hilbertsd gram`: kernel matrices beyond memory, tile by tile, on this machine or a cluster."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, Stor
 from hilbertsd.cli.output import Facts, seconds, show
 from hilbertsd.cli.run import DistillGroup
 from hilbertsd.errors import InvalidFile, InvalidInput
+from hilbertsd.support.clusters import connected
 from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:
@@ -138,25 +138,6 @@ def _points(path: Path) -> Any:
     if not isinstance(points, np.ndarray) or points.ndim != 2:
         raise InvalidInput(f"{path} holds {getattr(points, 'shape', 'several arrays')}; give one (n, n_features) array")
     return points
-
-
-@contextmanager
-def connected(scheduler: str | None) -> Iterator[Any]:
-    """Give a client of a running Dask scheduler, or None for None; InvalidInput where none answers."""
-    if scheduler is None:
-        yield None
-        return
-    with working(f"looking for the scheduler at {scheduler}"):
-        from hilbertsd.gram.cluster import Client
-
-        try:
-            client = Client(scheduler)
-        except (ValueError, OSError) as error:
-            raise InvalidInput(
-                f"no Dask scheduler answers at {scheduler!r} ({error}); start `dask scheduler`"
-            ) from error
-    with client:
-        yield client
 
 
 def described(planned: "GramPlan") -> dict[str, Any]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hilbertsd.cli.gram import connected, described, facts
+from hilbertsd.cli.gram import described, facts
 from hilbertsd.cli.options import DtypeOption, JsonOption, SchedulerOption, grouped, nonempty_path
 from hilbertsd.cli.output import Facts, seconds, show
 from hilbertsd.cli.run import DistillGroup
 from hilbertsd.errors import InvalidFile, InvalidInput
+from hilbertsd.support.clusters import connected
 from hilbertsd.support.progress import working
 
 if TYPE_CHECKING:

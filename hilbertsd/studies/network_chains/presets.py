@@ -1,0 +1,128 @@
+"""Which networks, images and training the studies of trained networks take; the losses are the same in all presets."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hilbertsd.data.splits import DATASETS
+from hilbertsd.errors import InvalidInput
+from hilbertsd.networks.architectures import Architecture, architecture
+from hilbertsd.networks.losses import Loss
+from hilbertsd.networks.training import Training
+from hilbertsd.studies import form
+from hilbertsd.studies.ntk_cifar.presets import chosen
+
+VARIANTS: dict[str, Loss] = {
+    "l2": Loss("softmax-squared-error"),
+    "cross-entropy": Loss("cross-entropy"),
+    "hard-labels": Loss("cross-entropy", "hard"),
+    "l2-constrained": Loss("softmax-squared-error"),
+}
+"""Losses of the chains by name. The last stops every network at the preset's tolerance, the others after its steps."""
+
+TITLES = {
+    "l2": "ℓ2 of softmax",
+    "cross-entropy": "cross-entropy",
+    "hard-labels": "cross-entropy, hard labels",
+    "l2-constrained": "ℓ2 of softmax, error ≤ ε",
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Networks, images and training.
+
+    Attributes
+    ----------
+    networks : name of an architecture with its options, all with batch normalisation.
+    size : height and width to which images are shrunk; None for as they are.
+    train, test : numbers of images.
+    rounds, seeds : of every chain.
+    training : of every round; without a tolerance.
+    tolerance : ε of the constrained chain.
+    check_every : steps between two looks at the error where it matters.
+    """
+
+    networks: tuple[dict[str, Any], ...]
+    size: int | None
+    train: int
+    test: int
+    rounds: int
+    seeds: int
+    training: Training
+    tolerance: float
+    check_every: int
+
+    def architectures(self, n_classes: int) -> list[Architecture]:
+        """Networks with an output for every class."""
+        return [architecture(**options, n_classes=n_classes, normalisation="batch") for options in self.networks]
+
+    def training_of(self, variant: str) -> Training:
+        """Training of one of the `VARIANTS`."""
+        if variant != "l2-constrained":
+            return self.training
+        return replace(self.training, tolerance=self.tolerance, check_every=self.check_every)
+
+
+PRESETS = {
+    "smoke": Preset(
+        ({"name": "resnet-8", "width": 4},), None, 300, 360, 3, 2,
+        Training(steps=60, batch_size=50, learning_rate=0.1, weight_decay=1e-4), 0.1, 5,
+    ),
+    "cpu": Preset(
+        ({"name": "resnet-8"},), 16, 5_000, 5_000, 8, 5,
+        Training(steps=12 * 78, batch_size=64, learning_rate=0.1, weight_decay=1e-4), 0.3, 26,
+    ),
+    "gpu": Preset(
+        ({"name": "resnet-18"},), None, 50_000, 10_000, 8, 5,
+        Training(
+            steps=30 * 97, batch_size=512, learning_rate=0.4, weight_decay=5e-4, augmentation="crops and flips",
+            precision="bfloat16",
+        ), 0.05, 97,
+    ),
+    "paper": Preset(
+        ({"name": "resnet-50"}, {"name": "vgg-16"}), None, 50_000, 10_000, 12, 10,
+        Training(
+            steps=64_000, batch_size=16, optimiser="adam", learning_rate=1e-3, schedule="constant", weight_decay=1e-4,
+        ), 0.05, 1_000,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NetworkConfig(form.Config):
+    """Preset, images, and folders of data and networks; preset and data set of None are replaced by `chosen` ones."""
+
+    preset: str = form.option(
+        None,
+        "smoke (a minute), cpu (hours on CIFAR), gpu, or paper (that of MFB). [default: cpu with data, smoke without]",
+        choices=tuple(PRESETS),
+    )
+    dataset: str = form.option(
+        None, "digits, cifar10 or cifar100. [default: cifar10 with data, digits without]", choices=DATASETS
+    )
+    seed: int = form.option(0, "Seed of the images drawn, and the first of the networks'.", least=0)
+    data: Path | None = form.option(
+        None, "Folder of CIFAR's files. [default: what HILBERTSD_DATA names]", recorded=False
+    )
+    networks: Path | None = form.option(
+        None,
+        "Folder of the networks, from which a killed run goes on. [default: networks in that of --out]",
+        recorded=False,
+        within_output="networks",
+    )
+    scheduler: str | None = form.option(
+        None, "Address of a Dask scheduler whose workers train; they have to see the folder.", recorded=False
+    )
+
+    def __post_init__(self) -> None:
+        preset, dataset = chosen(self.preset, self.dataset, self.data)
+        object.__setattr__(self, "preset", preset)
+        object.__setattr__(self, "dataset", dataset)
+        super().__post_init__()
+
+    def network_folder(self) -> Path:
+        """Folder of the networks; raises InvalidInput where there is none."""
+        if self.networks is None:
+            raise InvalidInput("networks is None; give a folder for the networks, or execute the study with a folder")
+        return self.networks
