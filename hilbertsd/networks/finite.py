@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from hilbertsd.networks.architectures import Architecture
-from hilbertsd.networks.jax_backend import jax, jnp, lax, nnx
+from hilbertsd.networks.jax_backend import jax, jnp, lax, nnx, on_cpu
 from hilbertsd.networks.layers import (
     AveragePool,
     BatchNormalisation,
@@ -32,6 +32,12 @@ from hilbertsd.networks.layers import (
     Subsample,
     with_shapes,
 )
+
+EPSILON = 1e-5
+"""Added to the variance of a channel before it is divided by its root, as in most published networks."""
+
+ROWS_AT_ONCE = 16
+"""Largest number of rows of a batch that one step of a sum over a channel adds up."""
 
 BATCH_SHARE = 0.1
 """Share of a batch's statistics in the running average, as in most published networks; Flax has 0.01, too slow for
@@ -122,7 +128,9 @@ class _Weights(nnx.Module):
             values = values @ weights
         else:
             axes = ("NHWC", "HWIO", "NHWC")
-            values = lax.conv_general_dilated(values, weights, (self.stride,) * 2, "SAME", dimension_numbers=axes)
+            strides = (self.stride,) * 2
+            values = lax.conv_general_dilated(_stored(values), weights, strides, "SAME", dimension_numbers=axes)
+            values = _stored_gradient(values)
         if self.biases is not None:
             values = values + (self.biases[...] * self.bias_scale).astype(values.dtype)
         return values
@@ -139,10 +147,18 @@ class _Offset(nnx.Module):
 
 class _BatchNormalisation(nnx.Module):
     def __init__(self, channels: int) -> None:
-        self.inner = nnx.BatchNorm(channels, momentum=1 - BATCH_SHARE, rngs=nnx.Rngs(0))  # nothing is drawn
+        self.scales, self.offsets = (nnx.Param(jnp.full(channels, value, "float32")) for value in (1, 0))
+        self.means, self.variances = (nnx.BatchStat(jnp.full(channels, value, "float32")) for value in (0, 1))
 
     def __call__(self, values: Any, training: bool) -> Any:
-        return self.inner(values, use_running_average=not training).astype(values.dtype)
+        exact = values.astype(self.scales.dtype)
+        if not training:
+            factors = self.scales[...] / jnp.sqrt(self.variances[...] + EPSILON)
+            return ((exact - self.means[...]) * factors + self.offsets[...]).astype(values.dtype)
+        outputs, means, variances = _normalised(exact, self.scales[...], self.offsets[...])
+        self.means[...] += BATCH_SHARE * (means - self.means[...])
+        self.variances[...] += BATCH_SHARE * (variances - self.variances[...])
+        return outputs.astype(values.dtype)
 
 
 class _Residual(nnx.Module):
@@ -175,7 +191,75 @@ class _Fixed(nnx.Module):
             kept = values[:, :: layer.stride, :: layer.stride]
             new = layer.channels - kept.shape[-1]
             return jnp.pad(kept, [(0, 0)] * 3 + [(new // 2, new - new // 2)])
-        return jnp.maximum(values, 0)
+        return jax.nn.relu(values)
+
+
+@jax.custom_vjp
+def _normalised(values: Any, scales: Any, offsets: Any) -> tuple[Any, Any, Any]:
+    """Normalised values, and the mean and the variance of every channel."""
+    return _normalise(values, scales, offsets)[0]
+
+
+def _normalise(values: Any, scales: Any, offsets: Any) -> tuple[Any, Any]:
+    count = values.size // values.shape[-1]
+    total, squares = _channel_sums(values, values**2)
+    means = total / count
+    variances = jnp.maximum(squares / count - means**2, 0)
+    inverse = 1 / jnp.sqrt(variances + EPSILON)
+    outputs = (values - means) * (scales * inverse) + offsets
+    return (outputs, means, variances), (values, scales, means, inverse)
+
+
+def _normalise_backward(kept: Any, gradients: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+    """Gradients of values, scales and offsets in two passes over the values; automatic ones take many."""
+    values, scales, means, inverse = kept
+    of_outputs, of_means, of_variances = gradients
+    count, centred = values.size // values.shape[-1], values - means
+    total, product = _channel_sums(of_outputs, of_outputs * centred)
+    of_means = of_means - scales * inverse * total
+    of_variances = of_variances - scales * inverse**3 * product / 2
+    of_values = scales * inverse * of_outputs + (2 / count) * of_variances * centred + of_means / count
+    return of_values, inverse * product, total
+
+
+_normalised.defvjp(_normalise, _normalise_backward)
+
+
+def _channel_sums(first: Any, second: Any) -> tuple[Any, Any]:
+    """Sums of two arrays of one shape over all axes but the last."""
+    if not on_cpu():
+        return tuple(values.sum(range(values.ndim - 1)) for values in (first, second))
+    # XLA for CPUs sums a long axis in scalar code, and what it has stored before. At most 16 rows together are vector
+    # code, which reads both arrays once; the barrier keeps XLA from joining both steps to one sum again.
+    shape = first.shape[-2:] if first.ndim == 4 else first.shape[-1:]
+    rows = first.size // math.prod(shape)
+    few = max(count for count in range(1, ROWS_AT_ONCE + 1) if rows % count == 0)
+    operands = [values.reshape(rows // few, few, *shape) for values in (first, second)]
+    zero = jnp.zeros((), first.dtype)
+    sums = lax.reduce(operands, [zero, zero], lambda one, other: [a + b for a, b in zip(one, other, strict=True)], (1,))
+    return tuple(values.sum(range(values.ndim - 1)) for values in lax.optimization_barrier(sums))
+
+
+@jax.custom_vjp
+def _stored(values: Any) -> Any:
+    """The values, which XLA for CPUs is to write to memory before a convolution and its gradient read them.
+
+    XLA would compute them once more in the order in which the gradient of the weights reads them, with strides, which
+    takes ten times as long as reading them. What it takes for expensive, as a division, it stores.
+    """
+    return values / jnp.where(jnp.isnan(values), jnp.inf, 1).astype(values.dtype) if on_cpu() else values
+
+
+_stored.defvjp(lambda values: (_stored(values), None), lambda _, gradient: (gradient,))
+
+
+@jax.custom_vjp
+def _stored_gradient(values: Any) -> Any:
+    """The values, whose gradient is stored as :func:`_stored` does it."""
+    return values
+
+
+_stored_gradient.defvjp(lambda values: (values, None), lambda _, gradient: (_stored(gradient),))
 
 
 def _scaled(draw: Draw, shape: tuple[int, ...], scale: float) -> Any:
