@@ -119,9 +119,7 @@ class _Weights(nnx.Module):
         drawn = (weight_scale, layer.bias_std) if standard else (1.0, 1.0)
         self.weight_scale, self.bias_scale = (1.0, 1.0) if standard else (weight_scale, layer.bias_std)
         self.weights = nnx.Param(_scaled(draw, shape, drawn[0]))
-        self.biases = None
-        if layer.bias_std:
-            self.biases = nnx.Param(_scaled(draw, shape[-1:], drawn[1]))
+        self.biases = nnx.Param(_scaled(draw, shape[-1:], drawn[1])) if layer.bias_std else None
 
     def __call__(self, values: Any, training: bool) -> Any:
         del training

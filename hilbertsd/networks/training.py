@@ -42,8 +42,9 @@ EVALUATED_AT_ONCE = 500
 WITHIN = 0.05
 """Relative distance from the tolerance at which a penalised run has to end."""
 
-PENALTY_RATE, PENALTY_START = 0.3, 1e-4
-"""How fast the logarithm of the penalty follows the error at every check, and the penalty at the start."""
+PENALTY_RATE, PENALTY_START, APPROACHING = 0.3, 1e-4, 0.99
+"""How fast the logarithm of the penalty follows the error at every check; the penalty at the start; and the share of its
+last distance from the tolerance below which an error is on its way there."""
 
 
 @dataclass(frozen=True)
@@ -266,6 +267,9 @@ class Trainer:
             return replace(state, error=error)
         if t.constraint == "penalty":
             gap = np.clip((t.tolerance - error) / t.tolerance, -1, 1)
+            # An error that is on its way to the tolerance is left to go there, or the penalty would overshoot.
+            moving = np.abs(error - t.tolerance) < APPROACHING * np.abs(state.error - t.tolerance)
+            gap = np.where(moving, 0, gap)
             return replace(
                 state, error=error, log_penalty=state.log_penalty + jnp.asarray(PENALTY_RATE * gap, "float32")
             )

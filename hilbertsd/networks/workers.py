@@ -90,15 +90,16 @@ def train_one(folder: str, seed: int, report: Report = lambda *_: None) -> None:
 
 def _follow(process: "subprocess.Popen[str]", seed: int, report: Report) -> None:
     """Read a process's reports to its end; raise the error that ended it."""
-    assert process.stdout is not None
-    assert process.stderr is not None
     message: dict[str, Any] = {}
-    for line in process.stdout:
-        message = json.loads(line)
-        if "steps" in message:
-            report([seed], message["steps"], message["note"])
-    noise = process.stderr.read()
-    if process.wait() != 0:
+    with process:  # closes its pipes
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            message = json.loads(line)
+            if "steps" in message:
+                report([seed], message["steps"], message["note"])
+        noise = process.stderr.read()
+    if process.returncode != 0:
         if "error" in message:
             raise getattr(errors, message["error"])(message["text"])
         raise NotConverged(

@@ -143,10 +143,8 @@ def _shown(estimate: SeedEstimate) -> str:
 
 def load(config: NetworkConfig) -> ImageSplit:
     """Images of a preset; errors as :func:`hilbertsd.data.image_split`."""
-    preset = PRESETS[config.preset]
-    return image_split(
-        config.dataset, preset.train, preset.test, size=preset.size, seed=config.seed, folder=config.data
-    )
+    size, train, test = PRESETS[config.preset].images
+    return image_split(config.dataset, train, test, size=size, seed=config.seed, folder=config.data)
 
 
 def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...]) -> dict[tuple[str, str], NetworkPath]:
@@ -172,6 +170,7 @@ def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...])
                     loss=VARIANTS[variant],
                     training=preset.training_of(variant),
                     folder=config.network_folder() / f"{network.name}-{variant}",
+                    spread=preset.spread,
                     client=client,
                 )
     return paths

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hilbertsd.data.splits import DATASETS
 from hilbertsd.errors import InvalidInput
@@ -28,6 +28,14 @@ TITLES = {
 }
 
 
+class Images(NamedTuple):
+    """Height and width to which images are shrunk (None for as they are), and numbers of training and test images."""
+
+    size: int | None
+    train: int
+    test: int
+
+
 @dataclass(frozen=True)
 class Preset:
     """Networks, images and training.
@@ -35,23 +43,22 @@ class Preset:
     Attributes
     ----------
     networks : name of an architecture with its options, all with batch normalisation.
-    size : height and width to which images are shrunk; None for as they are.
-    train, test : numbers of images.
+    images : which images.
     rounds, seeds : of every chain.
     training : of every round; without a tolerance.
     tolerance : ε of the constrained chain.
     check_every : steps between two looks at the error where it matters.
+    spread : how seeds are trained, as in :func:`hilbertsd.networks.distill_network`.
     """
 
     networks: tuple[dict[str, Any], ...]
-    size: int | None
-    train: int
-    test: int
+    images: Images
     rounds: int
     seeds: int
     training: Training
     tolerance: float
     check_every: int
+    spread: str | None = None
 
     def architectures(self, n_classes: int) -> list[Architecture]:
         """Networks with an output for every class."""
@@ -66,27 +73,56 @@ class Preset:
 
 PRESETS = {
     "smoke": Preset(
-        ({"name": "resnet-8", "width": 4},), None, 300, 360, 3, 2,
-        Training(steps=60, batch_size=50, learning_rate=0.1, weight_decay=1e-4), 0.1, 5,
+        ({"name": "resnet-8", "width": 4},),
+        Images(None, 300, 360),
+        3,
+        2,
+        Training(steps=60, batch_size=50, weight_decay=1e-4),
+        0.5,
+        5,
+        "side by side",
     ),
     "cpu": Preset(
-        ({"name": "resnet-8"},), 16, 5_000, 5_000, 8, 5,
-        Training(steps=12 * 78, batch_size=64, learning_rate=0.1, weight_decay=1e-4), 0.3, 26,
+        ({"name": "resnet-8"},),
+        Images(16, 5_000, 5_000),
+        8,
+        5,
+        Training(steps=15 * 78, batch_size=64, weight_decay=1e-4),
+        0.3,
+        26,
     ),
     "gpu": Preset(
-        ({"name": "resnet-18"},), None, 50_000, 10_000, 8, 5,
+        ({"name": "resnet-18"},),
+        Images(None, 50_000, 10_000),
+        8,
+        5,
         Training(
-            steps=30 * 97, batch_size=512, learning_rate=0.4, weight_decay=5e-4, augmentation="crops and flips",
+            steps=30 * 97,
+            batch_size=512,
+            learning_rate=0.4,
+            augmentation="crops and flips",
             precision="bfloat16",
-        ), 0.05, 97,
+        ),
+        0.05,
+        97,
     ),
     "paper": Preset(
-        ({"name": "resnet-50"}, {"name": "vgg-16"}), None, 50_000, 10_000, 12, 10,
+        ({"name": "resnet-50"}, {"name": "vgg-16"}),
+        Images(None, 50_000, 10_000),
+        12,
+        10,
         Training(
-            steps=64_000, batch_size=16, optimiser="adam", learning_rate=1e-3, schedule="constant", weight_decay=1e-4,
-        ), 0.05, 1_000,
+            steps=64_000,
+            batch_size=16,
+            optimiser="adam",
+            learning_rate=1e-3,
+            schedule="constant",
+            weight_decay=1e-4,
+        ),
+        0.05,
+        1_000,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ def paired_t(differences: NDArray[Any], alternative: Literal["two-sided", "less"
     values = np.asarray(differences, dtype=np.float64)
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
     mean = float(values.mean())
-    if error == 0:
-        return SeedEstimate(mean, error, 1.0)  # of constant differences nothing is known
+    if error <= 1e-9 * abs(mean):
+        return SeedEstimate(mean, 0.0, 1.0)  # differences that are equal by chance say nothing of their spread
     ratio = mean / error
     tails = {"two-sided": 2 * t.sf(abs(ratio), len(values) - 1)}
     tails |= {"greater": t.sf(ratio, len(values) - 1), "less": t.cdf(ratio, len(values) - 1)}

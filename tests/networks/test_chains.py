@@ -1,0 +1,223 @@
+"""Chains of networks: rounds, targets, folders, interruptions, processes, and what is refused."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+jax = pytest.importorskip("jax", reason="needs the extra `networks`")
+pytest.importorskip("flax", reason="needs the extra `networks`")
+
+from hilbertsd.errors import InvalidFile, InvalidInput, NotConverged
+from hilbertsd.networks import FiniteNetwork, Loss, NetworkPath, Training, architecture, distill_network, workers
+from hilbertsd.networks.checkpoints import ChainFolder, unflattened
+
+RNG = np.random.default_rng(0)
+IMAGES = RNG.normal(size=(30, 2, 2, 3)).astype(np.float32)
+LABELS = (IMAGES[:, 0, 0, 0] > 0).astype(int) + (IMAGES[:, 1, 1, 0] > 0)
+TEST = RNG.normal(size=(12, 2, 2, 3)).astype(np.float32)
+TEST_LABELS = (TEST[:, 0, 0, 0] > 0).astype(int) + (TEST[:, 1, 1, 0] > 0)
+NETWORK = architecture("fully-connected-1-6", n_classes=3, normalisation="batch")
+TRAINING = Training(steps=9, batch_size=8, learning_rate=0.05)
+
+
+def chain(**options):
+    given = {
+        "architecture": NETWORK,
+        "images": IMAGES,
+        "labels": LABELS,
+        "rounds": 3,
+        "seeds": (0, 5),
+        "test_images": TEST,
+        "test_labels": TEST_LABELS,
+        "training": TRAINING,
+        "spread": "one by one",
+    }
+    given.update(options)
+    return distill_network(given.pop("architecture"), given.pop("images"), given.pop("labels"), **given)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("chain")
+    return chain(folder=folder), folder
+
+
+def test_every_measure_is_against_what_it_says(path):
+    path, _ = path
+    loss = Loss()
+    assert path.targets.shape == path.train_outputs.shape == (3, 2, 30, 3)
+    assert path.test_outputs.shape == (3, 2, 12, 3)
+    np.testing.assert_array_equal(path.targets[0], np.broadcast_to(np.eye(3)[LABELS], (2, 30, 3)))
+    np.testing.assert_allclose(path.targets[1:], loss.next_targets(path.train_outputs[:-1]), rtol=1e-6)
+    classes = path.train_outputs.argmax(-1)
+    np.testing.assert_allclose(path.train_accuracy, (classes == LABELS).mean(-1))
+    np.testing.assert_allclose(path.test_accuracy, path.test_correct.mean(-1))
+    np.testing.assert_allclose(path.agreement[0], path.train_accuracy[0])
+    np.testing.assert_allclose(path.agreement[1:], (classes[1:] == classes[:-1]).mean(-1))
+    own = np.asarray(loss.of(path.train_outputs, path.targets)).mean(-1)
+    np.testing.assert_allclose(path.training_error, own, rtol=1e-5)
+    labels = np.asarray(loss.of(path.train_outputs, np.eye(3)[LABELS])).mean(-1)
+    np.testing.assert_allclose(path.train_loss, labels, rtol=1e-5)
+    assert np.all(path.steps == 9)
+    assert np.any(path.train_outputs[:, 0] != path.train_outputs[:, 1])
+
+
+def test_paths_are_shown_and_kept_whole(path, tmp_path):
+    path, _ = path
+    loaded = NetworkPath.load(path.save(tmp_path / "path"))
+    assert loaded.to_dict() == path.to_dict()
+    np.testing.assert_array_equal(loaded.targets, path.targets)
+    json.dumps(path.to_dict(), allow_nan=False)
+    rows = list(path.rows())
+    assert rows[1]["test_accuracy"] == pytest.approx(path.test_accuracy[1].mean())
+    assert rows[1]["test_accuracy_deviation"] == pytest.approx(path.test_accuracy[1].std(ddof=1))
+    assert "3 rounds, 2 seeds, 30 training images of 3 classes" in repr(path)
+    assert path._repr_html_().count("<tr>") == 4
+    (tmp_path / "other.npz").write_bytes(b"no zip")
+    with pytest.raises(InvalidFile, match="holds no NetworkPath"):
+        NetworkPath.load(tmp_path / "other")
+
+
+def test_finished_networks_are_taken_up_and_more_are_added(path, tmp_path, monkeypatch):
+    path, folder = path
+    shutil.copytree(folder, tmp_path / "copy")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "copy").iterdir()}
+    more = chain(folder=tmp_path / "copy", rounds=4, seeds=(5, 0, 2))
+    for name in ("train_outputs", "targets", "training_error"):
+        np.testing.assert_array_equal(getattr(more, name)[:3, [1, 0]], getattr(path, name))
+    assert all((tmp_path / "copy" / name).read_bytes() == content for name, content in before.items())
+    monkeypatch.setattr("hilbertsd.networks.chain.Trainer", None)  # nothing is left to train
+    again = chain(folder=tmp_path / "copy", rounds=4, seeds=(0, 2, 5))
+    np.testing.assert_array_equal(again.test_outputs, more.test_outputs[:, [1, 2, 0]])
+
+
+def test_another_configuration_is_refused_and_says_what_differs(path):
+    _, folder = path
+    for options, message in (
+        ({"training": replace(TRAINING, learning_rate=0.2)}, r"training learning_rate is 0\.2 and was 0\.05"),
+        ({"loss": Loss("cross-entropy")}, "loss name is 'cross-entropy' and was 'softmax-squared-error'"),
+        ({"images": IMAGES + 1}, "configuration: images;"),
+        ({"architecture": architecture("fully-connected-1-7", n_classes=3)}, "architecture width is 7 and was 6"),
+        ({"teacher": "augmented"}, "configuration: teacher;"),
+    ):
+        with pytest.raises(InvalidFile, match=message):
+            chain(folder=folder, **options)
+
+
+def test_damaged_files_are_refused(path, tmp_path):
+    _, folder = path
+    shutil.copytree(folder, tmp_path / "copy")
+    damaged = tmp_path / "copy/seed-5-round-1.npz"
+    damaged.write_bytes(damaged.read_bytes()[:-200])
+    with pytest.raises(InvalidFile, match=r"seed-5-round-1\.npz' holds no NetworkRound"):
+        chain(folder=tmp_path / "copy")
+    (tmp_path / "copy/chain.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InvalidFile, match=r"chain\.json does not say what its networks are"):
+        chain(folder=tmp_path / "copy")
+
+
+def test_an_interrupted_chain_ends_as_an_undisturbed_one(path, tmp_path, monkeypatch):
+    path, _ = path
+    monkeypatch.setattr("hilbertsd.networks.chain.STORED_EVERY", 0.0)
+    from hilbertsd.networks.chain import _Keeper
+
+    stop, calls = [2, 4, 5], []
+
+    def interrupted(self, state, plain=_Keeper.__call__):
+        plain(self, state)
+        calls.append(state.step)
+        if stop and len(calls) == stop[0]:
+            stop.pop(0)
+            calls.clear()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Keeper, "__call__", interrupted)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            chain(folder=tmp_path)
+    ended = chain(folder=tmp_path)
+    np.testing.assert_array_equal(ended.test_outputs, path.test_outputs)
+    assert ended.to_dict() == path.to_dict()
+    assert not list(tmp_path.glob("training-*"))
+
+
+def test_processes_train_the_same_networks(path, tmp_path):
+    path, _ = path
+    apart = chain(folder=tmp_path, spread="processes", seeds=(0,))
+    np.testing.assert_allclose(apart.test_outputs, path.test_outputs[:, :1], rtol=1e-3, atol=1e-4)
+
+
+def test_a_process_that_fails_passes_on_its_error(tmp_path):
+    """Also one that is killed: what it finished stays."""
+    with pytest.raises(NotConverged, match="loss of seed 0 in round 0 is"):
+        chain(folder=tmp_path / "a", spread="processes", seeds=(0,), training=replace(TRAINING, learning_rate=1e9))
+    chain(folder=tmp_path / "b", rounds=1, seeds=(0,))
+    process = workers.subprocess.Popen(["sleep", "100"], stdout=-1, stderr=-1, text=True)
+    process.kill()
+    with pytest.raises(NotConverged, match=r"trained seed 7 ended with code -9: .*goes on from its folder"):
+        workers._follow(process, 7, lambda *_: None)
+
+
+def test_a_teacher_may_be_shown_what_the_student_sees():
+    """Without augmentation both see the same images; the stored outputs are then those of the running statistics."""
+    stored, shown = (chain(seeds=(0,), rounds=2, teacher=teacher) for teacher in ("stored", "augmented"))
+    np.testing.assert_allclose(shown.train_outputs, stored.train_outputs, rtol=1e-3, atol=1e-4)
+    moved = replace(TRAINING, augmentation="crops and flips")
+    stored, shown = (
+        chain(seeds=(0,), rounds=2, teacher=teacher, training=moved) for teacher in ("stored", "augmented")
+    )
+    np.testing.assert_array_equal(shown.train_outputs[0], stored.train_outputs[0])
+    assert np.any(shown.train_outputs[1] != stored.train_outputs[1])
+
+
+def test_a_teacher_is_frozen(path):
+    """Its stored parameters still give the outputs that its student was trained on."""
+    path, folder = path
+    network = ChainFolder(folder, json.loads((folder / "chain.json").read_text(encoding="utf-8"))).finished(0, 5)
+    finite = FiniteNetwork(NETWORK, IMAGES.shape[1:])
+    like = finite.init(0)
+    parameters = unflattened(like[0], network.parameters)
+    statistics = unflattened(like[1], network.statistics)
+    outputs = finite.apply(parameters, statistics, IMAGES)[0]
+    np.testing.assert_allclose(Loss().next_targets(outputs), path.targets[1, 1], atol=1e-6)
+
+
+def test_hard_labels_are_the_teachers_classes():
+    hard = chain(seeds=(0,), rounds=2, loss=Loss("cross-entropy", "hard"))
+    np.testing.assert_array_equal(hard.targets[1, 0], np.eye(3)[hard.train_outputs[0, 0].argmax(-1)])
+
+
+def test_a_chain_at_a_tolerance_takes_the_steps_it_needs():
+    training = Training(steps=400, batch_size=None, learning_rate=0.05, weight_decay=0.0, tolerance=0.35, check_every=3)
+    path = chain(training=training, rounds=2, loss=Loss("squared-error"))
+    assert np.all(path.training_error <= 0.35)
+    assert np.all(path.steps % 3 == 0)
+    assert np.all(path.steps[1] < path.steps[0])  # the outputs of a network are easier to fit than labels
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "resnet-8"}, "architecture is 'resnet-8'; give what"),
+        ({"images": IMAGES[:, :, :, 0]}, r"gets inputs of shape \(2, 2\)"),
+        ({"labels": LABELS[:-1]}, r"labels have shape \(29,\) for 30 images"),
+        ({"labels": LABELS + 1}, r"labels hold .*3.*; give whole numbers from 0 to 2"),
+        ({"labels": LABELS + 0.5}, "give whole numbers from 0 to 2"),
+        ({"test_labels": None}, "test images and test labels come together"),
+        ({"test_images": TEST[:, :1]}, r"test_images have shape \(12, 1, 2, 3\) beside images"),
+        ({"rounds": 0}, "rounds is 0"),
+        ({"seeds": ()}, r"seeds are \[\]; give at least one"),
+        ({"seeds": (1, 1)}, r"seeds are \[1, 1\]"),
+        ({"seeds": (-1,)}, "seed is -1"),
+        ({"teacher": "live"}, "teacher is 'live'"),
+        ({"spread": "threads"}, "spread is 'threads'"),
+        ({"client": object()}, "folder is None with a cluster"),
+        ({"images": np.where(IMAGES > 3, np.nan, IMAGES) * np.nan}, "images hold values that are not finite in row 0"),
+    ],
+)
+def test_what_makes_no_chain_is_refused(options, message):
+    with pytest.raises(InvalidInput, match=message):
+        chain(**options)
