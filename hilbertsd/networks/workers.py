@@ -21,6 +21,13 @@ from hilbertsd.support.machine import available_cores
 
 Report = Callable[[Sequence[int], int, str], None]
 
+KEPT_MEMORY = "glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1000000000000"
+"""Setting of glibc with which a process keeps the memory that a step of training has worked in.
+
+By default it goes back to the system after every step, and the next step waits while it is given page by page: a
+fourth of a step of ResNet-8 with images of 32 × 32, whose memory is one block of 90 MB.
+"""
+
 
 def train(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client: Any = None) -> None:
     """Train seeds that a folder lacks, on this machine's cores, or on the workers of a client.
@@ -47,7 +54,7 @@ def train(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client
     def one(seed: int) -> None:
         core = cores.get()
         words = [sys.executable, "-m", __name__, str(folder), str(seed), str(core)]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
         running.add(process)
         try:
             _follow(process, seed, report)
@@ -66,6 +73,12 @@ def train(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client
             for process in list(running):
                 process.terminate()
             raise
+
+
+def environment() -> dict[str, str]:
+    """Environment of a process that trains on one core."""
+    given = os.environ.get("GLIBC_TUNABLES")  # what comes later counts
+    return {**os.environ, "GLIBC_TUNABLES": f"{KEPT_MEMORY}:{given}" if given else KEPT_MEMORY}
 
 
 def train_one(folder: str, seed: int, report: Report = lambda *_: None) -> None:
