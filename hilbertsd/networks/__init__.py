@@ -1,4 +1,8 @@
-"""Networks as data: layers, and architectures by name."""
+"""Networks: layers and architectures as data, and finite networks that are trained and distilled into themselves.
+
+Architectures need nothing beside NumPy; what trains needs JAX, Flax and Optax (extra `networks`), and raises
+MissingPackage where one is missing.
+"""
 
 import lazy_loader
 

@@ -10,7 +10,17 @@ jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
 from small_networks import SMALL
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.networks.layers import AveragePool, Convolution, Dense, Flatten, GlobalAveragePool, Relu, Residual
+from hilbertsd.networks.layers import (
+    AveragePool,
+    Convolution,
+    Dense,
+    Flatten,
+    GlobalAveragePool,
+    Offset,
+    Relu,
+    Residual,
+    with_shapes,
+)
 from hilbertsd.ntk import StaxNetwork, architecture
 
 
@@ -113,8 +123,51 @@ def test_wrn_10_4_has_its_parameters():
 
 
 @pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("resnet-18", 11_173_962),
+        ("resnet-34", 21_282_122),
+        ("resnet-50", 23_520_842),
+        ("vgg-16", 14_728_266),
+        ("wrn-28-10", 36_479_194),
+        ("resnet-20", 269_722),  # 0.27 million, with shortcuts that have no parameters
+        ("resnet-56", 853_018),  # 0.85 million
+    ],
+)
+def test_normalised_networks_have_the_published_numbers_of_parameters(name, count):
+    assert architecture(name, n_classes=10, normalisation="batch").n_parameters == count
+
+
+def test_residual_networks_keep_their_shortcuts_and_strides():
+    """Layers with weights, shortcuts included, and the sides that images have at the end."""
+    for name, weights, shape in (("resnet-18", 21, (512,)), ("resnet-50", 54, (2048,)), ("resnet-20", 20, (64,))):
+        network = architecture(name, normalisation="batch")
+        assert len(weighted(network.layers)) == weights
+        before = [inside for layer, inside in with_shapes(network.layers, (32, 32, 3)) if isinstance(layer, Dense)]
+        assert before == [shape]
+        assert isinstance(network.layers[-1], Offset)
+
+
+def test_normalised_networks_have_no_kernel():
+    from hilbertsd.ntk import empirical_grams, gram
+
+    network = architecture("convolutional-1-3", normalisation="batch")
+    images = np.zeros((2, 4, 4, 1))
+    for compute in (gram, empirical_grams):
+        with pytest.raises(InvalidInput, match="convolutional-1 has batch normalisation, with which outputs depend"):
+            compute(network, images)
+
+
+@pytest.mark.parametrize(
     ("name", "options", "message"),
     [
+        ("resnet-19", {}, r"resnet has no depth 19; give 6N \+ 2, as 8 or 20 or one of 18, 34, 50"),
+        ("resnet-8", {"normalisation": "layer"}, "normalisation is 'layer'; give one of batch"),
+        (
+            "resnet-8",
+            {"normalisation": "batch", "bias_std": 0.1},
+            r"bias_std is 0\.1; normalisation takes random biases",
+        ),
         ("alexnet", {}, "architecture is 'alexnet'; give one of fully-connected, convolutional"),
         (7, {}, "architecture is 7"),
         ("wrn-10-4-2", {}, "'wrn-10-4-2' has 3 numbers; wrn has depth, widening"),

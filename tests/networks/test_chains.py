@@ -1,7 +1,11 @@
 """Chains of networks: rounds, targets, folders, interruptions, processes, and what is refused."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -144,6 +148,44 @@ def test_an_interrupted_chain_ends_as_an_undisturbed_one(path, tmp_path, monkeyp
     assert not list(tmp_path.glob("training-*"))
 
 
+@pytest.mark.slow
+def test_a_chain_that_is_killed_ten_times_ends_with_the_same_files(tmp_path):
+    """At random moments, from the command line's point of view: the process of a seed, with all that it was doing."""
+    given = {"training": replace(TRAINING, steps=300, check_every=1), "seeds": (0,), "spread": "processes"}
+    whole = chain(folder=tmp_path / "whole", **given)
+    folder, rng, kills = tmp_path / "killed", np.random.default_rng(0), 0
+    folder.mkdir()
+    shutil.copy(tmp_path / "whole/chain.npz", folder)
+    words = [sys.executable, "-c", START, str(folder), "0", str(min(os.sched_getaffinity(0)))]
+    while kills < 10:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        with process:
+            process.stdout.readline()  # it trains
+            time.sleep(rng.uniform(0, 0.25))
+            kills += process.poll() is None
+            process.kill()
+        if (folder / "seed-0-round-2.npz").exists():
+            break
+    assert kills > 3
+    ended = chain(folder=folder, **given)
+    assert ended.to_dict() == whole.to_dict()
+    for name in ("targets", "train_outputs", "test_outputs"):
+        np.testing.assert_array_equal(getattr(ended, name), getattr(whole, name))
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        path.name for path in (tmp_path / "whole").iterdir()
+    )
+
+
+START = """
+import sys
+from hilbertsd.networks import workers
+affinity = workers.os.sched_setaffinity(0, {int(sys.argv[3])})
+from hilbertsd.networks import chain
+chain.STORED_EVERY = 0.05
+workers._main(*sys.argv[1:])
+"""
+
+
 def test_processes_train_the_same_networks(path, tmp_path):
     path, _ = path
     apart = chain(folder=tmp_path, spread="processes", seeds=(0,))
@@ -177,6 +219,7 @@ def test_a_teacher_is_frozen(path):
     """Its stored parameters still give the outputs that its student was trained on."""
     path, folder = path
     network = ChainFolder(folder, json.loads((folder / "chain.json").read_text(encoding="utf-8"))).finished(0, 5)
+    assert network is not None
     finite = FiniteNetwork(NETWORK, IMAGES.shape[1:])
     like = finite.init(0)
     parameters = unflattened(like[0], network.parameters)

@@ -102,7 +102,9 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(tmp_path, stop):
         states.append(state.step)
 
     whole = t.run(t.start((4,), 0), TARGETS, at_check=keep)
-    state, seconds = folder.state(0, t.start((4,), 0))
+    found = folder.state(0, t.start((4,), 0))
+    assert found is not None
+    state, seconds = found
     assert (state.step, seconds) == (stop, 1.5)
     resumed = t.run(state, TARGETS)
     for name in ("parameters", "statistics", "optimiser", "error"):
