@@ -43,8 +43,8 @@ WITHIN = 0.05
 """Relative distance from the tolerance at which a penalised run has to end."""
 
 PENALTY_RATE, PENALTY_START, APPROACHING = 0.3, 1e-4, 0.99
-"""How fast the logarithm of the penalty follows the error at every check; the penalty at the start; and the share of its
-last distance from the tolerance below which an error is on its way there."""
+"""How fast the logarithm of the penalty follows the error at every check; the penalty at the start; and the share of
+its last distance from the tolerance below which an error is on its way there."""
 
 
 @dataclass(frozen=True)

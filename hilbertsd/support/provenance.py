@@ -7,7 +7,10 @@ from typing import Any
 
 from hilbertsd.support.machine import machine_description
 
-PACKAGES = ("hilbertsd", "numpy", "scipy", "scikit-learn", "matplotlib", "jax", "jaxlib", "neural-tangents")
+PACKAGES = (
+    *("hilbertsd", "numpy", "scipy", "scikit-learn", "matplotlib"),
+    *("jax", "jaxlib", "neural-tangents", "flax", "optax"),
+)
 """Packages whose versions a result records, those of them that are installed."""
 
 

@@ -4,6 +4,7 @@ rounds_above_first(test_accuracy)       # (T, S) accuracies: is a later round be
 paired_t(test_accuracy[-1] - test_accuracy[0], "less")
 """
 
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -52,9 +53,15 @@ def rounds_above_first(values: NDArray[Any]) -> list[SeedEstimate]:
     freedom = (T - 1) * (S - 1)
     scale = float(np.sqrt(np.sum(rest**2) / freedom * 2 / S))
     differences = (values[1:] - values[0]).mean(axis=1)
-    rng = np.random.default_rng(SEED)
-    noise = rng.standard_normal((DRAWS, T))
-    largest = (noise[:, 1:] - noise[:, :1]).max(axis=1) / np.sqrt(2 * rng.chisquare(freedom, DRAWS) / freedom)
+    largest = _largest_of(T - 1, freedom)
     ratios = differences / scale if scale else np.zeros(T - 1)
     p_values = [(1 + np.sum(largest >= ratio)) / (1 + DRAWS) for ratio in ratios]
     return [SeedEstimate(float(d), scale, float(p)) for d, p in zip(differences, p_values, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def _largest_of(count: int, freedom: int) -> NDArray[np.float64]:
+    """Draws of the largest of some t-values that share their control and their estimate of the variance."""
+    rng = np.random.default_rng(SEED)
+    noise = rng.standard_normal((DRAWS, count + 1))
+    return (noise[:, 1:] - noise[:, :1]).max(axis=1) / np.sqrt(2 * rng.chisquare(freedom, DRAWS) / freedom)

@@ -1,0 +1,134 @@
+"""The studies of trained networks, as a user runs them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("flax", reason="needs the extra `networks`")
+
+from hilbertsd.networks import Training
+from hilbertsd.studies.network_chains import presets
+from hilbertsd.studies.network_chains.experiment import _falls, _rises, chains, load
+from hilbertsd.studies.network_chains.presets import VARIANTS, NetworkConfig
+from hilbertsd.studies.network_early_stopping import stops
+from hilbertsd.studies.network_early_stopping.experiment import run as run_stopping
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """The smoke preset with a network that compiles at once."""
+    smoke = presets.PRESETS["smoke"]
+    quick = replace(
+        smoke,
+        networks=({"name": "fully-connected-1-16"},),
+        images=presets.Images(None, 60, 50),
+        training=Training(steps=40, batch_size=20, learning_rate=0.2, weight_decay=0.0),
+        tolerance=0.75,
+    )
+    monkeypatch.setitem(presets.PRESETS, "smoke", quick)
+    return quick
+
+
+@pytest.mark.usefixtures("quick")
+def test_both_studies_from_the_command_line(hilbertsd, tmp_path):
+    code, out, err = hilbertsd("run", "network-chains", "--json", "--out", "chains")
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert record == json.loads((tmp_path / "chains/result.json").read_text(encoding="utf-8"))
+    assert record["command"] == "hilbertsd run network-chains --preset smoke --dataset digits --seed 0"
+    assert {"flax", "optax", "jaxlib"} <= set(record["versions"])
+    assert str(tmp_path) not in out
+    assert [chain["variant"] for chain in record["chains"]] == list(VARIANTS)
+    for chain in record["chains"]:
+        assert np.shape(chain["test_accuracy"]) == np.shape(chain["agreement"]) == (3, 2)
+        assert chain["train_accuracy"][0][0] > 0.5
+    assert {claim["verdict"] for claim in record["claims"]} == {"not testable here"}
+    names = sorted(path.name for path in (tmp_path / "chains").iterdir())
+    assert names == ["network-chains.png", "network-chains.svg", "networks", "result.json"]
+    code, out, err = hilbertsd("run", "network-early-stopping", "--networks", "chains/networks", "--out", "stopped")
+    assert (code, err) == (0, "")
+    assert "not testable here: test accuracy differs from that of early stopping" in out
+    stopped = json.loads((tmp_path / "stopped/result.json").read_text(encoding="utf-8"))
+    assert [each["variant"] for each in stopped["comparisons"]] == ["l2", "cross-entropy"]
+    for each, chain in zip(stopped["comparisons"], record["chains"], strict=False):
+        assert each["test_accuracy"] == chain["test_accuracy"]
+        reached = np.array(each["stopped_steps"]) >= 0
+        assert reached.any()
+        assert np.array_equal(reached, [[v is not None for v in row] for row in each["stopped_test_accuracy"]])
+
+
+def test_a_fresh_network_is_stopped_at_the_first_look_at_which_its_loss_is_low_enough(quick, tmp_path, monkeypatch):
+    result = run_stopping(NetworkConfig("smoke", "digits", networks=tmp_path))
+    each = result.comparisons["fully-connected-1", "l2"]
+    for s, found in enumerate(each.stops):
+        reached = found.reached
+        assert np.all(found.steps[reached] % quick.check_every == 0)
+        assert np.all(found.losses[reached] <= each.path.train_loss[reached, s])
+        order = np.argsort(-each.path.train_loss[reached, s])
+        assert np.all(np.diff(found.steps[reached][order]) >= 0)
+    # A run that is killed goes on, with the same networks.
+    monkeypatch.setattr(stops, "STORED_EVERY", 1)
+    kept, calls = stops.ChainFolder.write_state, []
+
+    def killed(self, round, state, seconds):  # noqa: A002
+        kept(self, round, state, seconds)
+        calls.append(state.step)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(stops.ChainFolder, "write_state", killed)
+    folder = tmp_path / "fully-connected-1-l2-stopped/seed-1000"
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(KeyboardInterrupt):
+        run_stopping(NetworkConfig("smoke", "digits", networks=tmp_path))
+    again = run_stopping(NetworkConfig("smoke", "digits", networks=tmp_path))
+    assert again.to_dict() == result.to_dict()
+
+
+class Path:
+    """What verdicts look at of a path."""
+
+    def __init__(self, test, train=None):
+        self.test_accuracy, self.train_accuracy = np.array(test) / 100, np.array(test if train is None else train) / 100
+        self.n_rounds, self.seeds = self.test_accuracy.shape[0], np.arange(self.test_accuracy.shape[1])
+
+
+NOISE = np.random.default_rng(0).normal(size=(4, 5)) / 10
+
+
+@pytest.mark.parametrize(
+    ("means", "rises", "falls"),
+    [
+        ((50, 52, 51, 48), "reproduced", "reproduced in part"),
+        ((50, 52, 52, 52), "reproduced in part", "undecided"),
+        ((50, 49, 48, 47), "not under this protocol", "reproduced"),
+        ((50, 50, 49, 48), "undecided", "reproduced in part"),
+        ((50, 50, 50, 50), "undecided", "undecided"),
+    ],
+)
+def test_verdicts_follow_from_effects_that_are_put_in(means, rises, falls):
+    path = Path(np.array(means)[:, None] + NOISE * (np.ptp(means) > 0) + (np.ptp(means) == 0) * 10 * NOISE)
+    assert _rises(path, "net", "l2", True).verdict == rises
+    assert _falls(path, "net", "l2", True).verdict == falls
+    assert _rises(path, "net", "l2", False).verdict == _falls(path, "net", "l2", False).verdict == "not testable here"
+
+
+@pytest.mark.usefixtures("quick")
+def test_bad_usage_is_one_line(hilbertsd, monkeypatch, tmp_path):
+    monkeypatch.delenv("HILBERTSD_DATA", raising=False)
+    for words, message in (
+        (["--preset", "huge"], "huge"),
+        (["--preset", "cpu"], "HILBERTSD_DATA"),
+    ):
+        code, _, err = hilbertsd("run", "network-chains", *words, "--out", "o")
+        assert code == 2
+        assert message in err
+    config = NetworkConfig("smoke", "digits", networks=tmp_path / "n")
+    chains(config, load(config), ("l2",))
+    code, _, err = hilbertsd("run", "network-chains", "--seed", 1, "--networks", "n", "--out", "o")
+    assert code == 2
+    assert "holds networks of another configuration: images" in err
+    assert len(err.strip().splitlines()) == 1
