@@ -25,7 +25,7 @@ KEPT_MEMORY = "glibc.malloc.arena_max=1:glibc.malloc.mmap_max=0:glibc.malloc.tri
 """Setting of glibc with which a process keeps the memory that a step of training has worked in.
 
 By default it goes back to the system after every step, and the next step waits while it is given page by page: a
-fourth of a step of ResNet-8 with images of 32 × 32, whose memory is one block of 90 MB.
+fifth of a step of ResNet-8 with images of 32 × 32, whose memory is one block of 90 MB.
 """
 
 
