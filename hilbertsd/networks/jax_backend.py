@@ -28,10 +28,16 @@ def on_cpu() -> bool:
 
 
 def compiler_options() -> dict[str, Any]:
-    """XLA's options for a step of training.
+    """XLA's options for functions that train networks or compute their outputs.
 
-    On CPUs YNNPACK's fusion is off: with it convolutions and their gradients take about twice as long, and there are
-    public reports of wrong results (jaxlib 0.10.2 to 0.11). Kernels, which are compiled elsewhere, are faster with it.
+    They are set for each such function when it is compiled, never for the process, because kernels are faster with
+    XLA's own choice. On CPUs with jaxlib 0.10 and 0.11 YNNPACK's fusion is off:
+
+    - with it a step of ResNet-8 takes 2.1 times as long with images of 32 × 32, and 1.2 times with 16 × 16 (one core,
+      jaxlib 0.10.2), because convolutions and their gradients are slower;
+    - there are public reports of wrong results and of crashes (jaxlib 0.10.2 to 0.11).
+
+    tests/networks/test_canary.py compares gradients compiled with these options with differences of the loss.
     """
     version: Any = tuple(map(int, metadata.version("jaxlib").split(".")[:2]))
     if not on_cpu() or not WITH_YNNPACK[0] <= version <= WITH_YNNPACK[1]:
