@@ -1,6 +1,6 @@
 """Training steps of a residual network: images per second over those of PyTorch.
 
-    uv run --with torch==2.13.0 python benchmarks/training.py --json
+    uv run --with torch python benchmarks/training.py --json
 
 Both train ResNet-8 with batch normalisation by SGD with Nesterov momentum and decoupled weight decay on equal batches
 in float32, ours by the compiled step of `hilbertsd.networks.training`, PyTorch eagerly in its default layout and in
@@ -9,9 +9,9 @@ channels_last, of which the faster counts. They take turns in one run:
 - "process per core": two processes, each on one core, as chains of seeds are trained here;
 - "two threads": one process on two cores.
 
-Other processes on the same cores take time from both, which seconds of the clock count and seconds of the cores do not:
-with one thread a process, `ratio_of_core_seconds` is what an idle machine shows. Two threads that wait for each other
-lose more, and PyTorch's most.
+Other processes on the same cores take time from both, which seconds of the clock count and seconds of the cores do not.
+PyTorch's threads wait for each other without computing (OMP_WAIT_POLICY): where cores are shared, OpenMP's default took
+them ten times as long.
 
 PyTorch pads strided convolutions on the other side. With images and filters turned by 180 degrees both are the same
 function: they start from the same parameters, and the losses of the first steps are compared.
@@ -25,7 +25,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib import metadata
+from importlib import import_module, metadata
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter, process_time
@@ -108,14 +108,13 @@ def ours(settings: dict[str, Any]) -> Contestant:
 
 def theirs(settings: dict[str, Any]) -> Contestant:
     """The same network and step in PyTorch."""
-    import torch
-    from torch import nn
-    from torch.nn import functional
+    torch: Any = import_module("torch")
+    nn, functional = torch.nn, torch.nn.functional
 
     torch.set_num_threads(settings["cores"])
     form = torch.channels_last if settings["contestant"].endswith("channels_last") else torch.contiguous_format
 
-    def convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
+    def convolution(before: int, after: int, stride: int = 1) -> Any:
         return nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
 
     class Block(nn.Module):
@@ -200,7 +199,8 @@ class Process:
         mine = os.sched_getaffinity(0)
         os.sched_setaffinity(0, cores)
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
+        variables = {**environment(), "OMP_WAIT_POLICY": "passive"}
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=variables)
         os.sched_setaffinity(0, mine)
 
     def __enter__(self) -> "Process":
@@ -291,15 +291,13 @@ def main() -> None:
     parser.add_argument("--serve", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if find_spec("torch") is None:
-        sys.exit("this benchmark compares with PyTorch; uv run --with torch==2.13.0 python benchmarks/training.py")
+        sys.exit("this benchmark compares with PyTorch; uv run --with torch python benchmarks/training.py")
     if arguments.serve:
         serve(arguments.serve)
         return
     config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "serve")}
-    flags = " ".join(
-        f"--{name} {' '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in config.items()
-    )
-    record = {**provenance(f"python benchmarks/training.py {flags} --json", config), "results": []}
+    command = "uv run --with torch python benchmarks/training.py " + " ".join(sys.argv[1:])
+    record = {**provenance(command, config), "results": []}
     record["versions"] |= {package: metadata.version(package) for package in ("flax", "optax", "torch")}
     for side in arguments.sides:
         for mode in MODES:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,11 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         (["round_counts.py", "--n", "60"], "triangle_over_rounds"),
         (["krylov.py", "--n", "150", "--images", "synthetic"], "eigh_over_krylov"),
         (["krylov.py", "--sizes", "60", "120", "--images", "synthetic"], "exponents"),
+        pytest.param(
+            ["training.py", "--sides", "8", "--width", "4", "--batch", "8", "--turns", "1", "--steps", "1"],
+            "results",
+            marks=pytest.mark.skipif(not find_spec("torch"), reason="needs PyTorch"),
+        ),
     ],
 )
 def test_benchmarks_run(words, figure):
