@@ -1,0 +1,115 @@
+"""Figures of the study of ensembles: what every use adds to single models, and maps over both strengths."""
+
+from typing import Any
+
+import numpy as np
+
+from hilbertsd.ntk.ensembles import DISTILLED, USES
+from hilbertsd.studies.ntk_ensembles.orderings import Ordering
+from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES
+from hilbertsd.studies.ntk_ensembles.published import PUBLISHED_RATIOS
+from hilbertsd.studies.ntk_ensembles.results import Result
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
+
+MARKERS = "so^v"
+
+APART = 1.03
+"""Factor between the ratios at which two uses are drawn, so that their error bars do not hide each other."""
+
+MAPPED = ("ridge", True)
+"""Family and normalisation of the full-output form whose maps are drawn."""
+
+
+def figures(result: Result) -> dict[str, Any]:
+    """Advantages over single models against parameters per target, and maps over both strengths at three ratios."""
+    return {"advantages": _advantages(result), "maps": _maps(result)}
+
+
+def _advantages(result: Result) -> Any:
+    orderings = result.orderings
+    forms = list(result.ratios)
+    columns = len(orderings) // len(forms)
+    figure = new_figure(3.1 * columns, 2.9 * len(forms) + 0.4)
+    axes = figure.subplots(len(forms), columns, sharey="row", sharex="row", squeeze=False)
+    for place, ordering in zip(axes.ravel(), orderings, strict=True):
+        _panel(place, ordering)
+    for row in axes:
+        row[0].set_ylabel("test accuracy minus that of\nsingle models, percentage points")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=len(names))
+    return figure
+
+
+def _panel(axes: Any, ordering: Ordering) -> None:
+    """What every use adds to single models at one setting."""
+    axes.axhline(0, color="0.5", linewidth=0.8)
+    for name, ratio in PUBLISHED_RATIOS.items():
+        axes.axvline(ratio, color="0.6", linewidth=0.8, linestyle=":")
+        axes.annotate(
+            name.upper().replace("CIFAR", "CIFAR-"),
+            (ratio, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(-2, -2),
+            textcoords="offset points",
+            rotation=90,
+            ha="right",
+            va="top",
+            fontsize=6,
+            color="0.4",
+        )
+    looks = zip(USES[1:], round_colours(len(USES) - 1), LINE_STYLES, MARKERS, strict=True)
+    for position, (use, colour, line, marker) in enumerate(looks):
+        points = ordering.difference(use, "single")
+        x = ordering.ratios * APART ** (position - 1.5)
+        axes.errorbar(
+            x, points.mean, points.standard_error, color=colour, linestyle=line, linewidth=1.2, capsize=2, label=use
+        )
+        seen = points.above | points.below
+        for face, where in ((colour, seen), ("white", ~seen)):
+            axes.plot(x[where], points.mean[where], marker, markersize=5, color=colour, markerfacecolor=face, zorder=3)
+    setting = ordering.setting
+    per = "p/(nk)" if setting.form == FULL else "p/n"
+    axes.set(xscale="log", xlabel=f"parameters per target, {per}")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_title(f"{setting.form}, {setting.family}\nkernel {_kernel(setting.normalised)}", fontsize=9)
+
+
+def _maps(result: Result) -> Any:
+    ordering = next(each for each in result.orderings if each.setting == (FULL, MAPPED[1], MAPPED[0]))
+    W = len(ordering.ratios)
+    chosen = sorted({0, W // 2, W - 1})
+    maps = {use: ordering.advantage_map(use)[chosen] for use in DISTILLED}
+    limit = max(np.abs(values).max() for values in maps.values())
+    figure = new_figure(3.6 * len(chosen) + 0.6, 6.6)
+    axes = figure.subplots(len(maps), len(chosen), squeeze=False)
+    image: Any = None
+    for row, (use, values) in zip(axes, maps.items(), strict=True):
+        for place, w, grid in zip(row, chosen, values, strict=True):
+            image = place.imshow(grid, origin="lower", cmap="cividis", vmin=-limit, vmax=limit)
+            _cells(place, grid, limit)
+            place.set(
+                title=f"{use}\np/(nk) = {ordering.ratios[w]:.2g}",
+                xlabel="strength of the student, mean eigenvalues",
+                ylabel="strength of the teacher, mean eigenvalues",
+            )
+            place.title.set_fontsize(9)
+    figure.colorbar(
+        image, ax=axes, shrink=0.6, label="test accuracy minus that of single models at their best, percentage points"
+    )
+    return figure
+
+
+def _cells(axes: Any, grid: Any, limit: float) -> None:
+    """Numbers of a map in its cells, bold from 0 on, and strengths on its axes."""
+    for i, row in enumerate(grid):
+        for j, value in enumerate(row):
+            look = {"color": "white" if value < 0.3 * limit else "black", "weight": "bold" if value >= 0 else "normal"}
+            axes.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=5.5, **look)
+    places = range(0, len(MULTIPLES), 2)
+    names = [f"{MULTIPLES[place]:.2g}" for place in places]
+    axes.set_xticks(places, names, fontsize=7)
+    axes.set_yticks(places, names, fontsize=7)
+
+
+def _kernel(normalised: bool) -> str:
+    return "normalised, K(x, x) = 1" if normalised else "as it is"
