@@ -19,10 +19,10 @@ In the full-output form an image has a row of the kernel for each of k outputs, 
 numbers; :func:`scores` gives outputs of either form by image and class.
 
 The ensemble of random-feature models and the one model of their concatenated features, which is `train the average`,
-are known to differ. Averaging takes away the variance that the draw of the features adds; of infinitely many models it is
-the kernel's own fit with a larger ridge. Concatenating adds features to the one fit. Source: d'Ascoli, Refinetti, Biroli
-& Krzakala (2020), Double trouble in double descent, arXiv:2003.01054; Jacot, Simsek, Spadaro, Hongler & Gabriel (2020),
-Implicit regularization of random feature models, arXiv:2002.08404.
+are known to differ. Averaging takes away the variance that the draw of the features adds; of infinitely many models it
+is the kernel's own fit with a larger ridge. Concatenating adds features to the one fit. Source: d'Ascoli, Refinetti,
+Biroli & Krzakala (2020), Double trouble in double descent, arXiv:2003.01054; Jacot, Simsek, Spadaro, Hongler & Gabriel
+(2020), Implicit regularization of random feature models, arXiv:2002.08404.
 
 Source of the five uses: Allen-Zhu & Li (2020), arXiv:2012.09816, in their tangent kernel regime.
 """
@@ -36,6 +36,8 @@ from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.filters import Filter, gradient_flow, ridge
+from hilbertsd.spectral.inputs import checked_kernel
+from hilbertsd.spectral.rounding import exact_eigenvalues
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_positive
 
@@ -47,7 +49,7 @@ DISTILLED = USES[3:]
 Family = Callable[[float], Filter]
 
 FILTERS: dict[str, Family] = {"ridge": ridge, "gradient flow": lambda strength: gradient_flow(1 / strength)}
-"""Filter of a strength, in units of the eigenvalues; an eigenvalue as large has φ = 1/2 in ridge, 1 − 1/e in the flow."""
+"""Filter of a strength, in units of the eigenvalues: of one as large φ is 1/2 in ridge and 1 − 1/e in gradient flow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +83,15 @@ class Member:
         InvalidKernel, NotPositiveSemidefinite, InvalidCrossKernel
             See :meth:`hilbertsd.Spectrum.from_kernel` and :meth:`hilbertsd.Spectrum.predict`.
         """
-        spectrum = Spectrum.from_kernel(train, np.ones(len(train)))
-        if spectrum.eigenvalues[-1] == 0:
+        kernel, precision = checked_kernel(train)
+        n = len(kernel)
+        # The basis is needed whole, which takes LAPACK half the time of a Spectrum that forms it afterwards.
+        raw, basis = np.linalg.eigh(kernel)
+        eigenvalues, clipped, rounding = exact_eigenvalues(raw / n, precision, n)
+        if eigenvalues[-1] == 0:
             raise InvalidInput("a kernel is zero everywhere: no gradient reaches the network; take another seed")
-        values = np.asarray(spectrum.checked_cross_kernel(cross))
-        return cls(spectrum.eigenvalues, np.asarray(spectrum.basis), values / spectrum.n_samples)
+        spectrum = Spectrum(eigenvalues, np.zeros((n, 1)), basis, True, clipped, rounding)
+        return cls(eigenvalues, basis, spectrum.checked_cross_kernel(cross) / n)
 
     def filters(self, family: Family, multiples: Sequence[float]) -> list[Filter]:
         """Filters of a family, whose strengths are multiples of the mean eigenvalue."""
@@ -93,17 +99,18 @@ class Member:
 
     def train_outputs(self, targets: NDArray[np.float64], filters: Sequence[Filter]) -> NDArray[np.float64]:
         """(S, n, q) outputs for the training samples of S fits to (n, q) targets."""
-        return self._filtered(targets, [each.weights(self.eigenvalues) for each in filters])
+        outputs = self._filtered(targets, [each.weights(self.eigenvalues) for each in filters])
+        return _by_filter(outputs, len(filters))
 
     def test_outputs(self, targets: NDArray[np.float64], filters: Sequence[Filter]) -> NDArray[np.float64]:
         """(S, m, q) outputs for the test samples of S fits to (n, q) targets."""
-        return self.cross @ self._filtered(targets, [each.over_eigenvalues(self.eigenvalues) for each in filters])
+        dual = self._filtered(targets, [each.over_eigenvalues(self.eigenvalues) for each in filters])
+        return _by_filter(self.cross @ dual, len(filters))
 
     def _filtered(self, targets: NDArray[np.float64], weights: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """(S, n, q) V diag(w) Vᵀ y for S weights."""
+        """(n, S q) V diag(w) Vᵀ y for S weights, one after another."""
         rotated = self.basis.T @ targets
-        columns = np.concatenate([each[:, None] * rotated for each in weights], axis=1)
-        return (self.basis @ columns).reshape(len(columns), len(weights), -1).swapaxes(0, 1)
+        return self.basis @ np.concatenate([each[:, None] * rotated for each in weights], axis=1)
 
 
 def five_uses(
@@ -174,6 +181,11 @@ def normalised(
         for values in (np.diag(train).copy(), diagonal)
     )
     return first[:, None] * train * first, others[:, None] * cross * first
+
+
+def _by_filter(columns: NDArray[np.float64], S: int) -> NDArray[np.float64]:
+    """(S, n, q) outputs from (n, S q) columns."""
+    return columns.reshape(len(columns), S, -1).swapaxes(0, 1)
 
 
 def _students(pairs: list[tuple[Member, list[Filter]]], teachers: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,8 +5,8 @@
     print(result.claims()[0])
 
 Five uses of networks that differ by seed (Allen-Zhu & Li 2020) are fitted in closed form, by ridge and by gradient
-flow, with kernels as they are and normalised, in the full-output and the single-logit form, at several widths on several
-independent draws of networks and images. A killed run goes on from the parts in its folder. Needs JAX and
+flow, with kernels as they are and normalised, in the full-output and the single-logit form, at several widths on
+several independent draws of networks and images. A killed run goes on from the parts in its folder. Needs JAX and
 neural-tangents.
 """
 
