@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from hilbertsd.ntk.ensembles import DISTILLED, USES
 from hilbertsd.studies.ntk_ensembles.orderings import Ordering
 from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES
@@ -15,6 +13,12 @@ MARKERS = "so^v"
 
 APART = 1.03
 """Factor between the ratios at which two uses are drawn, so that their error bars do not hide each other."""
+
+WIDER, TICKS = 1.3, (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+"""Factor by which the axis of ratios goes beyond what is drawn, and its ticks."""
+
+SHOWN = 12.0
+"""Percentage points that the colours of a map span; what is lower has the darkest."""
 
 MAPPED = ("ridge", True)
 """Family and normalisation of the full-output form whose maps are drawn."""
@@ -70,7 +74,14 @@ def _panel(axes: Any, ordering: Ordering) -> None:
     setting = ordering.setting
     per = "p/(nk)" if setting.form == FULL else "p/n"
     axes.set(xscale="log", xlabel=f"parameters per target, {per}")
+    low, high = (
+        min(ordering.ratios[0], *PUBLISHED_RATIOS.values()),
+        max(ordering.ratios[-1], *PUBLISHED_RATIOS.values()),
+    )
+    axes.set_xlim(low / WIDER, high * WIDER)
+    axes.set_xticks([tick for tick in TICKS if low / WIDER < tick < high * WIDER])
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_title(f"{setting.form}, {setting.family}\nkernel {_kernel(setting.normalised)}", fontsize=9)
 
 
@@ -79,36 +90,38 @@ def _maps(result: Result) -> Any:
     W = len(ordering.ratios)
     chosen = sorted({0, W // 2, W - 1})
     maps = {use: ordering.advantage_map(use)[chosen] for use in DISTILLED}
-    limit = max(np.abs(values).max() for values in maps.values())
-    figure = new_figure(3.6 * len(chosen) + 0.6, 6.6)
-    axes = figure.subplots(len(maps), len(chosen), squeeze=False)
+    highest = max(float(values.max()) for values in maps.values())
+    figure = new_figure(3.3 * len(chosen) + 0.9, 6.8)
+    axes = figure.subplots(len(maps), len(chosen), squeeze=False, sharex=True, sharey=True)
     image: Any = None
     for row, (use, values) in zip(axes, maps.items(), strict=True):
         for place, w, grid in zip(row, chosen, values, strict=True):
-            image = place.imshow(grid, origin="lower", cmap="cividis", vmin=-limit, vmax=limit)
-            _cells(place, grid, limit)
-            place.set(
-                title=f"{use}\np/(nk) = {ordering.ratios[w]:.2g}",
-                xlabel="strength of the student, mean eigenvalues",
-                ylabel="strength of the teacher, mean eigenvalues",
+            image = place.imshow(
+                grid, origin="lower", cmap="cividis", vmin=highest - SHOWN, vmax=highest, aspect="auto"
             )
-            place.title.set_fontsize(9)
-    figure.colorbar(
-        image, ax=axes, shrink=0.6, label="test accuracy minus that of single models at their best, percentage points"
-    )
+            _cells(place, grid, highest)
+            place.set_title(f"{use}\np/(nk) = {ordering.ratios[w]:.2g}", fontsize=9)
+    for place in axes[-1]:
+        place.set_xlabel("strength of the student,\nmean eigenvalues")
+    for place in axes[:, 0]:
+        place.set_ylabel("strength of the teacher,\nmean eigenvalues")
+    label = "test accuracy minus that of single models\nat their chosen strength, percentage points"
+    figure.colorbar(image, ax=axes, shrink=0.6, label=label, extend="min")
     return figure
 
 
-def _cells(axes: Any, grid: Any, limit: float) -> None:
+def _cells(axes: Any, grid: Any, highest: float) -> None:
     """Numbers of a map in its cells, bold from 0 on, and strengths on its axes."""
     for i, row in enumerate(grid):
         for j, value in enumerate(row):
-            look = {"color": "white" if value < 0.3 * limit else "black", "weight": "bold" if value >= 0 else "normal"}
+            dark = value < highest - 0.4 * SHOWN
+            look = {"color": "white" if dark else "black", "weight": "bold" if value >= 0 else "normal"}
             axes.text(j, i, f"{value:+.1f}", ha="center", va="center", fontsize=5.5, **look)
     places = range(0, len(MULTIPLES), 2)
-    names = [f"{MULTIPLES[place]:.2g}" for place in places]
+    names = [f"{float(f'{MULTIPLES[place]:.1e}'):g}" for place in places]
     axes.set_xticks(places, names, fontsize=7)
     axes.set_yticks(places, names, fontsize=7)
+    axes.spines[:].set_visible(False)
 
 
 def _kernel(normalised: bool) -> str:
