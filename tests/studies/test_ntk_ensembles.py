@@ -2,16 +2,18 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.ntk.ensembles import DISTILLED, FILTERS, USES
 from hilbertsd.studies import form
-from hilbertsd.studies.ntk_ensembles import experiment, orderings, parts, results
+from hilbertsd.studies.ntk_ensembles import experiment, orderings, parts, published, results
 from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES, PRESETS, SINGLE, Config, Preset, Sizes
 
 CONFIG = Config("smoke", "digits", seed=2)
@@ -188,6 +190,32 @@ def test_claims_on_cifar_are_those_of_the_differences(rng):
     ]
     assert claims[-1].note == "the opposite at 0.2, 2, 20"
     assert set(experiment.figures(result)) == {"advantages", "maps"}
+
+
+def test_committed_verdicts_follow_from_the_committed_accuracies():
+    path = Path(__file__).parents[2] / "figures/ntk-ensembles/result.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["draws"] >= 5
+    accuracies = {
+        tuple(each[key] for key in ("form", "normalised", "family")): each["test_accuracy"]
+        for each in record["settings"]
+    }
+    pairs = [claim[1:] for claim in published.CLAIMS for _ in range(8)]
+    for claim, (first, second, beats) in zip(record["claims"], pairs, strict=True):
+        of = accuracies[tuple(claim["setting"].values())]
+        ratios = record["parameters_per_target"][claim["setting"]["form"]]
+        difference = np.subtract(of[first], of[second])
+        seen = {}
+        for holds, sign in ((beats, "greater"), (not beats, "less")):
+            p, seen[holds] = ttest_1samp(difference, 0, alternative=sign).pvalue, []
+            for place, w in enumerate(np.argsort(p)):
+                if p[w] > 0.05 / (len(ratios) - place):
+                    break
+                seen[holds].append(ratios[w])
+        assert sorted(seen[True]) == claim["holds_at"]
+        assert sorted(seen[False]) == claim["opposite_at"]
+        expected = results.verdict(np.array([bool(seen[True])]), np.array([bool(seen[False])]))
+        assert claim["verdict"] == expected
 
 
 def test_bad_usage_is_one_line(hilbertsd, monkeypatch):

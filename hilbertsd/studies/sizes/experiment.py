@@ -227,7 +227,7 @@ def _walk(T: int, m: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return rows
 
 
-def two_uses(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.float32]:
+def two_uses(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.float64]:
     """(draws, ratios, m) share of the networks right in one use, minus that of another use that is as good.
 
     Every draw has test images, training images and networks of its own; its ratios share the images.
@@ -241,9 +241,9 @@ def two_uses(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[
     image += CLASS_SPREAD * rng.standard_normal(CLASSES, dtype=np.float32)[classes]
     networks = image + math.sqrt(OF_NETWORK) * normal(RATIOS, NETWORKS, m)
 
-    def use() -> NDArray[np.float32]:
+    def use() -> NDArray[np.float64]:
         scores = networks + math.sqrt(OF_USE) * normal(RATIOS, NETWORKS, m) + OF_DRAW * normal(RATIOS, 1, 1)
-        return (scores > THRESHOLD).mean(axis=2, dtype=np.float32)
+        return (scores > THRESHOLD).mean(axis=2)
 
     return use() - use()
 
