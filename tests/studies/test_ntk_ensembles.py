@@ -57,21 +57,13 @@ def test_the_smoke_preset_from_the_command_line(hilbertsd, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
-def test_tables_name_every_setting_use_and_claim(hilbertsd):
-    code, out, err = hilbertsd("run", "ntk-ensembles")
-    assert (code, err) == (0, "")
-    for words in (
-        "2 draws of 2 networks fully-connected-1 of widths 2, 4",
-        "full-output, normalised, gradient flow",
-    ):
-        assert words in out
-    assert out.count("not testable here") == 32
-
-
-@pytest.mark.usefixtures("quick")
 def test_a_killed_run_goes_on_with_the_same_numbers(tmp_path):
     config = replace(CONFIG, parts=tmp_path)
     whole = experiment.run(config)
+    shown = str(whole.shown())
+    for words in ("2 draws of 2 networks fully-connected-1 of widths 2, 4", "full-output, normalised, gradient flow"):
+        assert words in shown
+    assert shown.count("not testable here") == 32
     files = sorted(tmp_path.iterdir())
     assert len(files) == 2 * 2 * 2
     kept = files[0].stat().st_mtime_ns
@@ -93,6 +85,17 @@ def test_parts_of_something_else_are_refused(quick, tmp_path):
         parts.stored(tmp_path, quick, part, draw, 2)
     with pytest.raises(InvalidInput, match="parts is None; give a folder"):
         CONFIG.parts_folder()
+
+
+def test_validation_images_are_counted_apart_from_test_images(quick):
+    part, (draw, _) = parts.Part(SINGLE, 4, 0), parts.image_draws(CONFIG, quick, SINGLE)[1]
+    v = draw.sizes.validation
+    wrong = np.concatenate([draw.labels[:v], (draw.labels[v:] + 1) % 10])
+    right, other = (parts.measured(quick, part, each, 2) for each in (draw, replace(draw, labels=wrong)))
+    for use in USES:
+        assert right[use].shape == (2, len(FILTERS), 2, S, S)[: 5 if use in DISTILLED else 4]
+        np.testing.assert_array_equal(right[use][:, :, 0], other[use][:, :, 0])
+        assert np.all(right[use][:, :, 1].max(axis=-1) > other[use][:, :, 1].min(axis=-1))
 
 
 def test_draws_share_no_images_and_no_networks_and_have_every_class():
@@ -225,7 +228,7 @@ def test_bad_usage_is_one_line(hilbertsd, monkeypatch):
         (["--dataset", "cifar100"], "dataset is 'cifar100'; give one of digits, cifar10"),
         (["--dataset", "cifar10"], "no folder with CIFAR-10 is given"),
         (["--data", "."], "does not have it"),
-        (["--preset", "cpu", "--dataset", "digits"], "n is 2450 and there are 1347 samples"),
+        (["--preset", "cpu", "--dataset", "digits"], "and there are 1347 samples"),
         (["--preset", "cpu"], "no folder with CIFAR-10 is given"),
         (["--preset", "gpu", "--data", "."], "does not have it"),
     ):
