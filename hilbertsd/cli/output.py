@@ -29,10 +29,6 @@ HEADINGS = {
     "minus_tuned_ridge": "− tuned ridge",
     "minus_tuned_ridge_standard_error": "± s.e. ",
     "eigenvalues_above_c": "d > c",
-    "test_accuracy": "test",
-    "standard_deviation_over_models": "± s.d. over models",
-    "train_accuracy": "training",
-    "multiple": "λ",
 }
 """Headings of columns, where they are not the keys of the rows with blanks for underscores."""
 

@@ -1,9 +1,9 @@
 from .compat import neural_tangents as neural_tangents
 from .empirical import empirical_grams as empirical_grams
+from .empirical import n_parameters as n_parameters
 from .jobs import GramJob as GramJob
 from .kernel import NeuralKernel as NeuralKernel
 from .kernel import gram as gram
-from .kernel_files import stored_grams as stored_grams
 from .labels import StoredSplit as StoredSplit
 from .labels import stored_split as stored_split
 from .stax import Architecture as Architecture

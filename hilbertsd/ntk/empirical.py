@@ -59,7 +59,8 @@ def empirical_grams(
     dtype: str = "float32",
     matmul_precision: str = "highest",
     memory: float | None = None,
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    diagonal: bool = False,
+) -> Iterator[tuple[NDArray[Any], ...]]:
     """Tangent kernel matrices of a finite network at random initial parameters, one pair for every seed.
 
     Parameters
@@ -77,11 +78,12 @@ def empirical_grams(
         TF32.
     memory : bytes that a block of gradients may take, (n + m) × (parameters of a block) × 4 in float32; None for half
         of the machine's memory, or a fifth of the accelerator's. The last digits of the result depend on it.
+    diagonal : whether to give the K(x, x) of the others, too, which takes no further pass.
 
     Returns
     -------
     Iterator that gives, for every seed, (n, n) between the images, exactly symmetric, and (m, n) between the others and
-    the images; without others m = 0.
+    the images, without others m = 0; with `diagonal` the (m,) values K(x, x) of the others as a third array.
 
     Raises
     ------
@@ -112,7 +114,26 @@ def empirical_grams(
             "give more memory or fewer images"
         )
     gradients = _Gradients(architecture, np.concatenate([images, others]), form == "single-logit", block_length)
-    return _grams(gradients, seeds, len(images) * outputs, matmul_precision)
+    kernels = _grams(gradients, seeds, len(images) * outputs, matmul_precision)
+    return kernels if diagonal else (kernel[:2] for kernel in kernels)
+
+
+def n_parameters(architecture: Architecture, image_shape: Sequence[int]) -> int:
+    """Number of parameters of a finite network.
+
+    Parameters
+    ----------
+    architecture : from :func:`hilbertsd.networks.architecture`.
+    image_shape : (rows, columns, channels), or (d,) for a fully connected network.
+
+    Raises
+    ------
+    InvalidInput
+        Images of this shape do not pass through the network.
+    MissingPackage
+        JAX or neural-tangents is not installed.
+    """
+    return sum(_leaf_sizes(StaxNetwork(architecture), image_shape))
 
 
 def initial_parameters(architecture: Architecture, seed: int, image_shape: Sequence[int]) -> Any:
@@ -123,7 +144,7 @@ def initial_parameters(architecture: Architecture, seed: int, image_shape: Seque
 
 def _grams(
     gradients: "_Gradients", seeds: Sequence[int], n: int, matmul_precision: str
-) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
     for position, seed in enumerate(seeds):
         # Leave JAX's settings before yielding: the caller's code runs until the next kernel is asked for.
         with (
@@ -135,36 +156,37 @@ def _grams(
         yield result
 
 
-def _sum_over_blocks(gradients: "_Gradients", seed: int, n: int, bar: Task) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Kernel matrix of the first n rows of J, and of the other rows with them."""
+def _sum_over_blocks(
+    gradients: "_Gradients", seed: int, n: int, bar: Task
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Kernel matrix of the first n rows of J, of the other rows with them, and the others' squared norms."""
     rows, dtype = gradients.rows, gradients.images.dtype
-    train, cross = np.zeros((n, n)), np.zeros((rows - n, n))
+    sums = np.zeros((n, n)), np.zeros((rows - n, n)), np.zeros(rows - n)
     for block in gradients.blocks(seed, bar):
-        train_part, cross_part = _products(block, n)
-        train += train_part
-        cross += cross_part
+        for total, part in zip(sums, _products(block, n), strict=True):
+            total += part
     with np.errstate(over="ignore"):  # refused below
-        train, cross = train.astype(dtype, copy=False), cross.astype(dtype, copy=False)
-    if not (np.all(np.isfinite(train)) and np.all(np.isfinite(cross))):
+        train, cross, diagonal = (total.astype(dtype, copy=False) for total in sums)
+    if not all(np.all(np.isfinite(values)) for values in (train, cross, diagonal)):
         raise InvalidInput(
             f"the tangent kernel of images with values up to {np.abs(gradients.images).max():g} is not finite in "
             f"{dtype}; scale the images so that their values are near 1"
         )
-    return train, cross
+    return train, cross, diagonal
 
 
-def _products(block: Any, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Products of the first n rows with themselves, exactly symmetric, and of the other rows with the first n."""
+def _products(block: Any, n: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Products of the first n rows with themselves, exactly symmetric, of the others with them, and with themselves."""
     if on_cpu():
         values = np.asarray(block)  # a view; NumPy halves the work of A Aᵀ, and XLA does not
-        first = values[:n]
+        first, others = values[:n], values[n:]
         with np.errstate(over="ignore", invalid="ignore"):  # refused in the sum
-            return first @ first.T, values[n:] @ first.T
+            return first @ first.T, others @ first.T, np.einsum("ip,ip->i", others, others)
     first = block[:n]  # a copy, and so are the rows below; nothing is transposed
     parts = [jnp.einsum("ip,jp->ij", block[rows], first) for rows in slices(len(block), ROWS_AT_ONCE)]
     products = np.concatenate([np.asarray(part) for part in parts])
     lower = np.tril(products[:n])
-    return lower + np.tril(lower, -1).T, products[n:]
+    return lower + np.tril(lower, -1).T, products[n:], np.asarray(jnp.sum(jnp.square(block[n:]), axis=1))
 
 
 @dataclass(frozen=True)
@@ -198,10 +220,7 @@ class _Gradients:
     @property
     def steps(self) -> int:
         """Number of images times number of blocks, for a progress bar."""
-        shape = self.images.shape[1:]
-        parameters = jax.eval_shape(lambda key: self._network.init(key, shape), jax.random.key(0))
-        leaves = jax.tree_util.tree_leaves(parameters)
-        return len(self.images) * len(_split([leaf.size for leaf in leaves], self._block_length))
+        return len(self.images) * len(_split(_leaf_sizes(self._network, self.images.shape[1:]), self._block_length))
 
     def blocks(self, seed: int, bar: Task) -> Iterator[Any]:
         """(rows, parameters of the block) gradients on JAX's device; drop one block before asking for the next."""
@@ -257,6 +276,12 @@ class _Gradients:
             return lax.dynamic_update_slice_in_dim(block, rows, start * n_outputs, 0)
 
         return fill
+
+
+def _leaf_sizes(network: StaxNetwork, image_shape: Sequence[int]) -> list[int]:
+    """Number of parameters in every array of them."""
+    parameters = jax.eval_shape(lambda key: network.init(key, image_shape), jax.random.key(0))
+    return [leaf.size for leaf in jax.tree_util.tree_leaves(parameters)]
 
 
 def _split(sizes: Sequence[int], block_length: int) -> list[tuple[_LeafPart, ...]]:

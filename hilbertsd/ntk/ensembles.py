@@ -1,23 +1,33 @@
-"""Five ways to use L networks that differ only by seed, each a ridge regression with its tangent kernel K_l.
+"""Ensembles and distillation of tangent kernels: five uses of L networks that differ by seed.
 
     single                   fit K_l to the targets
     ensemble                 mean of the outputs of the L singles
-    train the average        one fit with Σ_l K_l/L, the kernel of (F_1+…+F_L)/√L; regularisers are in units of each
-                             kernel, so that its scale does not matter
+    train the average        one fit with Σ_l K_l/L, the kernel of (F_1+…+F_L)/√L
     knowledge distillation   fit K_l to the training outputs of the ensemble
     self-distillation        fit K_l to the training outputs of single l+1, and K_L to those of single 1
 
-A fit is f(x) = k_xᵀ(K + nc I)⁻¹y with c = λ tr K/n², with the same λ in all fits of one use. Every kernel is decomposed
-once, for all λ and all targets:
+A fit is f(x) = k_xᵀ V (φ(D)/D) Vᵀ y/n, with K/n = V D Vᵀ and a filter φ of a strength c: ridge, or gradient flow
+stopped at time 1/c. Strengths are in units of the mean eigenvalue of each kernel. Teacher and student have a strength
+each. Every kernel is decomposed once, for all strengths, filters and targets:
 
-    members = [Member.from_grams(train, cross) for train, cross in grams]  # (n, n) and (m, n) of L networks
+    members = [Member.from_grams(train, cross) for train, cross in kernels]  # (n, n) and (m, n) of L networks
     average = Member.from_grams(sum(trains) / L, sum(crosses) / L)
-    five_uses(members, average, targets, multiple=0.1)["ensemble"].test  # (1, m, k)
+    outputs = five_uses(members, average, targets, FILTERS["ridge"], [0.1, 1])
+    outputs["knowledge distillation"]  # (2, 2, L, m, k): strength of the teacher, of the student, network, sample
 
-Source: Allen-Zhu & Li (2020), arXiv:2012.09816, in their tangent kernel regime, trained to the ridge solution.
+In the full-output form an image has a row of the kernel for each of k outputs, and its targets are one column of nk
+numbers; :func:`scores` gives outputs of either form by image and class.
+
+The ensemble of random-feature models and the one model of their concatenated features, which is `train the average`,
+are known to differ. Averaging takes away the variance that the draw of the features adds; of infinitely many models it
+is the kernel's own fit with a larger ridge. Concatenating adds features to the one fit. Source: d'Ascoli, Refinetti,
+Biroli & Krzakala (2020), Double trouble in double descent, arXiv:2003.01054; Jacot, Simsek, Spadaro, Hongler & Gabriel
+(2020), Implicit regularization of random feature models, arXiv:2002.08404.
+
+Source of the five uses: Allen-Zhu & Li (2020), arXiv:2012.09816, in their tangent kernel regime.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -25,25 +35,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
+from hilbertsd.filters import Filter, gradient_flow, ridge
+from hilbertsd.spectral.inputs import checked_kernel
+from hilbertsd.spectral.rounding import exact_eigenvalues
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_positive
-from hilbertsd.support.progress import tracked
 
 USES = ("single", "ensemble", "train the average", "knowledge distillation", "self-distillation")
 
+DISTILLED = USES[3:]
+"""Uses with a teacher, whose strength is one more."""
 
-@dataclass(frozen=True, eq=False)
-class Outputs:
-    """Outputs of one use: of its L models, or of the single model that it makes.
+Family = Callable[[float], Filter]
 
-    Attributes
-    ----------
-    train : (L or 1, n, k) outputs for the training samples.
-    test : (L or 1, m, k) outputs for the test samples.
-    """
-
-    train: NDArray[np.float64]
-    test: NDArray[np.float64]
+FILTERS: dict[str, Family] = {"ridge": ridge, "gradient flow": lambda strength: gradient_flow(1 / strength)}
+"""Filter of a strength, in units of the eigenvalues: of one as large φ is 1/2 in ridge and 1 − 1/e in gradient flow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,12 +60,12 @@ class Member:
     ----------
     eigenvalues : (n,) diagonal of D, ascending.
     basis : (n, n) eigenvectors V.
-    cross_basis : (m, n) test-train kernel matrix times V/n.
+    cross : (m, n) test-train kernel matrix over n.
     """
 
     eigenvalues: NDArray[np.float64]
     basis: NDArray[np.float64]
-    cross_basis: NDArray[np.float64]
+    cross: NDArray[np.float64]
 
     @classmethod
     def from_grams(cls, train: Any, cross: Any) -> Self:
@@ -72,124 +78,122 @@ class Member:
 
         Raises
         ------
+        InvalidInput
+            The kernel is zero everywhere.
         InvalidKernel, NotPositiveSemidefinite, InvalidCrossKernel
             See :meth:`hilbertsd.Spectrum.from_kernel` and :meth:`hilbertsd.Spectrum.predict`.
         """
-        spectrum = Spectrum.from_kernel(train, np.ones(len(train)))
-        basis = np.asarray(spectrum.basis)
-        values = np.asarray(spectrum.checked_cross_kernel(cross))
-        return cls(spectrum.eigenvalues, basis, values @ basis / spectrum.n_samples)
+        kernel, precision = checked_kernel(train)
+        n = len(kernel)
+        # The basis is needed whole, which takes LAPACK half the time of a Spectrum that forms it afterwards.
+        raw, basis = np.linalg.eigh(kernel)
+        eigenvalues, clipped, rounding = exact_eigenvalues(raw / n, precision, n)
+        if eigenvalues[-1] == 0:
+            raise InvalidInput("a kernel is zero everywhere: no gradient reaches the network; take another seed")
+        spectrum = Spectrum(eigenvalues, np.zeros((n, 1)), basis, True, clipped, rounding)
+        return cls(eigenvalues, basis, spectrum.checked_cross_kernel(cross) / n)
 
-    def fit(self, targets: NDArray[np.float64], multiple: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Fit (n, k) targets by ridge regression; λ = `multiple` is in units of the mean eigenvalue.
+    def filters(self, family: Family, multiples: Sequence[float]) -> list[Filter]:
+        """Filters of a family, whose strengths are multiples of the mean eigenvalue."""
+        return [family(multiple * float(self.eigenvalues.mean())) for multiple in multiples]
 
-        Returns the (n, k) outputs for the training samples and the (m, k) outputs for the test samples.
-        """
-        dual = (self.basis.T @ targets) / (self.eigenvalues + multiple * self.eigenvalues.mean())[:, None]
-        return self.basis @ (self.eigenvalues[:, None] * dual), self.cross_basis @ dual
+    def train_outputs(self, targets: NDArray[np.float64], filters: Sequence[Filter]) -> NDArray[np.float64]:
+        """(S, n, q) outputs for the training samples of S fits to (n, q) targets."""
+        outputs = self._filtered(targets, [each.weights(self.eigenvalues) for each in filters])
+        return _by_filter(outputs, len(filters))
+
+    def test_outputs(self, targets: NDArray[np.float64], filters: Sequence[Filter]) -> NDArray[np.float64]:
+        """(S, m, q) outputs for the test samples of S fits to (n, q) targets."""
+        dual = self._filtered(targets, [each.over_eigenvalues(self.eigenvalues) for each in filters])
+        return _by_filter(self.cross @ dual, len(filters))
+
+    def _filtered(self, targets: NDArray[np.float64], weights: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """(n, S q) V diag(w) Vᵀ y for S weights, one after another."""
+        rotated = self.basis.T @ targets
+        return self.basis @ np.concatenate([each[:, None] * rotated for each in weights], axis=1)
 
 
 def five_uses(
-    members: Sequence[Member], average: Member, targets: NDArray[np.float64], multiple: float
-) -> dict[str, Outputs]:
-    """Outputs of every use, in the order of `USES`.
+    members: Sequence[Member],
+    average: Member,
+    targets: NDArray[np.float64],
+    family: Family,
+    multiples: Sequence[float],
+) -> dict[str, NDArray[np.float64]]:
+    """Outputs of every use for the test samples, in the order of `USES`.
 
     Parameters
     ----------
-    members : the L kernels.
+    members : the L kernels, of n training and m test samples.
     average : the mean of the L kernels.
-    targets : (n, k) targets of the training samples.
-    multiple : λ, in units of the mean eigenvalue of each kernel.
-    """
-    single = _stacked(member.fit(targets, multiple) for member in members)
-    ensemble = Outputs(single.train.mean(axis=0, keepdims=True), single.test.mean(axis=0, keepdims=True))
-    teachers = np.roll(single.train, -1, axis=0)
-    return {
-        "single": single,
-        "ensemble": ensemble,
-        "train the average": _stacked([average.fit(targets, multiple)]),
-        "knowledge distillation": _stacked(member.fit(ensemble.train[0], multiple) for member in members),
-        "self-distillation": _stacked(
-            member.fit(teacher, multiple) for member, teacher in zip(members, teachers, strict=True)
-        ),
-    }
+    targets : (n, q) targets of the training samples.
+    family : filter of a strength, as in `FILTERS`; all fits are of this family.
+    multiples : S strengths, in units of the mean eigenvalue of each kernel.
 
-
-@dataclass(frozen=True, eq=False)
-class Accuracies:
-    """Accuracy of every use, for every regulariser.
-
-    Attributes
-    ----------
-    multiples : (R,) values of λ.
-    train : by use, (R, L or 1) accuracy on the training samples, measured with their labels, not a teacher's outputs.
-    test_correct : by use, (R, L or 1, m) whether each test sample is classified as labelled.
-    """
-
-    multiples: NDArray[np.float64]
-    train: dict[str, NDArray[np.float64]]
-    test_correct: dict[str, NDArray[np.bool_]]
-
-    @property
-    def test(self) -> dict[str, NDArray[np.float64]]:
-        """Accuracy on the test samples, (R, L or 1) by use."""
-        return {use: correct.mean(axis=2) for use, correct in self.test_correct.items()}
-
-
-def ensemble_accuracies(
-    train_grams: Sequence[Any], cross_grams: Sequence[Any], targets: Any, test_labels: Any, multiples: Any
-) -> Accuracies:
-    """Accuracy of the five uses of L networks over a grid of regularisers.
-
-    Parameters
-    ----------
-    train_grams : L kernel matrices (n, n) of the training samples.
-    cross_grams : L kernel matrices (m, n) of test and training samples.
-    targets : (n, k) targets; the class of a sample is the position of the largest value of its row.
-    test_labels : (m,) classes from 0 to k − 1.
-    multiples : (R,) positive values of λ.
+    Returns
+    -------
+    (S, L or 1, m, q) of uses without a teacher, (S, S, L, m, q) of those with one: first the teacher's strength, which
+    the ensemble's members share, then the student's.
 
     Raises
     ------
     InvalidInput
-        The numbers or shapes of the matrices do not agree, or a λ is not positive.
-    InvalidKernel, NotPositiveSemidefinite, InvalidCrossKernel
-        See :meth:`Member.from_grams`.
-
-    Notes
-    -----
-    All decompositions are in memory at the same time: (L+1)(n² + nm) numbers in float64.
+        A strength is not positive.
     """
-    targets, labels = np.asarray(targets, dtype=float), np.asarray(test_labels)
-    grid = [check_positive(multiple, "multiple", "a λ", InvalidInput) for multiple in np.ravel(multiples).tolist()]
-    shapes = {np.shape(train) for train in train_grams}, {np.shape(cross) for cross in cross_grams}
-    expected = {(len(targets), len(targets))}, {(len(labels), len(targets))}
-    if targets.ndim != 2 or len(train_grams) != len(cross_grams) or shapes != expected:
-        raise InvalidInput(
-            f"{len(train_grams)} train grams of shapes {sorted(shapes[0])} and {len(cross_grams)} cross grams of "
-            f"shapes {sorted(shapes[1])} for {targets.shape} targets and {len(labels)} test labels; give as many of "
-            "(n, n) as of (m, n)"
-        )
-    count = len(train_grams)
-    average = Member.from_grams(
-        sum(train_grams[1:], train_grams[0]) / count, sum(cross_grams[1:], cross_grams[0]) / count
-    )
-    pairs = list(zip(train_grams, cross_grams, strict=True))
-    members = [Member.from_grams(*pair) for pair in tracked(pairs, "kernels decomposed")]
-    classes = targets.argmax(axis=1)
-    train: dict[str, list[NDArray[np.float64]]] = {use: [] for use in USES}
-    correct: dict[str, list[NDArray[np.bool_]]] = {use: [] for use in USES}
-    for multiple in tracked(grid, "regularisers"):
-        for use, outputs in five_uses(members, average, targets, multiple).items():
-            train[use].append((outputs.train.argmax(axis=2) == classes).mean(axis=1))
-            correct[use].append(outputs.test.argmax(axis=2) == labels)
-    return Accuracies(
-        np.array(grid),
-        {use: np.array(values) for use, values in train.items()},
-        {use: np.array(values) for use, values in correct.items()},
-    )
+    for multiple in multiples:
+        check_positive(multiple, "multiple", "a strength in mean eigenvalues", InvalidInput)
+    filters = [member.filters(family, multiples) for member in members]
+    pairs = list(zip(members, filters, strict=True))
+    single = np.stack([member.test_outputs(targets, each) for member, each in pairs], axis=1)
+    taught = np.stack([member.train_outputs(targets, each) for member, each in pairs])
+    by_ensemble = np.broadcast_to(taught.mean(axis=0), taught.shape)
+    return {
+        "single": single,
+        "ensemble": single.mean(axis=1, keepdims=True),
+        "train the average": average.test_outputs(targets, average.filters(family, multiples))[:, None],
+        "knowledge distillation": _students(pairs, by_ensemble),
+        "self-distillation": _students(pairs, np.roll(taught, -1, axis=0)),
+    }
 
 
-def _stacked(fits: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Outputs:
-    train, test = zip(*fits, strict=True)
-    return Outputs(np.stack(train), np.stack(test))
+def scores(outputs: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:
+    """Outputs (…, m, k), or (…, mk, 1) in the full-output form, by image and class: (…, m, k)."""
+    return outputs.reshape(*outputs.shape[:-2], -1, n_classes)
+
+
+def normalised(
+    train: NDArray[np.float64], cross: NDArray[np.float64], diagonal: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Kernel of the features over their norms, K(x, x')/√(K(x, x) K(x', x')): 1 where x = x'.
+
+    Parameters
+    ----------
+    train : (n, n) kernel matrix of the training samples.
+    cross : (m, n) kernel matrix of test and training samples.
+    diagonal : (m,) K(x, x) of the test samples.
+
+    Returns
+    -------
+    (n, n) and (m, n). A sample whose features are zero stays one: its rows and columns are zero.
+    """
+    first, others = (
+        np.divide(1, np.sqrt(values), out=np.zeros(len(values)), where=values > 0)
+        for values in (np.diag(train).copy(), diagonal)
+    )
+    return first[:, None] * train * first, others[:, None] * cross * first
+
+
+def _by_filter(columns: NDArray[np.float64], S: int) -> NDArray[np.float64]:
+    """(S, n, q) outputs from (n, S q) columns."""
+    return columns.reshape(len(columns), S, -1).swapaxes(0, 1)
+
+
+def _students(pairs: list[tuple[Member, list[Filter]]], teachers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, S, L, m, q) outputs of students of (L, S, n, q) teachers."""
+    _, S, n, q = teachers.shape
+    students = []
+    for (member, filters), outputs in zip(pairs, teachers, strict=True):
+        columns = outputs.swapaxes(0, 1).reshape(n, S * q)
+        fits = member.test_outputs(columns, filters)
+        students.append(fits.reshape(S, -1, S, q).transpose(2, 0, 1, 3))
+    return np.stack(students, axis=2)

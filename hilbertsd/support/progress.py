@@ -26,6 +26,9 @@ SECONDS_BEFORE = 2.0
 SECONDS_BEFORE_WORK = 0.4
 """Seconds until work without a count is named: there is nothing else to be seen of it."""
 
+SHORTEST_TASK = 1.0
+"""Seconds below which a task is taken for one that was found done, and says nothing of how long others take."""
+
 SECONDS_BETWEEN_LOOKS = 0.2
 """Seconds between two looks at whether a bar is due."""
 
@@ -150,6 +153,24 @@ class PairRate:
             self._since = now
         self._pairs += pairs
         return f"{self._pairs / (now - self._since):.2g} pairs/s" if self._pairs and now > self._since else ""
+
+
+class TimeLeft:
+    """Time that is left of a number of tasks, from the mean of those done since it was made and not found done."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._since, self._found = total, time.monotonic(), 0
+
+    def note(self, done: int) -> str:
+        """Time left as text after so many tasks; empty until one has taken more than a second."""
+        now = time.monotonic()
+        if done == self._found + 1 and now - self._since < SHORTEST_TASK:
+            self._since, self._found = now, done  # read from a file
+        computed = done - self._found
+        if computed < 1:
+            return ""
+        minutes = (now - self._since) / computed * (self._total - done) / 60
+        return f"about {minutes:.0f} min left" if minutes >= 1 else "less than a minute left"
 
 
 def tracked(items: Sequence[Item], description: str) -> Iterator[Item]:

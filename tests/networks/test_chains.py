@@ -148,6 +148,15 @@ def test_an_interrupted_chain_ends_as_an_undisturbed_one(path, tmp_path, monkeyp
     assert not list(tmp_path.glob("training-*"))
 
 
+def test_a_cluster_trains_the_same_networks(path, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    path, _ = path
+    local = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "processes": False}
+    with distributed.LocalCluster(**local) as cluster, distributed.Client(cluster) as client:
+        sent = chain(folder=tmp_path, client=client)
+    np.testing.assert_array_equal(sent.test_outputs, path.test_outputs)
+
+
 @pytest.mark.slow
 def test_a_chain_that_is_killed_ten_times_ends_with_the_same_files(tmp_path):
     """At random moments, from the command line's point of view: the process of a seed, with all that it was doing."""
@@ -160,6 +169,7 @@ def test_a_chain_that_is_killed_ten_times_ends_with_the_same_files(tmp_path):
     while kills < 10:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         with process:
+            assert process.stdout is not None
             process.stdout.readline()  # it trains
             time.sleep(rng.uniform(0, 0.25))
             kills += process.poll() is None

@@ -58,10 +58,12 @@ def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, ima
         for form, rows in (("single-logit", J[:, 0]), ("full-output", J.reshape(-1, J.shape[2]))):
             n = 6 * len(rows) // 9
             memory = rows.nbytes / blocks + 1
-            train, cross = grams(network, images[:6], images[6:], seeds=[3], form=form, dtype="float64", memory=memory)
+            whole = {"seeds": [3], "form": form, "dtype": "float64", "memory": memory, "diagonal": True}
+            train, cross, diagonal = grams(network, images[:6], images[6:], **whole)
             scale = np.abs(rows @ rows.T).max()
             np.testing.assert_allclose(train, rows[:n] @ rows[:n].T, rtol=0, atol=1e-12 * scale)
             np.testing.assert_allclose(cross, rows[n:] @ rows[:n].T, rtol=0, atol=1e-12 * scale)
+            np.testing.assert_allclose(diagonal, np.sum(rows[n:] ** 2, axis=1), rtol=1e-11)
             single, _ = grams(network, images[:6], seeds=[3], form=form, memory=memory)
             assert single.dtype == np.float32
             np.testing.assert_allclose(single, train, rtol=0, atol=2e-6 * scale)
@@ -72,12 +74,13 @@ def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, ima
 def test_an_accelerator_takes_patches_several_examples_at_once_and_chunks_of_rows(options, images, monkeypatch):
     """What it does there, done here: the same values."""
     network = architecture(**options)
-    here = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
+    options_of_both = {"form": "full-output", "dtype": "float64", "memory": 2e4, "diagonal": True}
+    here = grams(network, images[:6], images[6:], **options_of_both)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(empirical, "ACCELERATOR_OPTIONS", {})  # XLA for CPUs does not know them
     monkeypatch.setattr(empirical, "ROWS_AT_ONCE", 4)
     monkeypatch.setitem(empirical.EXAMPLES_AT_ONCE, "accelerator", 4)
-    there = grams(network, images[:6], images[6:], form="full-output", dtype="float64", memory=2e4)
+    there = grams(network, images[:6], images[6:], **options_of_both)
     for one, other in zip(here, there, strict=True):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-13 * np.abs(one).max())
 

@@ -2,27 +2,38 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.ntk.ensembles import USES
+from hilbertsd.ntk.ensembles import DISTILLED, FILTERS, USES
 from hilbertsd.studies import form
-from hilbertsd.studies import ntk_ensembles as study
-from hilbertsd.studies.ntk_cifar.presets import ImageConfig
+from hilbertsd.studies.ntk_ensembles import experiment, orderings, parts, published, results
+from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES, PRESETS, SINGLE, Config, Preset, Sizes
 
-CONFIG = ImageConfig("smoke", "digits", seed=2)
+CONFIG = Config("smoke", "digits", seed=2)
+S = len(MULTIPLES)
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """The smoke preset with networks that compile at once."""
-    preset = study.Preset("fully-connected-2", 16, 3, 100, 60)
-    monkeypatch.setitem(study.PRESETS, "smoke", preset)
-    return study.load(CONFIG)
+    sizes = {FULL: Sizes(20, 10, 20), SINGLE: Sizes(30, 10, 20)}
+    preset = Preset("fully-connected-1", (2, 4), 2, 2, None, sizes)
+    monkeypatch.setitem(PRESETS, "smoke", preset)
+    return preset
+
+
+@pytest.fixture
+def accuracies(rng):
+    """Accuracies of 4 draws and 3 widths that no networks have."""
+    shapes = {use: (S, S) if use in DISTILLED else (S,) for use in USES}
+    return {use: rng.random((4, 3, 2, len(FILTERS), 2, *shape)) for use, shape in shapes.items()}
 
 
 def test_the_smoke_preset_from_the_command_line(hilbertsd, tmp_path):
@@ -34,95 +45,190 @@ def test_the_smoke_preset_from_the_command_line(hilbertsd, tmp_path):
     assert record["data"] == "digits (scikit-learn)"
     assert {"neural-tangents", "jaxlib"} <= set(record["versions"])
     assert str(tmp_path) not in out
-    assert [row["use"] for row in record["uses"]] == list(USES)
-    by_use = {row["use"]: row for row in record["uses"]}
-    assert by_use["ensemble"]["test_accuracy"] > 85
-    assert by_use["ensemble"]["standard_deviation_over_models"] is None
-    assert by_use["single"]["standard_deviation_over_models"] > 0
+    assert record["parameters"] == {FULL: [64 * 4 + 16 + 40, 64 * 16 + 256 + 160], SINGLE: [276, 1296]}
+    assert record["parameters_per_target"] == {FULL: [312 / 600, 1440 / 600], SINGLE: [276 / 200, 1296 / 200]}
+    assert len(record["settings"]) == 8
+    assert len(record["claims"]) == 32
     assert {claim["verdict"] for claim in record["claims"]} == {"not testable here"}
-    curve = record["curves"]["single"]["test"]
-    assert np.shape(curve) == (len(record["multiples"]), 3)
-    r = record["multiples"].index(by_use["single"]["multiple"])
-    assert by_use["single"]["test_accuracy"] == pytest.approx(100 * np.mean(curve[r]))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "kernels",
-        "ntk-ensembles.png",
-        "ntk-ensembles.svg",
-        "result.json",
-    ]
+    richest = [np.mean(each["test_accuracy"]["ensemble"], axis=0)[-1] for each in record["settings"]]
+    assert min(richest) > 70
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["advantages.png", "advantages.svg", "maps.png", "maps.svg", "parts", "result.json"]
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_table_names_every_use_and_claim(hilbertsd):
-    code, out, err = hilbertsd("run", "ntk-ensembles")
-    assert (code, err) == (0, "")
-    for words in (*USES, "100 training and 60 test images", "3 networks fully-connected-2"):
-        assert words in out
-    assert out.count("not testable here: ") == 4
+def test_a_killed_run_goes_on_with_the_same_numbers(tmp_path):
+    config = replace(CONFIG, parts=tmp_path)
+    whole = experiment.run(config)
+    shown = str(whole.shown())
+    for words in ("2 draws of 2 networks fully-connected-1 of widths 2, 4", "full-output, normalised, gradient flow"):
+        assert words in shown
+    assert shown.count("not testable here") == 32
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2 * 2 * 2
+    kept = files[0].stat().st_mtime_ns
+    files[-1].unlink()
+    again = experiment.run(config)
+    assert again.to_dict() == whole.to_dict()
+    assert files[0].stat().st_mtime_ns == kept
 
 
-def test_a_killed_run_goes_on_with_the_same_numbers(quick, tmp_path):
-    whole = study.on_images(CONFIG, quick, tmp_path / "kernels").to_dict()
-    assert whole == study.on_images(CONFIG, quick, tmp_path / "others").to_dict()
-    kept = tmp_path / "kernels/seed-2-train.npy"
-    before = kept.stat().st_mtime_ns
-    (tmp_path / "kernels/seed-4.json").unlink()
-    (tmp_path / "kernels/seed-4-cross.npy").unlink()
-    assert study.on_images(CONFIG, quick, tmp_path / "kernels").to_dict() == whole
-    assert kept.stat().st_mtime_ns == before
+def test_parts_of_something_else_are_refused(quick, tmp_path):
+    part, (draw, _) = parts.Part(FULL, 2, 0), parts.image_draws(CONFIG, quick, FULL)[1]
+    parts.stored(tmp_path, quick, part, draw, 2)
+    with pytest.raises(InvalidFile, match=r"full-output-width-2-draw-0\.npz has results of other images; give another"):
+        parts.stored(tmp_path, quick, part, replace(draw, fitted=draw.fitted + 1), 2)
+    with pytest.raises(InvalidFile, match="has results of other seeds;"):
+        parts.stored(tmp_path, quick, part, draw, 3)
+    next(tmp_path.iterdir()).write_bytes(b"PK")
+    with pytest.raises(InvalidFile, match="holds no EnsemblePart"):
+        parts.stored(tmp_path, quick, part, draw, 2)
+    with pytest.raises(InvalidInput, match="parts is None; give a folder"):
+        CONFIG.parts_folder()
 
 
-def test_kernels_of_something_else_are_refused(quick, tmp_path):
-    folder = tmp_path / "kernels"
-    study.on_images(CONFIG, quick, folder)
-    with pytest.raises(InvalidFile, match=r"seed-2\.json describes kernels of other images;"):
-        study.on_images(CONFIG, replace(quick, train=quick.train + 1), folder)
-    np.save(folder / "seed-3-train.npy", np.zeros((2, 2)))
-    with pytest.raises(InvalidFile, match=r"seed-3-train\.npy does not hold a float32 matrix of 100 × 100"):
-        study.on_images(CONFIG, quick, folder)
-    (folder / "seed-3-train.npy").write_bytes(b"")
-    with pytest.raises(InvalidFile, match=r"seed-3-train\.npy cannot be read"):
-        study.on_images(CONFIG, quick, folder)
-    (folder / "seed-3.json").write_text("[", encoding="utf-8")
-    with pytest.raises(InvalidFile, match=r"seed-3\.json does not say"):
-        study.on_images(CONFIG, quick, folder)
+def test_validation_images_are_counted_apart_from_test_images(quick):
+    part, (draw, _) = parts.Part(SINGLE, 4, 0), parts.image_draws(CONFIG, quick, SINGLE)[1]
+    v = draw.sizes.validation
+    wrong = np.concatenate([draw.labels[:v], (draw.labels[v:] + 1) % 10])
+    right, other = (parts.measured(quick, part, each, 2) for each in (draw, replace(draw, labels=wrong)))
+    for use in USES:
+        assert right[use].shape == (2, len(FILTERS), 2, S, S)[: 5 if use in DISTILLED else 4]
+        np.testing.assert_array_equal(right[use][:, :, 0], other[use][:, :, 0])
+        assert np.all(right[use][:, :, 1].max(axis=-1) > other[use][:, :, 1].min(axis=-1))
 
 
-def test_regularisers_are_chosen_without_the_test_images(quick, tmp_path):
-    chosen = study.on_images(CONFIG, quick, tmp_path / "kernels").chosen
-    shuffled = replace(quick, test=quick.test[::-1].copy(), test_labels=np.roll(quick.test_labels, 7))
-    assert study.on_images(CONFIG, shuffled, tmp_path / "others").chosen == chosen
+def test_draws_share_no_images_and_no_networks_and_have_every_class():
+    for preset in PRESETS.values():
+        for sizes in preset.sizes.values():
+            assert sizes.train % 10 == sizes.validation % 10 == sizes.test % 10 == 0
+    preset = PRESETS["smoke"]
+    draws = parts.image_draws(CONFIG, preset, FULL)[1]
+    fewer = parts.image_draws(CONFIG, replace(preset, draws=2), FULL)[1]
+    for draw, same in zip(draws, fewer, strict=False):
+        np.testing.assert_array_equal(draw.fitted, same.fitted)
+    images = np.concatenate([values.reshape(len(values), -1) for d in draws for values in (d.fitted, d.others)])
+    # The digits hold a few images twice.
+    assert len(np.unique(images, axis=0)) >= len(images) - 3
+    for draw in draws:
+        v = draw.sizes.validation
+        for labels in (draw.targets.argmax(axis=1), draw.labels[:v], draw.labels[v:]):
+            assert set(np.bincount(labels)) == {len(labels) // 10}
+    seeds = [seed for d in range(3) for seed in parts._seeds(preset, parts.Part(FULL, 4, d), 1)]
+    assert sorted(set(seeds)) == seeds == list(range(1000, 1006))
 
 
-def test_verdicts_on_cifar_follow_from_the_differences(quick, tmp_path):
-    result = study.on_images(replace(CONFIG, dataset="cifar10"), quick, tmp_path)
-    for claim in result.claims():
-        assert claim.verdict in ("reproduced", "not under this protocol", "undecided")
-    assert [row["published"] for row in result.rows()] == [66.68, 70.54, 72.86, 66.01, 61.92]
-    assert [study._verdict(form.Estimate(d, 1.0), True) for d in (1.65, 1.64, -1.64, -1.65)] == [
-        "reproduced",
-        "undecided",
-        "undecided",
-        "not under this protocol",
+def test_strengths_are_chosen_on_validation_images_alone(accuracies):
+    setting = orderings.Setting(FULL, True, "gradient flow")
+    ratios = np.array([0.5, 1, 2])
+    ordering = orderings.Ordering.of(setting, accuracies, ratios)
+    others = {use: values.copy() for use, values in accuracies.items()}
+    for values in others.values():
+        values[:, :, :, :, orderings.TEST] = 0.5
+        values[:, :, 0] = values[:, :, :, 0] = 0
+    unseen = orderings.Ordering.of(setting, others, ratios)
+    for name in orderings.CONTENDERS:
+        np.testing.assert_array_equal(ordering.chosen[name], unseen.chosen[name])
+        np.testing.assert_array_equal(unseen.test[name], 50)
+
+
+def test_contenders_have_the_strengths_that_a_loop_finds(accuracies):
+    setting = orderings.Setting(SINGLE, False, "ridge")
+    ordering = orderings.Ordering.of(setting, accuracies, np.array([0.5, 1, 2]))
+    for d in range(4):
+        for w in range(3):
+            of = {use: values[d, w, 0, 0] for use, values in accuracies.items()}
+            for use, teacher in zip(DISTILLED, ("ensemble", "single"), strict=True):
+                validation, test = of[use]
+                pairs = {
+                    use: max(np.ndindex(S, S), key=lambda ij: validation[ij]),
+                    use + orderings.ONE_STRENGTH: max(((i, i) for i in range(S)), key=lambda ij: validation[ij]),
+                    use + orderings.BEST_TEACHER: (i := of[teacher][0].argmax(), validation[i].argmax()),
+                }
+                for name, pair in pairs.items():
+                    assert ordering.test[name][d, w] == pytest.approx(100 * test[pair])
+    best = (
+        ordering.accuracies["self-distillation"][:, :, 1].mean(axis=0)
+        - ordering.test["single"].mean(axis=0)[:, None, None]
+    )
+    np.testing.assert_allclose(ordering.advantage_map("self-distillation"), best)
+    places = ordering.chosen["single"]
+    assert ordering.at_the_border("single")["smallest"] == [np.mean(places == 0)]
+
+
+def test_verdicts_follow_from_where_a_test_sees_what():
+    no, yes = np.array([False, False]), np.array([False, True])
+    assert results.verdict(yes, no) == "reproduced"
+    assert results.verdict(yes, yes[::-1]) == "reproduced in part"
+    assert results.verdict(no, yes) == "not under this protocol"
+    assert results.verdict(no, no) == "undecided"
+
+
+def test_claims_on_cifar_are_those_of_the_differences(rng):
+    """Effects that are put in are found where they are, with the sign that the paper says or the other."""
+    ratios = {FULL: np.array([0.2, 2.0, 20.0])}
+    effects = {
+        "single": [0, 0, 0],
+        "ensemble": [0.1, 0.1, 0.1],
+        "train the average": [0.2, 0.1, 0.05],
+        "knowledge distillation": [-0.05, 0, 0],
+        "self-distillation": [0.05, 0.05, 0.05],
+    }
+    accuracies = {
+        use: 0.5
+        + np.array(effects[use]).reshape(-1, *[1] * (4 if use in DISTILLED else 3), 1)
+        + 0.002 * rng.normal(size=(6, 3, 2, 2, 2, *((S, S) if use in DISTILLED else (S,))))
+        for use in USES
+    }
+    config = replace(CONFIG, dataset="cifar10")
+    result = results.Result(config, "made up", {FULL: np.array([1, 10, 100])}, ratios, {FULL: accuracies})
+    claims = result.claims()
+    assert len(claims) == 16
+    found = {claim.claim.partition(" (")[0]: (claim.verdict, claim.numbers["holds_at"]) for claim in claims}
+    assert list(found.values()) == [
+        (form.Verdict.REPRODUCED, [0.2, 2.0, 20.0]),
+        (form.Verdict.IN_PART, [0.2]),
+        (form.Verdict.REPRODUCED, [0.2]),
+        (form.Verdict.NOT_UNDER_PROTOCOL, []),
     ]
-    assert [study._verdict(form.Estimate(d, 1.0), False) for d in (1.65, 1, -0.64, -0.65, -3)] == [
-        "not under this protocol",
-        "undecided",
-        "undecided",
-        "reproduced",
-        "reproduced",
-    ]
-    assert study._verdict(form.Estimate(0.5, 0.1), False) == "not under this protocol"
+    assert claims[-1].note == "the opposite at 0.2, 2, 20"
+    assert set(experiment.figures(result)) == {"advantages", "maps"}
+
+
+def test_committed_verdicts_follow_from_the_committed_accuracies():
+    path = Path(__file__).parents[2] / "figures/ntk-ensembles/result.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["draws"] >= 5
+    accuracies = {
+        tuple(each[key] for key in ("form", "normalised", "family")): each["test_accuracy"]
+        for each in record["settings"]
+    }
+    pairs = [claim[1:] for claim in published.CLAIMS for _ in range(8)]
+    for claim, (first, second, beats) in zip(record["claims"], pairs, strict=True):
+        of = accuracies[tuple(claim["setting"].values())]
+        ratios = record["parameters_per_target"][claim["setting"]["form"]]
+        difference = np.subtract(of[first], of[second])
+        seen = {}
+        for holds, sign in ((beats, "greater"), (not beats, "less")):
+            p, seen[holds] = ttest_1samp(difference, 0, alternative=sign).pvalue, []
+            for place, w in enumerate(np.argsort(p)):
+                if p[w] > 0.05 / (len(ratios) - place):
+                    break
+                seen[holds].append(ratios[w])
+        assert sorted(seen[True]) == claim["holds_at"]
+        assert sorted(seen[False]) == claim["opposite_at"]
+        expected = results.verdict(np.array([bool(seen[True])]), np.array([bool(seen[False])]))
+        assert claim["verdict"] == expected
 
 
 def test_bad_usage_is_one_line(hilbertsd, monkeypatch):
     monkeypatch.delenv("HILBERTSD_DATA", raising=False)
     for words, message in (
         (["--preset", "huge"], "preset is 'huge'"),
-        (["--dataset", "mnist"], "dataset is 'mnist'; give one of digits, cifar10, cifar100"),
+        (["--dataset", "cifar100"], "dataset is 'cifar100'; give one of digits, cifar10"),
         (["--dataset", "cifar10"], "no folder with CIFAR-10 is given"),
         (["--data", "."], "does not have it"),
-        (["--preset", "cpu", "--dataset", "digits"], "n is 2000 and there are 1347 samples"),
+        (["--preset", "cpu", "--dataset", "digits"], "and there are 1347 samples"),
         (["--preset", "cpu"], "no folder with CIFAR-10 is given"),
         (["--preset", "gpu", "--data", "."], "does not have it"),
     ):
@@ -131,4 +237,4 @@ def test_bad_usage_is_one_line(hilbertsd, monkeypatch):
         assert message in err
         assert err.count("\n") == 1
     with pytest.raises(InvalidInput, match="preset is 'huge'"):
-        ImageConfig("huge")
+        Config("huge")

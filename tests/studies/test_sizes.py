@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import sem, ttest_1samp
 
 from hilbertsd.data.images import balanced
 from hilbertsd.errors import InvalidInput
@@ -104,6 +105,28 @@ def test_means_are_tested_on_one_side_within_classes():
     assert [paired.surely_below(form.Estimate(m, 1.0), 1.0) for m in (-0.64, -0.65)] == [False, True]
 
 
+def test_differences_over_draws_are_t_tests_by_holms_rule(rng):
+    values = 0.5 * rng.normal(size=(6, 4)) + np.array([2, 0, 1.5, -3])
+    points = paired.over_draws(values)
+    for sign, seen in (("greater", points.above), ("less", points.below)):
+        p = ttest_1samp(values, 0, alternative=sign).pvalue
+        expected = [False] * 4
+        for place, w in enumerate(np.argsort(p)):
+            if p[w] > 0.05 / (4 - place):
+                break
+            expected[w] = True
+        assert seen.tolist() == expected
+    assert points.above.tolist() == [True, False, True, False]
+    assert points.below.tolist() == [False, False, False, True]
+    np.testing.assert_allclose(points.standard_error, sem(values))
+    same = paired.over_draws(np.zeros((5, 2)))
+    assert not same.above.any()
+    assert not same.below.any()
+    assert paired.over_draws(np.full((5, 2), [1.0, 0.0])).above.tolist() == [True, False]
+    assert paired.holm(np.array([0.02, 0.01, 0.04])).tolist() == [True, True, True]
+    assert paired.holm(np.array([0.02, 0.03, 0.04])).tolist() == [False] * 3
+
+
 @pytest.mark.slow
 def test_wrong_standard_errors_are_caught_by_their_size():
     result = experiment.run(experiment.Config(simulations=600, images=200))
@@ -127,7 +150,7 @@ def test_sizes_are_counted_and_judged():
 def test_a_simulation_runs_from_the_command_line(hilbertsd):
     code, out, err = hilbertsd("run", "sizes", "--simulations", 20, "--images", 40, "--json")
     assert (code, err) == (0, "")
-    assert len(json.loads(out)["tests"]) == 8
+    assert len(json.loads(out)["tests"]) == 10
 
 
 def test_committed_sizes_are_five_per_cent_and_those_of_wrong_tests_are_not():

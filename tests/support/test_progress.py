@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from hilbertsd.support import progress as module
-from hilbertsd.support.progress import PairRate, progress, tracked, working
+from hilbertsd.support.progress import PairRate, TimeLeft, progress, tracked, working
 
 
 @pytest.fixture
@@ -44,6 +44,19 @@ def test_the_rate_is_of_what_was_computed_from_when_it_began(monkeypatch):
 def test_no_rate_before_the_clock_moves(monkeypatch):
     monkeypatch.setattr(module.time, "monotonic", lambda: 5.0)
     assert PairRate().note(7) == ""
+
+
+def test_time_left_counts_what_was_computed_and_not_what_was_found(monkeypatch):
+    seconds = iter([0.0, 0.0, 0.1, 60.1, 180.1, 300.1])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(seconds))
+    left = TimeLeft(6)
+    assert [left.note(done) for done in range(5)] == [
+        "",
+        "",  # found in a tenth of a second
+        "about 4 min left",
+        "about 4 min left",
+        "about 3 min left",
+    ]
 
 
 def test_a_short_task_shows_nothing(terminal):

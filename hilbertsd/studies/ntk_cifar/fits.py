@@ -6,12 +6,14 @@ Accuracies are shares, against the original labels.
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import InvalidInput
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_cifar.evidence import Evidence, Findings
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
@@ -25,7 +27,7 @@ WEIGHT_RANKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True)
 class Config(ImageConfig):
-    """Preset and images, and what only Python can set.
+    """Preset and images, the folder of the kernels, and what only Python can set.
 
     Attributes
     ----------
@@ -33,8 +35,20 @@ class Config(ImageConfig):
     dtype : precision of the kernels, float32 or float64.
     """
 
+    kernels: Path | None = form.option(
+        None,
+        "Folder of the kernels, from which a killed run goes on. [default: kernels in that of --out]",
+        recorded=False,
+        within_output="kernels",
+    )
     relative_tolerances: tuple[float, ...] = RELATIVE_TOLERANCES
     dtype: str = "float32"
+
+    def kernel_folder(self) -> Path:
+        """Folder of the kernels; raises InvalidInput where there is none."""
+        if self.kernels is None:
+            raise InvalidInput("kernels is None; give a folder for the kernels, or execute the study with a folder")
+        return self.kernels
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilbertsd.data.splits import DATASETS, default_dataset
-from hilbertsd.errors import InvalidInput
 from hilbertsd.studies import form
 
 
@@ -16,7 +15,7 @@ def chosen(preset: str | None, dataset: str | None, data: Path | None) -> tuple[
 
 @dataclass(frozen=True)
 class ImageConfig(form.Config):
-    """Preset, images, and folders of data and kernels; preset and data set of None are replaced by `chosen` ones."""
+    """Preset, images, and the folder of the data; preset and data set of None are replaced by `chosen` ones."""
 
     preset: str = form.option(
         None,
@@ -30,21 +29,9 @@ class ImageConfig(form.Config):
     data: Path | None = form.option(
         None, "Folder of CIFAR's files. [default: what HILBERTSD_DATA names]", recorded=False
     )
-    kernels: Path | None = form.option(
-        None,
-        "Folder of the kernels, from which a killed run goes on. [default: kernels in that of --out]",
-        recorded=False,
-        within_output="kernels",
-    )
 
     def __post_init__(self) -> None:
         preset, dataset = chosen(self.preset, self.dataset, self.data)
         object.__setattr__(self, "preset", preset)
         object.__setattr__(self, "dataset", dataset)
         super().__post_init__()
-
-    def kernel_folder(self) -> Path:
-        """Folder of the kernels; raises InvalidInput where there is none."""
-        if self.kernels is None:
-            raise InvalidInput("kernels is None; give a folder for the kernels, or execute the study with a folder")
-        return self.kernels

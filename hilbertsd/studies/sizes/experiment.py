@@ -4,7 +4,8 @@
     result.rows()[0]                             # one test: share of simulations in which it rejects
 
 Simulated are test images of ten classes and what 42 paths of 14 kernels make of them: an image is classified as it is
-labelled where a normal score, shared in part by all rounds, paths and kernels, is above a threshold.
+labelled where a normal score, shared in part by all rounds, paths and kernels, is above a threshold. For the study of
+ensembles two uses of the same networks are simulated, at six ratios of parameters to targets on several draws.
 """
 
 import math
@@ -13,10 +14,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from hilbertsd.studies import form
 from hilbertsd.studies.sizes.gains import RiseTest, cross_fitted, halves
-from hilbertsd.studies.sizes.paired import LEVEL, differing, mean_difference, surely_above, surely_below
+from hilbertsd.studies.sizes.paired import (
+    LEVEL,
+    differing,
+    mean_difference,
+    over_draws,
+    surely_above,
+    surely_below,
+)
 from hilbertsd.support.progress import tracked
 
 KERNELS, CLASSES = 14, 10
@@ -41,7 +50,14 @@ CLASS_SPREAD = 0.4
 THRESHOLD, FALL = 0.2, 1.0
 """Threshold of round 0, and what it has risen by in the last round where later rounds fall."""
 
-SPLITS, FLIPS, MODELS = 50, 199, 10
+SPLITS, FLIPS = 50, 199
+
+DRAWS, RATIOS, NETWORKS = 5, 6, 5
+"""Draws of images and networks, ratios of parameters to targets, and networks of a draw."""
+
+OF_NETWORK, OF_USE, OF_DRAW = 0.25, 0.2, 0.15
+"""Parts of a score's variance that are the network's in both uses and in one, and the standard deviation of what a draw
+of training images adds to all scores of one use at one ratio."""
 
 JACKKNIFED = 4
 """Every so many simulations the gain's standard error is estimated, too, which takes most of the time."""
@@ -154,8 +170,11 @@ def run(config: Config) -> Result:
                 tested = differing(later, FLIPS, rng)
                 note("difference", bool(tested.p_values.min() <= LEVEL))
                 note("difference, no correction", bool(np.any(np.abs(tested.z) > 1.96)))
-        models = _models(classes, rng)
-        note("use", surely_above(mean_difference(models, classes)))
+        uses = two_uses(classes, rng)
+        points = over_draws(uses.mean(axis=2))
+        note("use", bool(points.above.any()))
+        note("use, no correction", bool(np.any(points.mean > stdtrit(DRAWS - 1, 1 - LEVEL) * points.standard_error)))
+        note("use, images as if independent", surely_above(form.mean_and_standard_error(uses[:, 0].ravel())))
     bounds = {name: np.quantile([null for _, null in values], 1 - LEVEL) for name, values in gains.items()}
     rise = {name: np.array([value > bounds[name] for value, _ in values]) for name, values in gains.items()}
     done = {name: np.array(values) for name, values in seen.items()}
@@ -164,12 +183,14 @@ def run(config: Config) -> Result:
         "a round is better than round 0, later rounds worse": rise["falling"],
         "the last round is worse than round 0": done["fall"],
         "two methods differ in some round": done["difference"],
-        "one use of ten networks beats another": done["use"],
+        "one use of networks is better than another at some ratio": done["use"],
     }
     wrong = {
         "a round is better than round 0, paths as if independent": done["rise, paths as if independent"],
         "a round is better than round 0, any path above 2 s.e.": done["rise, any path above 2 s.e."],
         "two methods differ in some round, no correction": done["difference, no correction"],
+        "one use is better than another at some ratio, no correction": done["use, no correction"],
+        "one use is better than another at one ratio, images as if independent": done["use, images as if independent"],
     }
     return Result(config, right, wrong, np.array(estimates))
 
@@ -206,13 +227,23 @@ def _walk(T: int, m: int, rng: np.random.Generator) -> NDArray[np.float32]:
     return rows
 
 
-def _models(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.float64]:
-    """(m,) share of ten models that are right in one use, minus that of another use that is as good."""
+def two_uses(classes: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(draws, ratios, m) share of the networks right in one use, minus that of another use that is as good.
+
+    Every draw has test images, training images and networks of its own; its ratios share the images.
+    """
     m = len(classes)
-    image = np.sqrt(SHARED) * rng.normal(size=m) + CLASS_SPREAD * rng.normal(size=CLASSES)[classes]
+
+    def normal(*shape: int) -> NDArray[np.float32]:
+        return rng.standard_normal((DRAWS, *shape), dtype=np.float32)
+
+    image = math.sqrt(SHARED) * normal(1, 1, m)
+    image += CLASS_SPREAD * rng.standard_normal(CLASSES, dtype=np.float32)[classes]
+    networks = image + math.sqrt(OF_NETWORK) * normal(RATIOS, NETWORKS, m)
 
     def use() -> NDArray[np.float64]:
-        return (image + np.sqrt(1 - SHARED) * rng.normal(size=(MODELS, m)) > THRESHOLD).mean(axis=0)
+        scores = networks + math.sqrt(OF_USE) * normal(RATIOS, NETWORKS, m) + OF_DRAW * normal(RATIOS, 1, 1)
+        return (scores > THRESHOLD).mean(axis=2)
 
     return use() - use()
 
