@@ -151,7 +151,7 @@ def load(config: NetworkConfig) -> ImageSplit:
     """
     if PRESETS[config.preset].needs_accelerator and on_cpu() and config.scheduler is None:
         raise InvalidInput(
-            f"preset {config.preset!r} takes weeks on a processor and JAX sees no accelerator; pip install 'jax[cuda12]' "
+            f"preset {config.preset!r} takes weeks on a processor and JAX sees no accelerator; install 'jax[cuda12]' "
             "where there is a GPU, or take preset 'cpu'"
         )
     size, train, test = PRESETS[config.preset].images
