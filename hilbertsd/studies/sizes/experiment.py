@@ -64,7 +64,7 @@ JACKKNIFED = 4
 """Every so many simulations the gain's standard error is estimated, too, which takes most of the time."""
 
 CHAINS, HANDED_ON = (8, 5), 0.3
-"""Rounds and seeds of chains of trained networks, and the correlation of neighbouring rounds beyond their seed's effect.
+"""Rounds and seeds of chains of trained networks, and the correlation of neighbouring rounds beyond a seed's effect.
 With 0.6 a round is seen to be better than round 0 in 6.5 %."""
 
 TOLERATED = 0.01
