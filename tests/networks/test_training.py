@@ -163,6 +163,13 @@ def test_the_penalty_meets_the_tolerance_near_the_start():
         trainer(replace(training, steps=10)).run(t.start((0,), 0), TARGETS)
 
 
+def test_half_precision_is_for_products_alone():
+    plain, half = (trainer(replace(SMALL, precision=precision)) for precision in ("float32", "bfloat16"))
+    ends = [t.run(t.start((0,), 0), TARGETS) for t in (plain, half)]
+    assert all(leaf.dtype == np.float32 for leaf in leaves(ends[1].parameters))
+    assert 1e-6 < abs(ends[1].error[0] / ends[0].error[0] - 1) < 0.03
+
+
 def test_a_loss_that_is_not_finite_is_one_line():
     t = trainer(replace(SMALL, steps=200, learning_rate=1e4))
     with pytest.raises(

@@ -122,6 +122,7 @@ def test_bad_usage_is_one_line(hilbertsd, monkeypatch, tmp_path):
     for words, message in (
         (["--preset", "huge"], "huge"),
         (["--preset", "cpu"], "HILBERTSD_DATA"),
+        (["--preset", "paper"], "'paper' takes weeks on a processor and JAX sees no accelerator"),
     ):
         code, _, err = hilbertsd("run", "network-chains", *words, "--out", "o")
         assert code == 2

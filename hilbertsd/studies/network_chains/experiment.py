@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hilbertsd.data.splits import ImageSplit, image_split
+from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.chains import distill_network
+from hilbertsd.networks.jax_backend import on_cpu
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.studies import form
 from hilbertsd.studies.network_chains.figures import figures
@@ -142,7 +144,16 @@ def _shown(estimate: SeedEstimate) -> str:
 
 
 def load(config: NetworkConfig) -> ImageSplit:
-    """Images of a preset; errors as :func:`hilbertsd.data.image_split`."""
+    """Images of a preset.
+
+    Raises InvalidInput for a preset that takes weeks on this machine's processor, and as
+    :func:`hilbertsd.data.image_split`.
+    """
+    if PRESETS[config.preset].needs_accelerator and on_cpu() and config.scheduler is None:
+        raise InvalidInput(
+            f"preset {config.preset!r} takes weeks on a processor and JAX sees no accelerator; install 'jax[cuda12]' "
+            "where there is a GPU, or take preset 'cpu'"
+        )
     size, train, test = PRESETS[config.preset].images
     return image_split(config.dataset, train, test, size=size, seed=config.seed, folder=config.data)
 

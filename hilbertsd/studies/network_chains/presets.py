@@ -49,6 +49,7 @@ class Preset:
     tolerance : ε of the constrained chain.
     check_every : steps between two looks at the error where it matters.
     spread : how seeds are trained, as in :func:`hilbertsd.networks.distill_network`.
+    needs_accelerator : whether it would take weeks on a processor.
     """
 
     networks: tuple[dict[str, Any], ...]
@@ -59,6 +60,7 @@ class Preset:
     tolerance: float
     check_every: int
     spread: str | None = None
+    needs_accelerator: bool = False
 
     def architectures(self, n_classes: int) -> list[Architecture]:
         """Networks with an output for every class."""
@@ -105,6 +107,7 @@ PRESETS = {
         ),
         0.05,
         97,
+        needs_accelerator=True,
     ),
     "paper": Preset(
         ({"name": "resnet-50"}, {"name": "vgg-16"}),
@@ -121,6 +124,7 @@ PRESETS = {
         ),
         0.05,
         1_000,
+        needs_accelerator=True,
     ),
 }
 

@@ -93,7 +93,7 @@ def _draw(images: ImageSplit, sizes: Sizes, d: int) -> Draw:
 
 def network_of(preset: Preset, form: str, width: int, n_classes: int) -> Architecture:
     """Architecture of a width, with one output where the kernel sees no other."""
-    return architecture(preset.network, width=width, outputs=n_classes if form == FULL else 1)
+    return architecture(preset.network, width=width, n_classes=n_classes if form == FULL else 1)
 
 
 def stored(folder: Path, preset: Preset, part: Part, draw: Draw, seed: int) -> Accuracies:
