@@ -91,56 +91,72 @@ class Chain:
         return read_arrays(path, PROBLEM_FORMAT, chain)
 
 
-def train_seeds(chain: Chain, seeds: Sequence[int], folder: Path, report: Report) -> None:
-    """Train all rounds of some seeds that a folder does not hold yet, side by side where there are several.
+def train_seeds(chain: Chain, seeds: Sequence[int], folder: Path, report: Report, side_by_side: bool = False) -> None:
+    """Train all rounds of some seeds that a folder does not hold yet.
 
     Parameters
     ----------
     report : called with the seeds, the number of steps that each has behind it, and a note.
+    side_by_side : train all seeds of a round in one computation, not one seed after another. The seeds that are there
+        already are then trained once more with the others, so that these come out the same.
     """
     stored = ChainFolder(folder, chain.config())
     network = FiniteNetwork(chain.architecture, chain.images.shape[1:])
     trainer = Trainer(network, chain.loss, chain.training, chain.images)
-    first = np.array(chain.loss.labels_as_targets(chain.labels, chain.architecture.options["n_classes"]))
-    for t in range(chain.rounds):
-        group = [seed for seed in seeds if stored.finished(t, seed) is None]
-        if not group:
+    for group in [list(seeds)] if side_by_side else [[seed] for seed in seeds]:
+        for t in range(chain.rounds):
+            if not all(stored.is_finished(t, seed) for seed in group):
+                _train_round(chain, trainer, stored, t, group, report)
+
+
+def _train_round(
+    chain: Chain, trainer: Trainer, stored: ChainFolder, t: int, group: Sequence[int], report: Report
+) -> None:
+    """Train one round of some seeds in one computation, and store those that are missing."""
+    start = trainer.start(group, t)
+    targets, teacher = _targets_of(chain, stored, t, start)
+    state, spent = stored.state(t, start) or (start, 0.0)
+    keep = _Keeper(stored, t, t * chain.training.steps, spent, report)
+    state = trainer.run(state, targets, t, teacher, keep)
+    train_outputs = trainer.outputs(state.parameters, state.statistics, None)
+    test_outputs = np.zeros((len(group), 0, train_outputs.shape[-1]), train_outputs.dtype)
+    if len(chain.test_images):
+        test_outputs = trainer.outputs(state.parameters, state.statistics, chain.test_images)
+    errors = trainer.errors(train_outputs, targets, t)
+    steps = np.where(state.stopped_at < 0, state.step, state.stopped_at)
+    parameters, statistics = flattened(state.parameters), flattened(state.statistics)
+    for i, seed in enumerate(group):
+        if stored.is_finished(t, seed):
             continue
-        targets, teacher = np.repeat(first[None], len(group), axis=0), None
-        start = trainer.start(group, t)
-        if t:
-            before = [_required(stored.finished(t - 1, seed)) for seed in group]
-            targets = np.asarray(chain.loss.next_targets(np.stack([network.train_outputs for network in before])))
-            if chain.teacher == "augmented":
-                teacher = tuple(
-                    unflattened(
-                        tree, {name: np.stack([getattr(b, part)[name] for b in before]) for name in flattened(tree)}
-                    )
-                    for part, tree in (("parameters", start.parameters), ("statistics", start.statistics))
-                )
-        state, spent = stored.state(t, start) or (start, 0.0)
-        keep = _Keeper(stored, t, t * chain.training.steps, spent, report)
-        state = trainer.run(state, targets, t, teacher, keep)
-        train_outputs = trainer.outputs(state.parameters, state.statistics, None)
-        test_outputs = np.zeros((len(group), 0, train_outputs.shape[-1]), train_outputs.dtype)
-        if len(chain.test_images):
-            test_outputs = trainer.outputs(state.parameters, state.statistics, chain.test_images)
-        errors = trainer.errors(train_outputs, targets, t)
-        steps = np.where(state.stopped_at < 0, state.step, state.stopped_at)
-        parameters, statistics = flattened(state.parameters), flattened(state.statistics)
-        for i, seed in enumerate(group):
-            finished = FinishedNetwork(
-                {name: array[i] for name, array in parameters.items()},
-                {name: array[i] for name, array in statistics.items()},
-                train_outputs[i],
-                test_outputs[i],
-                float(errors[i]),
-                int(steps[i]),
-                keep.seconds(),
-            )
-            stored.write(t, seed, finished)
-        stored.drop_state(state)
-        report(group, (t + 1) * chain.training.steps, f"round {t}")
+        finished = FinishedNetwork(
+            {name: array[i] for name, array in parameters.items()},
+            {name: array[i] for name, array in statistics.items()},
+            train_outputs[i],
+            test_outputs[i],
+            float(errors[i]),
+            int(steps[i]),
+            keep.seconds(),
+        )
+        stored.write(t, seed, finished)
+    stored.drop_state(state)
+    report(group, (t + 1) * chain.training.steps, f"round {t}")
+
+
+def _targets_of(chain: Chain, stored: ChainFolder, t: int, start: State) -> tuple[Any, tuple[Any, Any] | None]:
+    """Targets of a round, and where they are set image by image the teachers' parameters and statistics."""
+    if t == 0:
+        one = chain.loss.labels_as_targets(chain.labels, chain.architecture.options["n_classes"])
+        return np.repeat(one[None], len(start.seeds), axis=0), None
+    before = [_required(stored.finished(t - 1, seed)) for seed in start.seeds]
+    targets = np.asarray(chain.loss.next_targets(np.stack([network.train_outputs for network in before])))
+    if chain.teacher == "stored":
+        return targets, None
+
+    def together(part: str, like: Any) -> Any:
+        arrays = [getattr(network, part) for network in before]
+        return unflattened(like, {name: np.stack([each[name] for each in arrays]) for name in arrays[0]})
+
+    return targets, (together("parameters", start.parameters), together("statistics", start.statistics))
 
 
 class _Keeper:
@@ -163,7 +179,7 @@ class _Keeper:
 
 def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkPath:
     """Path of finished chains."""
-    networks = [[_required(stored.finished(t, seed)) for seed in seeds] for t in range(chain.rounds)]
+    networks = [[stored.outputs(t, seed) for seed in seeds] for t in range(chain.rounds)]
     train = np.array([[network.train_outputs for network in row] for row in networks])
     test = np.array([[network.test_outputs for network in row] for row in networks])
     k = chain.architecture.options["n_classes"]

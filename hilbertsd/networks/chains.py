@@ -69,7 +69,8 @@ def distill_network(
     folder : where finished networks and running states are kept, so that a killed run goes on; None for a temporary
         one. More rounds and seeds may be added later.
     spread : "one by one"; "processes", one for each core of this machine; "side by side", all seeds in one
-        computation. None for what was measured to be fastest: processes on a CPU, one by one on an accelerator.
+        computation, which for small networks compiles less. None for processes on a CPU, where they were measured to be
+        fastest, and one by one on an accelerator, where nothing was measured yet.
     client : `distributed.Client` whose workers train the seeds instead; they have to see the folder.
 
     Raises
@@ -86,6 +87,8 @@ def distill_network(
     Source: MFB (arXiv:2002.05715) §5.
     """
     chain = _checked_chain(architecture, images, labels, test_images, test_labels, rounds, loss, training, teacher)
+    if isinstance(seeds, int):
+        raise InvalidInput(f"seeds is {seeds}; give several, as range({seeds}), or ({seeds},)")
     seeds = [_checked_seed(seed) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InvalidInput(f"seeds are {seeds}; give at least one, each once")
@@ -101,9 +104,9 @@ def distill_network(
 
 def _distilled(chain: Chain, seeds: list[int], folder: Path, spread: str | None, client: Any) -> NetworkPath:
     stored = ChainFolder(folder, chain.config())
-    missing = [seed for seed in seeds if any(stored.finished(t, seed) is None for t in range(chain.rounds))]
-    if spread is None:
-        spread = "processes" if on_cpu() and min(len(missing), available_cores()) > 1 else "one by one"
+    missing = [seed for seed in seeds if not all(stored.is_finished(t, seed) for t in range(chain.rounds))]
+    if spread is None:  # by all seeds: with another number of threads sums have other last digits
+        spread = "processes" if on_cpu() and min(len(seeds), available_cores()) > 1 else "one by one"
     with progress("training", chain.rounds * chain.training.steps * len(seeds)) as bar:
         done = dict.fromkeys(seeds, 0)
         for seed in set(seeds) - set(missing):
@@ -115,11 +118,8 @@ def _distilled(chain: Chain, seeds: list[int], folder: Path, spread: str | None,
 
         if client is not None or spread == "processes":
             workers.train(chain, missing, folder, report, client)
-        elif spread == "side by side" and missing:
-            train_seeds(chain, missing, folder, report)
-        else:
-            for seed in missing:
-                train_seeds(chain, [seed], folder, report)
+        elif missing:
+            train_seeds(chain, seeds if spread == "side by side" else missing, folder, report, spread == "side by side")
     return path_of(chain, seeds, stored)
 
 
@@ -137,10 +137,15 @@ def _checked_chain(
     check_architecture(network)
     check_whole(rounds, "rounds", InvalidInput)
     check_choice(teacher, "teacher", TEACHERS)
+    for value, name, kind in ((loss, "loss", Loss), (training, "training", Training)):
+        if not isinstance(value, kind):
+            raise InvalidInput(f"{name} is {value!r}; give a hilbertsd.networks.{kind.__name__}")
     train = finite_images(images, "images").astype(np.float32)
     if train.ndim < 2 or not len(train):
         raise InvalidInput(f"images have shape {train.shape}; give (n, rows, columns, channels) with none of them 0")
     network.check(train.shape[1:])
+    if training.augmentation != "none" and train.ndim != 4:
+        raise InvalidInput(f"images have shape {train.shape}, and crops and flips are for (n, rows, columns, channels)")
     if (test_images is None) != (test_labels is None):
         raise InvalidInput("test images and test labels come together; give both or none")
     test = train[:0] if test_images is None else finite_images(test_images, "test_images").astype(np.float32)

@@ -69,6 +69,16 @@ class ChainFolder:
         path = self._path(round, seed)
         return read_arrays(path, ROUND_FORMAT, _finished) if path.exists() else None
 
+    def outputs(self, round: int, seed: int) -> FinishedNetwork:  # noqa: A002
+        """A finished network without its parameters, which are most of its memory."""
+        network = self.finished(round, seed)
+        assert network is not None  # rounds are trained in their order, and none is deleted
+        return replace(network, parameters={}, statistics={})
+
+    def is_finished(self, round: int, seed: int) -> bool:  # noqa: A002
+        """Whether the network of a round and a seed is there."""
+        return self._path(round, seed).exists()
+
     def write(self, round: int, seed: int, network: FinishedNetwork) -> None:  # noqa: A002
         """Store a finished network."""
         arrays = {

@@ -23,7 +23,7 @@ TARGETS = ("soft", "hard")
 
 
 def softmax_squared_error(outputs: Any, targets: Any, temperature: float) -> Any:
-    """(n,) ‖softmax(outputs) − target‖²: the ℓ2 loss of MFB §5.1."""
+    """(n,) ‖softmax(outputs) − target‖²: the ℓ2 loss of MFB §5.2."""
     return jnp.sum((jax.nn.softmax(outputs / temperature) - targets) ** 2, axis=-1)
 
 

@@ -21,6 +21,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.networks.architectures import architecture
 from hilbertsd.support.array_files import read_arrays, write_arrays
 
 FILE_FORMAT = "hilbertsd.NetworkPath/1"
@@ -104,7 +105,7 @@ class NetworkPath:
 
     def __repr__(self) -> str:
         T, S, n, k = self.targets.shape
-        network = self.config["architecture"]["name"]
+        network = architecture(**self.config["architecture"]).name
         return f"NetworkPath({network}, {T} rounds, {S} seeds, {n} training images of {k} classes)"
 
     def _repr_html_(self) -> str:

@@ -100,10 +100,15 @@ class Training:
                 check_whole(getattr(self, name), name, InvalidInput)
         check_positive(self.learning_rate, "learning_rate", "the size of a step", InvalidInput)
         for name, most in (("momentum", 1.0), ("weight_decay", np.inf)):
-            if not 0 <= getattr(self, name) < most:
+            if not (isinstance(getattr(self, name), int | float) and 0 <= getattr(self, name) < most):
                 raise InvalidInput(f"{name} is {getattr(self, name)!r}; give a number from 0 to below {most:g}")
         if self.tolerance is not None:
             check_positive(self.tolerance, "tolerance", "the error at which training ends", InvalidInput)
+            if self.constraint == "penalty" and self.weight_decay:
+                raise InvalidInput(
+                    f"weight_decay is {self.weight_decay:g} and constraint is 'penalty'; it would pull towards 0 and "
+                    "the penalty pulls towards the start, give weight_decay=0"
+                )
         elif self.constraint == "penalty":
             raise InvalidInput("constraint is 'penalty' and tolerance is None; give the error that is to be met")
 
@@ -131,7 +136,8 @@ class State:
     step : number of steps taken.
     parameters, statistics, optimiser : states of NNX and Optax.
     log_penalty : (seeds,) logarithm of c where the error is constrained by a penalty.
-    error : (seeds,) error against the round's own targets at the last check; infinite before the first.
+    error : (seeds,) error against the round's own targets at the last check, of all images where there is a tolerance
+        and of the last batch where there is none; infinite before the first.
     stopped_at : (seeds,) step at which each reached the tolerance, −1 before.
     """
 
@@ -204,7 +210,14 @@ class Trainer:
             A loss is not finite, or the tolerance is not met.
         """
         t, targets = self.training, jnp.asarray(targets, self.network.parameter_dtype)
-        # The penalty is on the distance from here; without one XLA leaves the copy out.
+        if state.step == 0 and t.tolerance is not None:
+            # Targets that the start already meets are the end of a chain: a kernel's path collapses there.
+            error = self.errors(self.outputs(state.parameters, state.statistics, None), targets, round)
+            met = (error <= t.tolerance) & (t.constraint == "stop")
+            state = replace(state, error=error, stopped_at=np.where(met, 0, -1))
+            if met.all():
+                return state
+        # The penalty is on the distance from here.
         origin = (
             _stacked([self.network.init((seed, round))[0] for seed in state.seeds])
             if t.constraint == "penalty"
@@ -214,10 +227,10 @@ class Trainer:
             active = jnp.asarray(state.stopped_at < 0)
             step = self._step(round, teacher is not None)
             moved = (state.parameters, state.statistics, state.optimiser)
-            moved = step(moved, origin, teacher, targets, self._images, rows, shifts, active, state.log_penalty)
+            moved, loss = step(moved, origin, teacher, targets, self._images, rows, shifts, active, state.log_penalty)
             state = replace(state, step=state.step + 1, parameters=moved[0], statistics=moved[1], optimiser=moved[2])
             if state.step % self.check_every == 0 or state.step == t.steps:
-                state = self._checked(state, targets, round)
+                state = self._checked(state, loss, targets, round)
                 at_check(state)
                 if t.tolerance is not None and np.all(state.stopped_at >= 0):
                     break
@@ -253,10 +266,12 @@ class Trainer:
                     part = slice(place * self.batch, (place + 1) * self.batch)
                     yield orders[:, part], None if moves is None else moves[:, part]
 
-    def _checked(self, state: State, targets: Any, round: int) -> State:  # noqa: A002
+    def _checked(self, state: State, loss: Any, targets: Any, round: int) -> State:  # noqa: A002
         """State with its error, the networks that met the tolerance marked, and the penalty moved."""
         t = self.training
-        error = self.errors(self.outputs(state.parameters, state.statistics, None), targets, round)
+        error = np.asarray(loss, dtype=float)
+        if t.tolerance is not None:
+            error = self.errors(self.outputs(state.parameters, state.statistics, None), targets, round)
         for seed, value in zip(state.seeds, error, strict=True):
             if not np.isfinite(value):
                 raise NotConverged(
@@ -323,13 +338,13 @@ class Trainer:
                     value += jnp.exp(log_penalty) * sum(jax.tree.leaves(far))
                 return value, after
 
-            gradients, after = jax.grad(objective, has_aux=True)(parameters)
+            (value, after), gradients = jax.value_and_grad(objective, has_aux=True)(parameters)
             updates, optimiser_after = self._optimiser.update(gradients, optimiser, parameters)
             new = (optax.apply_updates(parameters, updates), after, optimiser_after)
             if self.training.tolerance is None or penalised:
-                return new
+                return new, value
             # Networks that have met the tolerance stay as they are while others go on.
-            return jax.tree.map(lambda one, other: jnp.where(active, one, other), new, moved)
+            return jax.tree.map(lambda one, other: jnp.where(active, one, other), new, moved), value
 
         return step
 

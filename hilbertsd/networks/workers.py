@@ -10,10 +10,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from hilbertsd import errors
 from hilbertsd.errors import HilbertsdError, NotConverged
@@ -32,19 +33,13 @@ fifth of a step of ResNet-8 with images of 32 × 32, whose memory is one block o
 def train(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client: Any = None) -> None:
     """Train seeds that a folder lacks, on this machine's cores, or on the workers of a client.
 
-    Raises what training raises, after the other processes have come to their end.
+    Raises the first error of training after the other seeds have come to their end.
     """
     if not seeds:
         return
     chain.save(folder / "chain.npz")
     if client is not None:
-        place = str(folder.absolute())
-        tasks = {client.submit(train_one, place, seed, pure=False): seed for seed in seeds}
-        from distributed import as_completed
-
-        for task in as_completed(tasks):
-            task.result()
-            report([tasks[task]], chain.rounds * chain.training.steps, "on the cluster")
+        _on_cluster(chain, seeds, folder, report, client)
         return
     cores: SimpleQueue[int] = SimpleQueue()
     for core in sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(available_cores()):
@@ -54,25 +49,45 @@ def train(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client
     def one(seed: int) -> None:
         core = cores.get()
         words = [sys.executable, "-m", __name__, str(folder), str(seed), str(core)]
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
-        running.add(process)
         try:
-            _follow(process, seed, report)
+            with TemporaryFile("w+", encoding="utf-8") as noise:
+                process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=noise, text=True, env=environment())
+                running.add(process)
+                try:
+                    _follow(process, noise, seed, report)
+                finally:
+                    running.discard(process)
         finally:
-            running.discard(process)
             cores.put(core)
 
     with ThreadPoolExecutor(min(len(seeds), available_cores())) as pool:
         futures = [pool.submit(one, seed) for seed in seeds]
         try:
-            for future in futures:
-                future.result()
-        except BaseException:
+            wait(futures)
+        except BaseException:  # the user's interruption
             for future in futures:
                 future.cancel()
             for process in list(running):
                 process.terminate()
             raise
+    for future in futures:
+        future.result()
+
+
+def _on_cluster(chain: Any, seeds: Sequence[int], folder: Path, report: Report, client: Any) -> None:
+    from distributed import KilledWorker, as_completed
+
+    tasks = {client.submit(train_one, str(folder.absolute()), seed, pure=False): seed for seed in seeds}
+    for task in as_completed(tasks):
+        if task.status == "finished":
+            report([tasks[task]], chain.rounds * chain.training.steps, "on the cluster")
+    for task, seed in tasks.items():
+        try:
+            task.result()
+        except KilledWorker as error:
+            raise NotConverged(
+                f"workers of the cluster died with seed {seed}; start again, and it goes on from {folder}"
+            ) from error
 
 
 def environment() -> dict[str, str]:
@@ -88,23 +103,23 @@ def train_one(folder: str, seed: int, report: Report = lambda *_: None) -> None:
     chain.train_seeds(chain.Chain.load(Path(folder) / "chain.npz"), [seed], Path(folder), report)
 
 
-def _follow(process: "subprocess.Popen[str]", seed: int, report: Report) -> None:
-    """Read a process's reports to its end; raise the error that ended it."""
+def _follow(process: "subprocess.Popen[str]", noise: IO[str], seed: int, report: Report) -> None:
+    """Read a process's reports to its end; raise the error that ended it, with the end of what it said beside."""
     message: dict[str, Any] = {}
-    with process:  # closes its pipes
+    with process:  # closes its pipe
         assert process.stdout is not None
-        assert process.stderr is not None
         for line in process.stdout:
-            message = json.loads(line)
-            if "steps" in message:
-                report([seed], message["steps"], message["note"])
-        noise = process.stderr.read()
+            if line.startswith("{"):  # libraries may print, too
+                message = json.loads(line)
+                if "steps" in message:
+                    report([seed], message["steps"], message["note"])
     if process.returncode != 0:
         if "error" in message:
             raise getattr(errors, message["error"])(message["text"])
+        noise.seek(0)
         raise NotConverged(
-            f"the process that trained seed {seed} ended with code {process.returncode}: {noise.strip()[-300:]}; start "
-            "again, and it goes on from its folder"
+            f"the process that trained seed {seed} ended with code {process.returncode}: {noise.read().strip()[-300:]};"
+            " start again, and it goes on from its folder"
         )
 
 

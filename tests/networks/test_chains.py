@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ TEST = RNG.normal(size=(12, 2, 2, 3)).astype(np.float32)
 TEST_LABELS = (TEST[:, 0, 0, 0] > 0).astype(int) + (TEST[:, 1, 1, 0] > 0)
 NETWORK = architecture("fully-connected-1-6", n_classes=3, normalisation="batch")
 TRAINING = Training(steps=9, batch_size=8, learning_rate=0.05)
+
+CROPPED = replace(TRAINING, augmentation="crops and flips")
 
 
 def chain(**options):
@@ -196,6 +199,16 @@ workers._main(*sys.argv[1:])
 """
 
 
+def test_seeds_side_by_side_go_on_as_they_were(tmp_path):
+    """Also where one seed's file was written and another's was not: all are trained once more, and one is kept."""
+    whole = chain(folder=tmp_path / "whole", spread="side by side", seeds=(0, 5, 2))
+    shutil.copytree(tmp_path / "whole", tmp_path / "part")
+    for name in ("seed-5-round-1", "seed-5-round-2", "seed-2-round-2"):
+        (tmp_path / f"part/{name}.npz").unlink()
+    again = chain(folder=tmp_path / "part", spread="side by side", seeds=(0, 5, 2))
+    np.testing.assert_array_equal(again.test_outputs, whole.test_outputs)
+
+
 def test_processes_train_the_same_networks(path, tmp_path):
     path, _ = path
     apart = chain(folder=tmp_path, spread="processes", seeds=(0,))
@@ -207,10 +220,15 @@ def test_a_process_that_fails_passes_on_its_error(tmp_path):
     with pytest.raises(NotConverged, match="loss of seed 0 in round 0 is"):
         chain(folder=tmp_path / "a", spread="processes", seeds=(0,), training=replace(TRAINING, learning_rate=1e9))
     chain(folder=tmp_path / "b", rounds=1, seeds=(0,))
-    process = workers.subprocess.Popen(["sleep", "100"], stdout=-1, stderr=-1, text=True)
-    process.kill()
-    with pytest.raises(NotConverged, match=r"trained seed 7 ended with code -9: .*goes on from its folder"):
-        workers._follow(process, 7, lambda *_: None)
+    noisy = (
+        "import os, sys; print('noise'); sys.stderr.write('x' * 100_000 + 'the end'); sys.stderr.flush(); os.abort()"
+    )
+    with tempfile.TemporaryFile("w+") as noise:
+        process = subprocess.Popen([sys.executable, "-c", noisy], stdout=subprocess.PIPE, stderr=noise, text=True)
+        with pytest.raises(
+            NotConverged, match=r"trained seed 7 ended with code -6: x+the end; start again, and it goes"
+        ):
+            workers._follow(process, noise, 7, lambda *_: None)
 
 
 def test_a_teacher_may_be_shown_what_the_student_sees():
@@ -262,6 +280,10 @@ def test_a_chain_at_a_tolerance_takes_the_steps_it_needs():
         ({"test_labels": None}, "test images and test labels come together"),
         ({"test_images": TEST[:, :1]}, r"test_images have shape \(12, 1, 2, 3\) beside images"),
         ({"rounds": 0}, "rounds is 0"),
+        ({"seeds": 5}, r"seeds is 5; give several, as range\(5\)"),
+        ({"loss": "cross-entropy"}, "loss is 'cross-entropy'; give a hilbertsd.networks.Loss"),
+        ({"training": {"steps": 3}}, "training is .*; give a hilbertsd.networks.Training"),
+        ({"images": IMAGES.reshape(30, 12), "training": CROPPED}, "and crops and flips are for"),
         ({"seeds": ()}, r"seeds are \[\]; give at least one"),
         ({"seeds": (1, 1)}, r"seeds are \[1, 1\]"),
         ({"seeds": (-1,)}, "seed is -1"),

@@ -140,6 +140,13 @@ def test_training_stops_at_the_tolerance_and_stays_there():
         trainer(replace(training, steps=4)).run(t.start((0,), 0), TARGETS)
 
 
+def test_targets_that_the_start_meets_end_training_there():
+    t = trainer(replace(SMALL, tolerance=50.0))
+    end = t.run(t.start((0,), 0), TARGETS)
+    assert (end.step, end.stopped_at[0]) == (0, 0)
+    assert end.error[0] < 50
+
+
 def test_the_penalty_meets_the_tolerance_near_the_start():
     """Its network minimises distance at this error: at its end both gradients point in opposite directions."""
     training = replace(
@@ -191,6 +198,8 @@ def test_a_loss_that_is_not_finite_is_one_line():
         ({"weight_decay": -0.1}, "weight_decay is -0.1"),
         ({"tolerance": 0.0}, "tolerance is 0.0"),
         ({"constraint": "penalty"}, "constraint is 'penalty' and tolerance is None"),
+        ({"constraint": "penalty", "tolerance": 0.1}, r"weight_decay is 0\.0005 and constraint is 'penalty'"),
+        ({"weight_decay": "x"}, "weight_decay is 'x'"),
         ({"precision": "float16"}, "precision is 'float16'"),
     ],
 )

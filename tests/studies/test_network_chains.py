@@ -103,10 +103,12 @@ NOISE = np.random.default_rng(0).normal(size=(4, 5)) / 10
     ("means", "rises", "falls"),
     [
         ((50, 52, 51, 48), "reproduced", "reproduced in part"),
-        ((50, 52, 52, 52), "reproduced in part", "undecided"),
+        ((50, 52, 52, 48), "reproduced", "reproduced in part"),
+        ((50, 52, 52, 52), "reproduced in part", "not under this protocol"),
         ((50, 49, 48, 47), "not under this protocol", "reproduced"),
         ((50, 50, 49, 48), "undecided", "reproduced in part"),
         ((50, 50, 50, 50), "undecided", "undecided"),
+        ((50, 51, 52, 53), "reproduced in part", "not under this protocol"),
     ],
 )
 def test_verdicts_follow_from_effects_that_are_put_in(means, rises, falls):
@@ -114,6 +116,13 @@ def test_verdicts_follow_from_effects_that_are_put_in(means, rises, falls):
     assert _rises(path, "net", "l2", True).verdict == rises
     assert _falls(path, "net", "l2", True).verdict == falls
     assert _rises(path, "net", "l2", False).verdict == _falls(path, "net", "l2", False).verdict == "not testable here"
+
+
+def test_a_tolerance_that_is_not_met_costs_its_chain_alone(quick, hilbertsd, monkeypatch):
+    monkeypatch.setitem(presets.PRESETS, "smoke", replace(quick, tolerance=1e-6, rounds=1))
+    code, out, err = hilbertsd("run", "network-chains", "--out", "o")
+    assert (code, err) == (0, "")
+    assert "no chain l2-constrained: the error of seed 0 in round 0 is" in out
 
 
 @pytest.mark.usefixtures("quick")

@@ -29,6 +29,12 @@ from hilbertsd.support.plotting import new_figure, round_colours
 COMPARED = ("l2", "cross-entropy")
 """Chains that are compared."""
 
+PROTOCOL = (
+    "published: fresh networks, trained until each loss at a constant learning rate",
+    "here: fresh networks follow the schedule of the chain and are stopped on its way, at a higher learning rate than "
+    "the networks of the chain end at",
+)
+
 FRESH = 1000
 """What is added to a chain's seed for the fresh network that is laid beside it."""
 
@@ -132,6 +138,7 @@ class Result(form.Result[NetworkConfig]):
             "data": self.images.name,
             "n_train": len(self.images.train),
             "n_test": len(self.images.test),
+            "protocol": list(PROTOCOL),
             "comparisons": [
                 {
                     "network": network,
@@ -139,6 +146,10 @@ class Result(form.Result[NetworkConfig]):
                     **each.path.to_dict(),
                     "stopped_test_accuracy": [
                         [v if np.isfinite(v) else None for v in row] for row in each.stopped_accuracy.tolist()
+                    ],
+                    "stopped_losses": [
+                        [v if np.isfinite(v) else None for v in row]
+                        for row in np.array([stops.losses for stops in each.stops]).T.tolist()
                     ],
                     "stopped_steps": np.array([stops.steps for stops in each.stops]).T.tolist(),
                     "rows": [row for row in self.rows() if (row["network"], row["loss"]) == (network, variant)],

@@ -79,9 +79,11 @@ def stop_at(chain: Chain, levels: NDArray[np.float64], seed: int, folder: Path, 
     state = (stored.state(0, start) or (start, 0.0))[0]
     stops.steps[stops.steps > state.step] = -1  # were found after the stored state, and are found again
 
+    targets = chain.loss.labels_as_targets(chain.labels, k)[None]
+
     def look(state: State) -> None:
         bar.update(state.step)
-        error = float(state.error[0])
+        error = float(trainer.errors(trainer.outputs(state.parameters, state.statistics, None), targets)[0])
         new = ~stops.reached & (error <= levels)
         if new.any():
             outputs = trainer.outputs(state.parameters, state.statistics, chain.test_images)[0]
@@ -91,7 +93,7 @@ def stop_at(chain: Chain, levels: NDArray[np.float64], seed: int, folder: Path, 
             stored.write_state(0, state, 0.0)
 
     with progress(f"early stops, seed {seed}", chain.training.steps) as bar:
-        last = trainer.run(state, chain.loss.labels_as_targets(chain.labels, k)[None], at_check=look)
+        last = trainer.run(state, targets, at_check=look)
     done.touch()
     stored.drop_state(last)
     return stops
