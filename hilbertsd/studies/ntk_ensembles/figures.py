@@ -48,15 +48,16 @@ def _panel(axes: Any, ordering: Ordering) -> None:
     """What every use adds to single models at one setting."""
     axes.axhline(0, color="0.5", linewidth=0.8)
     for name, ratio in PUBLISHED_RATIOS.items():
+        side = 1 if ratio > 1 else -1  # away from what is drawn
         axes.axvline(ratio, color="0.6", linewidth=0.8, linestyle=":")
         axes.annotate(
             name.upper().replace("CIFAR", "CIFAR-"),
             (ratio, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(-7, -1),
+            xytext=(7 * side, -1),
             textcoords="offset points",
             rotation=90,
-            ha="right",
+            ha="left" if side > 0 else "right",
             va="top",
             fontsize=6,
             color="0.4",
