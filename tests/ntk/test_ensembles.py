@@ -76,10 +76,8 @@ def test_a_student_has_the_digits_that_mpmath_gives(features, targets):
         X = mpmath.matrix(features[0, :20].tolist())
         gram = X * X.T
         ridge = mpmath.mpf(1e-3) * sum(gram[i, i] for i in range(20)) / 20 * mpmath.eye(20)
-        outputs = mpmath.matrix(targets.tolist())
-        for _ in range(2):
-            dual = mpmath.lu_solve(gram + ridge, outputs[:, 0])
-            outputs = gram * dual
+        taught = gram * mpmath.lu_solve(gram + ridge, mpmath.matrix(targets.tolist())[:, 0])
+        dual = mpmath.lu_solve(gram + ridge, taught)
         expected = mpmath.matrix(features[0, 20:].tolist()) * (X.T * dual)
     np.testing.assert_allclose(
         uses["self-distillation"][0, 0, 0, :, 0], np.array(expected.tolist(), float).ravel(), rtol=1e-10

@@ -14,7 +14,7 @@ MARKERS = "so^v"
 APART = 1.03
 """Factor between the ratios at which two uses are drawn, so that their error bars do not hide each other."""
 
-WIDER, TICKS = 1.3, (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
+WIDER, TICKS = 1.7, (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
 """Factor by which the axis of ratios goes beyond what is drawn, and its ticks."""
 
 SHOWN = 12.0
@@ -48,15 +48,16 @@ def _panel(axes: Any, ordering: Ordering) -> None:
     """What every use adds to single models at one setting."""
     axes.axhline(0, color="0.5", linewidth=0.8)
     for name, ratio in PUBLISHED_RATIOS.items():
+        side = 1 if ratio > 1 else -1  # away from what is drawn
         axes.axvline(ratio, color="0.6", linewidth=0.8, linestyle=":")
         axes.annotate(
             name.upper().replace("CIFAR", "CIFAR-"),
             (ratio, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(-2, -2),
+            xytext=(7 * side, -1),
             textcoords="offset points",
             rotation=90,
-            ha="right",
+            ha="left" if side > 0 else "right",
             va="top",
             fontsize=6,
             color="0.4",

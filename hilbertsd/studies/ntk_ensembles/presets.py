@@ -54,7 +54,7 @@ class Preset:
 
 PRESETS = {
     "smoke": Preset("fully-connected-2", (4, 16), 2, 3, None, {FULL: Sizes(60, 30, 60), SINGLE: Sizes(200, 50, 100)}),
-    "cpu": Preset("wrn-10-1", (1, 2, 3, 6, 10), 5, 6, 16, {FULL: Sizes(150, 200, 300), SINGLE: Sizes(1500, 300, 600)}),
+    "cpu": Preset("wrn-10-1", (1, 2, 3, 6, 10), 5, 5, 16, {FULL: Sizes(150, 200, 300), SINGLE: Sizes(1500, 300, 600)}),
     "gpu": Preset(
         "wrn-10-1", (1, 2, 4, 8, 16), 10, 5, 16, {FULL: Sizes(300, 500, 500), SINGLE: Sizes(3000, 1000, 2000)}
     ),
