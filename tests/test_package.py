@@ -83,7 +83,7 @@ def test_the_committed_bounds_are_the_full_run():
     assert (record["n_problems"], record["n_violations"]) == (20_000, 0)
     assert record["theorem_6"]["largest_relative_distance"] < 1e-3
     assert record["theorem_6"]["not_monotone"] == 0
-    assert len(record["statements"]) == 19
+    assert len(record["statements"]) == 25
 
 
 def test_signatures_name_types_as_the_source_does():

@@ -8,10 +8,10 @@ import pytest
 
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
-from hilbertsd.networks import Training
 from hilbertsd.studies.network_chains import presets
-from hilbertsd.studies.network_chains.experiment import _falls, _rises, chains, load
+from hilbertsd.studies.network_chains.experiment import chains, load
 from hilbertsd.studies.network_chains.presets import VARIANTS, NetworkConfig
+from hilbertsd.studies.network_chains.results import _falls, _rises
 from hilbertsd.studies.network_early_stopping import stops
 from hilbertsd.studies.network_early_stopping.experiment import run as run_stopping
 
@@ -24,7 +24,7 @@ def quick(monkeypatch):
         smoke,
         networks=({"name": "fully-connected-1-16"},),
         images=presets.Images(None, 60, 50),
-        training=Training(steps=40, batch_size=20, learning_rate=0.2, weight_decay=0.0),
+        training={"steps": 40, "batch_size": 20, "learning_rate": 0.2, "weight_decay": 0.0},
         tolerance=0.75,
     )
     monkeypatch.setitem(presets.PRESETS, "smoke", quick)

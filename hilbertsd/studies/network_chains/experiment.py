@@ -8,151 +8,15 @@ The last step of every training counts; nothing is chosen, so that nothing is ch
 on from the networks in their folder. Needs JAX, Flax and Optax.
 """
 
-from dataclasses import dataclass
-from typing import Any
-
+from hilbertsd import networks
 from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.errors import InvalidInput, NotConverged
-from hilbertsd.networks.chains import distill_network
-from hilbertsd.networks.jax_backend import on_cpu
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.studies import form
 from hilbertsd.studies.network_chains.figures import figures
 from hilbertsd.studies.network_chains.presets import PRESETS, VARIANTS, NetworkConfig
-from hilbertsd.studies.sizes.paired import LEVEL
-from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t, rounds_above_first
+from hilbertsd.studies.network_chains.results import Result
 from hilbertsd.support.clusters import connected
-
-PROTOCOL = (
-    "published: ResNet-50 and VGG-16 on all of CIFAR, Adam, 64,000 steps, 10 seeds",
-    "published: weight decay in the loss; here it is decoupled from the optimiser",
-    "here: the preset's network, images, steps and seeds, which no code chose",
-    "tests are over seeds, on these training and test images",
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Result(form.Result[NetworkConfig]):
-    """Chains by network and loss.
-
-    Attributes
-    ----------
-    images : training and test images.
-    paths : chains by name of the network and of the loss.
-    unmet : by loss, why there is no chain: training did not converge, or did not meet the tolerance.
-    """
-
-    COLUMNS = ("network", "loss", "round", "train_accuracy", "test_accuracy", "train_loss", "test_loss", "steps")
-
-    images: ImageSplit
-    paths: dict[tuple[str, str], NetworkPath]
-    unmet: dict[str, str]
-
-    def closing(self) -> list[str]:
-        """Chains without a result."""
-        return [f"no chain {variant}: {reason}" for variant, reason in self.unmet.items()]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """One dictionary per network, loss and round, accuracies in per cent."""
-        rows = []
-        for (network, variant), path in self.paths.items():
-            for t, row in enumerate(path.rows()):
-                shares = {name: 100 * value for name, value in row.items() if "accuracy" in name or "agreement" in name}
-                steps = float(path.steps[t].mean())
-                rows.append({"network": network, "loss": variant, **row, **shares, "steps": steps})
-        return rows
-
-    def headline(self) -> list[str]:
-        """Data, and numbers of images and seeds."""
-        n_seeds = len(next(iter(self.paths.values())).seeds)
-        return [
-            f"{self.images.name}, {len(self.images.train):,} training and {len(self.images.test):,} test images of "
-            f"{' × '.join(map(str, self.images.train.shape[1:]))}, {n_seeds} seeds; accuracies in %, against the "
-            "original labels"
-        ]
-
-    def claims(self) -> list[form.Claim]:
-        """What the paper claims, for every network and loss; one-sided tests of 5 % over seeds."""
-        testable = self.config.dataset != "digits"
-        claims = []
-        for (network, variant), path in self.paths.items():
-            if path.n_rounds > 1 and len(path.seeds) > 1:
-                claims += [_falls(path, network, variant, testable), _rises(path, network, variant, testable)]
-        return claims
-
-    def numbers(self) -> dict[str, Any]:
-        """Protocol, and every measure by network, loss, round and seed; accuracies are shares."""
-        return {
-            "data": self.images.name,
-            "n_train": len(self.images.train),
-            "n_test": len(self.images.test),
-            "protocol": list(PROTOCOL),
-            "unmet": self.unmet,
-            "chains": [
-                {"network": network, "variant": variant, **path.to_dict()}
-                for (network, variant), path in self.paths.items()
-            ],
-        }
-
-
-def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
-    """Training accuracy falls."""
-    accuracy = 100 * path.train_accuracy
-    steps_down = accuracy[1:] < accuracy[:-1]
-    last = paired_t(accuracy[-1] - accuracy[0], "less")
-    mean = accuracy.mean(axis=1)
-    every = bool((mean[1:] < mean[:-1]).all())
-    seen = last.p_value <= LEVEL
-    verdict = form.Verdict.REPRODUCED if seen and every else form.Verdict.IN_PART if seen else form.Verdict.UNDECIDED
-    if paired_t(accuracy[-1] - accuracy[0], "greater").p_value <= LEVEL:
-        verdict = form.Verdict.NOT_UNDER_PROTOCOL
-    return form.Claim(
-        f"training accuracy against the original labels drops in each round (MFB §5.2): {network}, {variant}",
-        verdict if testable else form.Verdict.NOT_TESTABLE,
-        {
-            "rounds_in_which_the_mean_drops": int((mean[1:] < mean[:-1]).sum()),
-            "later_rounds": len(mean) - 1,
-            "chains_and_rounds_that_drop": int(steps_down.sum()),
-            "chains_and_later_rounds": int(steps_down.size),
-            "last_round_minus_round_0": _numbers(last),
-        },
-        f"the mean drops in {int((mean[1:] < mean[:-1]).sum())} of {len(mean) - 1} later rounds; last round "
-        f"{_shown(last)}",
-    )
-
-
-def _rises(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
-    """Test accuracy rises, then falls."""
-    accuracy = 100 * path.test_accuracy
-    later = rounds_above_first(accuracy)
-    best = max(range(len(later)), key=lambda t: later[t].mean)
-    # The last round beside every earlier one, corrected for all: which of them is best is seen in the same numbers.
-    above_last = rounds_above_first(accuracy[::-1])[::-1]
-    falls = best < len(later) - 1 and above_last[1 + best].p_value <= LEVEL
-    rises = min(each.p_value for each in later) <= LEVEL
-    verdict = form.Verdict.UNDECIDED
-    if rises:
-        verdict = form.Verdict.REPRODUCED if falls else form.Verdict.IN_PART
-    elif max(paired_t(row - accuracy[0], "less").p_value for row in accuracy[1:]) <= LEVEL:  # all are worse
-        verdict = form.Verdict.NOT_UNDER_PROTOCOL
-    return form.Claim(
-        f"test accuracy rises above that of round 0 before it falls (MFB §5.2, D.3): {network}, {variant}",
-        verdict if testable else form.Verdict.NOT_TESTABLE,
-        {
-            "rounds_minus_round_0": [_numbers(each) for each in later],
-            "last_round_minus_round_0": _numbers(paired_t(accuracy[-1] - accuracy[0], "two-sided")),
-        },
-        f"best later round {1 + best}: {_shown(later[best])} points over round 0, p = {later[best].p_value:.2g} "
-        f"corrected for {len(later)}; last round {_shown(paired_t(accuracy[-1] - accuracy[0], 'two-sided'))}",
-    )
-
-
-def _numbers(estimate: SeedEstimate) -> dict[str, float]:
-    return {"points": estimate.mean, "standard_error": estimate.standard_error, "p_value": estimate.p_value}
-
-
-def _shown(estimate: SeedEstimate) -> str:
-    return f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f}"
 
 
 def load(config: NetworkConfig) -> ImageSplit:
@@ -161,6 +25,8 @@ def load(config: NetworkConfig) -> ImageSplit:
     Raises InvalidInput for a preset that takes weeks on this machine's processor, and as
     :func:`hilbertsd.data.image_split`.
     """
+    from hilbertsd.networks.jax_backend import on_cpu  # JAX is imported where something runs
+
     if PRESETS[config.preset].needs_accelerator and on_cpu() and config.scheduler is None:
         raise InvalidInput(
             f"preset {config.preset!r} takes weeks on a processor and JAX sees no accelerator; install 'jax[cuda12]' "
@@ -182,7 +48,7 @@ def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...])
     with connected(config.scheduler) as client:
         for network in preset.architectures(images.n_classes):
             for variant in variants:
-                paths[network.name, variant] = distill_network(
+                paths[network.name, variant] = networks.distill_network(
                     network,
                     images.train,
                     images.train_labels,
@@ -190,8 +56,7 @@ def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...])
                     seeds=range(config.seed, config.seed + preset.seeds),
                     test_images=images.test,
                     test_labels=images.test_labels,
-                    loss=VARIANTS[variant],
-                    training=preset.training_of(variant),
+                    **preset.loss_and_training(variant),
                     folder=config.network_folder() / f"{network.name}-{variant}",
                     spread=preset.spread,
                     client=client,

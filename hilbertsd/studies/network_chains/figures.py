@@ -1,24 +1,22 @@
 """Figures of the chains of trained networks: accuracies and losses by round, with envelopes over seeds."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from hilbertsd.studies.network_chains.presets import TITLES
+from hilbertsd.studies.network_chains.results import Result
 from hilbertsd.support.plotting import new_figure, round_colours
 
-if TYPE_CHECKING:
-    from hilbertsd.studies.network_chains.experiment import Result
 
-
-def figures(result: "Result") -> dict[str, Any]:
+def figures(result: Result) -> dict[str, Any]:
     """A figure for every network: columns are losses, rows test accuracy, training accuracy and loss."""
     networks = list(dict.fromkeys(network for network, _ in result.paths))
     names = {network: "network-chains" + (f"-{network}" if len(networks) > 1 else "") for network in networks}
     return {name: _figure(result, network) for network, name in names.items()}
 
 
-def _figure(result: "Result", network: str) -> Any:
+def _figure(result: Result, network: str) -> Any:
     shown = {variant: path for (name, variant), path in result.paths.items() if name == network}
     figure = new_figure(2.6 * len(shown) + 0.6, 6.4)
     panels = figure.subplots(3, len(shown), squeeze=False, sharex=True)

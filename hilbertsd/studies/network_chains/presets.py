@@ -1,24 +1,23 @@
 """Which networks, images and training the studies of trained networks take; the losses are the same in all presets."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hilbertsd import networks
 from hilbertsd.data.splits import DATASETS
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.architectures import Architecture, architecture
-from hilbertsd.networks.losses import Loss
-from hilbertsd.networks.training import Training
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_cifar.presets import chosen
 
-VARIANTS: dict[str, Loss] = {
-    "l2": Loss("softmax-squared-error"),
-    "cross-entropy": Loss("cross-entropy"),
-    "hard-labels": Loss("cross-entropy", "hard"),
-    "l2-constrained": Loss("softmax-squared-error"),
+VARIANTS: dict[str, dict[str, Any]] = {
+    "l2": {"name": "softmax-squared-error"},
+    "cross-entropy": {"name": "cross-entropy"},
+    "hard-labels": {"name": "cross-entropy", "targets": "hard"},
+    "l2-constrained": {"name": "softmax-squared-error"},
 }
-"""Losses of the chains by name. The last stops every network at the preset's tolerance, the others after its steps."""
+"""Options of the chains' losses. The last stops every network at the preset's tolerance, the others after its steps."""
 
 TITLES = {
     "l2": "ℓ2 of softmax",
@@ -45,7 +44,7 @@ class Preset:
     networks : name of an architecture with its options, all with batch normalisation.
     images : which images.
     rounds, seeds : of every chain.
-    training : of every round; without a tolerance.
+    training : options of every round's training; without a tolerance.
     tolerance : ε of the constrained chain.
     check_every : steps between two looks at the error where it matters.
     spread : how seeds are trained, as in :func:`hilbertsd.networks.distill_network`.
@@ -56,7 +55,7 @@ class Preset:
     images: Images
     rounds: int
     seeds: int
-    training: Training
+    training: dict[str, Any]
     tolerance: float
     check_every: int
     spread: str | None = None
@@ -66,11 +65,10 @@ class Preset:
         """Networks with an output for every class."""
         return [architecture(**options, n_classes=n_classes, normalisation="batch") for options in self.networks]
 
-    def training_of(self, variant: str) -> Training:
-        """Training of one of the `VARIANTS`."""
-        if variant != "l2-constrained":
-            return self.training
-        return replace(self.training, tolerance=self.tolerance, check_every=self.check_every)
+    def loss_and_training(self, variant: str) -> dict[str, Any]:
+        """Loss and training of one of the `VARIANTS`, as :func:`hilbertsd.networks.distill_network` takes them."""
+        stop = {"tolerance": self.tolerance, "check_every": self.check_every} if variant == "l2-constrained" else {}
+        return {"loss": networks.Loss(**VARIANTS[variant]), "training": networks.Training(**self.training, **stop)}
 
 
 PRESETS = {
@@ -79,7 +77,7 @@ PRESETS = {
         Images(None, 300, 360),
         3,
         2,
-        Training(steps=60, batch_size=50, weight_decay=1e-4),
+        {"steps": 60, "batch_size": 50, "weight_decay": 1e-4},
         0.5,
         5,
         "side by side",
@@ -89,7 +87,7 @@ PRESETS = {
         Images(16, 5_000, 5_000),
         8,
         5,
-        Training(steps=15 * 78, batch_size=64, weight_decay=1e-4),
+        {"steps": 15 * 78, "batch_size": 64, "weight_decay": 1e-4},
         0.3,
         26,
     ),
@@ -98,13 +96,13 @@ PRESETS = {
         Images(None, 50_000, 10_000),
         8,
         5,
-        Training(
-            steps=30 * 97,
-            batch_size=512,
-            learning_rate=0.4,
-            augmentation="crops and flips",
-            precision="bfloat16",
-        ),
+        {
+            "steps": 30 * 97,
+            "batch_size": 512,
+            "learning_rate": 0.4,
+            "augmentation": "crops and flips",
+            "precision": "bfloat16",
+        },
         0.05,
         97,
         needs_accelerator=True,
@@ -114,14 +112,14 @@ PRESETS = {
         Images(None, 50_000, 10_000),
         12,
         10,
-        Training(
-            steps=64_000,
-            batch_size=16,
-            optimiser="adam",
-            learning_rate=1e-3,
-            schedule="constant",
-            weight_decay=1e-4,
-        ),
+        {
+            "steps": 64_000,
+            "batch_size": 16,
+            "optimiser": "adam",
+            "learning_rate": 1e-3,
+            "schedule": "constant",
+            "weight_decay": 1e-4,
+        },
         0.05,
         1_000,
         needs_accelerator=True,

@@ -10,21 +10,22 @@ Needs JAX, Flax and Optax.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.data.splits import ImageSplit
-from hilbertsd.networks.chain import Chain
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.studies import form
 from hilbertsd.studies.network_chains.experiment import chains, load
-from hilbertsd.studies.network_chains.presets import PRESETS, TITLES, VARIANTS, NetworkConfig
-from hilbertsd.studies.network_early_stopping.stops import Stops, stop_at, stopped_correct
+from hilbertsd.studies.network_chains.presets import PRESETS, TITLES, NetworkConfig
 from hilbertsd.studies.sizes.paired import LEVEL
 from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t
 from hilbertsd.support.plotting import new_figure, round_colours
+
+if TYPE_CHECKING:
+    from hilbertsd.studies.network_early_stopping.stops import Stops
 
 COMPARED = ("l2", "cross-entropy")
 """Chains that are compared."""
@@ -50,12 +51,14 @@ class Comparison:
     """
 
     path: NetworkPath
-    stops: list[Stops]
+    stops: "list[Stops]"
 
     @property
     def stopped_accuracy(self) -> NDArray[np.float64]:
         """(T, S) test accuracy of the fresh networks; NaN where the loss was not reached."""
-        return stopped_correct(self.stops, self.path.test_labels).mean(axis=-1)
+        right = np.array([stops.test_outputs.argmax(axis=-1) == self.path.test_labels for stops in self.stops])
+        reached = np.array([stops.reached for stops in self.stops])
+        return np.where(reached, right.mean(axis=-1), np.nan).T
 
     @property
     def differences(self) -> NDArray[np.float64]:
@@ -167,20 +170,23 @@ def run(config: NetworkConfig) -> Result:
     InvalidInput, InvalidFile, NotConverged, MissingPackage
         As :func:`hilbertsd.studies.network_chains.experiment.run`.
     """
+    # JAX is imported where something runs, not where studies are listed.
+    from hilbertsd.networks.chain import Chain
+    from hilbertsd.studies.network_early_stopping.stops import stop_at
+
     images, preset = load(config), PRESETS[config.preset]
     architectures = {network.name: network for network in preset.architectures(images.n_classes)}
     comparisons = {}
     for (network, variant), path in chains(config, images, COMPARED).items():
         chain = Chain(
-            architectures[network],
-            VARIANTS[variant],
-            preset.training,
-            images.train.astype(np.float32),
-            images.train_labels,
-            images.test.astype(np.float32),
-            images.test_labels,
-            1,
-            "stored",
+            architecture=architectures[network],
+            images=images.train.astype(np.float32),
+            labels=images.train_labels,
+            test_images=images.test.astype(np.float32),
+            test_labels=images.test_labels,
+            rounds=1,
+            teacher="stored",
+            **preset.loss_and_training(variant),
         )
         folder = config.network_folder() / f"{network}-{variant}-stopped"
         stops = [

@@ -97,10 +97,3 @@ def stop_at(chain: Chain, levels: NDArray[np.float64], seed: int, folder: Path, 
     done.touch()
     stored.drop_state(last)
     return stops
-
-
-def stopped_correct(stops: list[Stops], test_labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(T, S, m) whether each network classifies each image as labelled; NaN where the loss was not reached."""
-    right = np.array([each.test_outputs.argmax(axis=-1) == test_labels for each in stops], dtype=np.float64)
-    right[~np.array([each.reached for each in stops])] = np.nan
-    return right.transpose(1, 0, 2)
