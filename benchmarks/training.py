@@ -95,7 +95,7 @@ def ours(settings: dict[str, Any]) -> Contestant:
         nonlocal moved
         for _ in range(count):
             batch = next(rows)[None]
-            moved = step(moved, None, None, targets, trainer._images, batch, None, active, state.log_penalty)
+            moved, _ = step(moved, None, None, targets, trainer._images, batch, None, active, state.log_penalty)
         jax.block_until_ready(moved)
 
     losses, first = [], batches(settings)

@@ -108,7 +108,7 @@ def slopes(name, options):
     moved = (state.parameters, state.statistics, state.optimiser)
     rows, active = np.arange(len(IMAGES))[None], np.ones(1, bool)
     step = trainer._step(0, False)
-    moved = step(moved, None, None, TARGETS[None], trainer._images, rows, None, active, state.log_penalty)
+    moved, _ = step(moved, None, None, TARGETS[None], trainer._images, rows, None, active, state.log_penalty)
     # After one step the momentum is the gradient.
     gradient = jax.tree.map(lambda array: np.asarray(array[0], "float64"), moved[2][0].trace)
     norms = jax.tree.map(np.linalg.norm, gradient)
