@@ -150,7 +150,7 @@ def test_sizes_are_counted_and_judged():
 def test_a_simulation_runs_from_the_command_line(hilbertsd):
     code, out, err = hilbertsd("run", "sizes", "--simulations", 20, "--images", 40, "--json")
     assert (code, err) == (0, "")
-    assert len(json.loads(out)["tests"]) == 10
+    assert len(json.loads(out)["tests"]) == 14
 
 
 def test_committed_sizes_are_five_per_cent_and_those_of_wrong_tests_are_not():
