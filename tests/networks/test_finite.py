@@ -23,7 +23,6 @@ NORMALISED = {
     "vgg-11": {"width": 2, "stages": 3},
     "resnet-8": {"width": 3},
     "resnet-18": {"width": 2},
-    "resnet-50": {"width": 1},
     "wrn-10-2": {"width": 2},
 }
 
