@@ -10,6 +10,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -56,6 +57,7 @@ class Chain:
     rounds: int
     teacher: str
 
+    @cached_property  # images are hashed, which takes seconds where there are many
     def config(self) -> dict[str, Any]:
         """Everything that a network depends on but its round and seed, ready for JSON."""
         return {
@@ -70,7 +72,7 @@ class Chain:
 
     def save(self, path: Path) -> Path:
         """Write images and settings to a file, for other processes."""
-        metadata = {**self.config(), "rounds": self.rounds}
+        metadata = {**self.config, "rounds": self.rounds}
         arrays = {name: getattr(self, name) for name in ("images", "labels", "test_images", "test_labels")}
         return write_arrays(path, PROBLEM_FORMAT, metadata, arrays)
 
@@ -100,7 +102,7 @@ def train_seeds(chain: Chain, seeds: Sequence[int], folder: Path, report: Report
     side_by_side : train all seeds of a round in one computation, not one seed after another. The seeds that are there
         already are then trained once more with the others, so that these come out the same.
     """
-    stored = ChainFolder(folder, chain.config())
+    stored = ChainFolder(folder, chain.config)
     network = FiniteNetwork(chain.architecture, chain.images.shape[1:])
     trainer = Trainer(network, chain.loss, chain.training, chain.images)
     for group in [list(seeds)] if side_by_side else [[seed] for seed in seeds]:
@@ -196,7 +198,7 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
         return mean(np.array(rounds))
 
     return NetworkPath(
-        config=chain.config(),
+        config=chain.config,
         seeds=np.array(seeds),
         targets=targets.astype(np.float32),
         train_outputs=train,

@@ -103,7 +103,7 @@ def distill_network(
 
 
 def _distilled(chain: Chain, seeds: list[int], folder: Path, spread: str | None, client: Any) -> NetworkPath:
-    stored = ChainFolder(folder, chain.config())
+    stored = ChainFolder(folder, chain.config)
     missing = [seed for seed in seeds if not all(stored.is_finished(t, seed) for t in range(chain.rounds))]
     if spread is None:  # by all seeds: with another number of threads sums have other last digits
         spread = "processes" if on_cpu() and min(len(seeds), available_cores()) > 1 else "one by one"

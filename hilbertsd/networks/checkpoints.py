@@ -154,7 +154,7 @@ def digest(array: NDArray[Any] | None) -> str | None:
     if array is None:
         return None
     values = np.ascontiguousarray(array, dtype="<f4")
-    return f"{' × '.join(map(str, values.shape))}, sha256 {hashlib.sha256(values.tobytes()).hexdigest()}"
+    return f"{' × '.join(map(str, values.shape))}, sha256 {hashlib.sha256(values.data).hexdigest()}"
 
 
 def _name(path: Any) -> str:

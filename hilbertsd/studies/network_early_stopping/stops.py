@@ -63,7 +63,7 @@ def stop_at(chain: Chain, levels: NDArray[np.float64], seed: int, folder: Path, 
         As :func:`hilbertsd.networks.distill_network`.
     """
     chain = replace(chain, training=replace(chain.training, check_every=check_every))
-    stored = ChainFolder(folder, {**chain.config(), "levels": digest(levels), "seed": seed})
+    stored = ChainFolder(folder, {**chain.config, "levels": digest(levels), "seed": seed})
     path, done = folder / "stops.npz", folder / "complete"
     k = chain.architecture.options["n_classes"]
     T, m = len(levels), len(chain.test_images)
