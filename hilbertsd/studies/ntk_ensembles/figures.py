@@ -66,12 +66,12 @@ def _panel(axes: Any, ordering: Ordering) -> None:
     for position, (use, colour, line, marker) in enumerate(looks):
         points = ordering.difference(use, "single")
         x = ordering.ratios * APART ** (position - 1.5)
+        look: Any = {"color": colour, "marker": marker, "markersize": 5}
         axes.errorbar(
-            x, points.mean, points.standard_error, color=colour, linestyle=line, linewidth=1.2, capsize=2, label=use
+            x, points.mean, points.standard_error, linestyle=line, linewidth=1.2, capsize=2, label=use, **look
         )
-        seen = points.above | points.below
-        for face, where in ((colour, seen), ("white", ~seen)):
-            axes.plot(x[where], points.mean[where], marker, markersize=5, color=colour, markerfacecolor=face, zorder=3)
+        unseen = ~(points.above | points.below)
+        axes.plot(x[unseen], points.mean[unseen], linestyle="", markerfacecolor="white", zorder=3, **look)
     setting = ordering.setting
     per = "p/(nk)" if setting.form == FULL else "p/n"
     axes.set(xscale="log", xlabel=f"parameters per target, {per}")
