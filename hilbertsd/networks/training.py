@@ -28,6 +28,7 @@ OPTIMISERS = ("sgd", "adam")
 SCHEDULES = ("constant", "cosine", "steps")
 AUGMENTATIONS = ("none", "crops and flips")
 CONSTRAINTS = ("stop", "penalty")
+DECAYS = ("decoupled", "in the loss")
 PRECISIONS = ("float32", "bfloat16")
 
 PADDING = 4
@@ -60,8 +61,10 @@ class Training:
     learning_rate : at the start.
     schedule : "constant", "cosine" to 0, or "steps": a tenth after half of the steps, a hundredth after three quarters.
     momentum : of sgd.
-    weight_decay : share of the parameters that a step takes away, times the learning rate (decoupled from the gradient
-        and its momentum; Loshchilov & Hutter 2019, arXiv:1711.05101).
+    weight_decay : pull of the parameters towards 0.
+    decay : "decoupled": every step takes this share of the parameters away, times the learning rate, beside the
+        gradient and its momentum (Loshchilov & Hutter 2019, arXiv:1711.05101); or "in the loss": the loss of the steps
+        has weight_decay/2 ‖θ‖² added, whose gradient the optimiser treats as any other.
     augmentation : "none"; or "crops and flips": shifts by up to 4 pixels and reflections left to right.
     tolerance : ε, the error against the round's own targets at which training ends; None for a number of steps alone.
     constraint : how the tolerance is met. "stop" ends the run at the first check at or under ε: for an infinitely wide
@@ -80,6 +83,7 @@ class Training:
     schedule: str = "cosine"
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    decay: str = "decoupled"
     augmentation: str = "none"
     tolerance: float | None = None
     constraint: str = "stop"
@@ -92,6 +96,7 @@ class Training:
             ("schedule", SCHEDULES),
             ("augmentation", AUGMENTATIONS),
             ("constraint", CONSTRAINTS),
+            ("decay", DECAYS),
             ("precision", PRECISIONS),
         ):
             check_choice(getattr(self, name), name, choices)
@@ -123,7 +128,9 @@ class Training:
         direction = optax.scale_by_adam()
         if self.optimiser == "sgd":
             direction = optax.trace(self.momentum, nesterov=True) if self.momentum else optax.identity()
-        return optax.chain(direction, optax.add_decayed_weights(self.weight_decay), optax.scale_by_learning_rate(rate))
+        pull = optax.add_decayed_weights(self.weight_decay)
+        towards = (direction, pull) if self.decay == "decoupled" else (pull, direction)
+        return optax.chain(*towards, optax.scale_by_learning_rate(rate))
 
 
 @dataclass(frozen=True)

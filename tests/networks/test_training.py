@@ -32,19 +32,25 @@ def leaves(tree):
     return [np.asarray(leaf) for leaf in jax.tree.leaves(tree)]
 
 
-def test_a_step_is_nesterov_momentum_with_decoupled_decay():
-    t = trainer(Training(steps=3, batch_size=None, learning_rate=0.05, weight_decay=0.3, schedule="constant"))
+@pytest.mark.parametrize("decay", ["decoupled", "in the loss"])
+def test_a_step_is_nesterov_momentum_with_decay(decay):
+    t = trainer(
+        Training(steps=3, batch_size=None, learning_rate=0.05, weight_decay=0.3, decay=decay, schedule="constant")
+    )
     start = t.start((0,), 0)
     end = t.run(start, TARGETS)
 
+    in_loss, beside = (0.3, 0.0) if decay == "in the loss" else (0.0, 0.3)
+
     def error(parameters):
-        return jnp.mean(LOSS.of(LINEAR.apply(parameters, start.statistics, IMAGES)[0], TARGETS[0]))
+        norm = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(parameters))
+        return jnp.mean(LOSS.of(LINEAR.apply(parameters, start.statistics, IMAGES)[0], TARGETS[0])) + in_loss / 2 * norm
 
     parameters, velocity = LINEAR.init((0, 0))[0], None
     for _ in range(3):
         gradient = jax.grad(error)(parameters)
         velocity = gradient if velocity is None else jax.tree.map(lambda g, v: g + 0.9 * v, gradient, velocity)
-        parameters = jax.tree.map(lambda p, g, v: p - 0.05 * (g + 0.9 * v + 0.3 * p), parameters, gradient, velocity)
+        parameters = jax.tree.map(lambda p, g, v: p - 0.05 * (g + 0.9 * v + beside * p), parameters, gradient, velocity)
     for ours, by_hand in zip(leaves(end.parameters), leaves(parameters), strict=True):
         np.testing.assert_allclose(ours[0], by_hand, rtol=2e-5, atol=1e-6)
 
