@@ -25,12 +25,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import Crc32cCodec
 
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.gram.kernel_tiles import KernelTiles
@@ -40,6 +38,9 @@ from hilbertsd.gram.tiles import Tile, rectangular_product, symmetric_product
 from hilbertsd.support.files import write_json
 from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.progress import tracked
+
+if TYPE_CHECKING:
+    import zarr
 
 RECOMPUTE = "`hilbertsd gram run`, or hilbertsd.gram.fill, computes it again"
 
@@ -58,7 +59,7 @@ class GramStore(KernelOperator):
 
     folder: Path
     plan: GramPlan
-    _kernel: zarr.Array = field(repr=False)
+    _kernel: "zarr.Array" = field(repr=False)
     precision: float = field(init=False, repr=False)
     symmetric: bool = field(init=False, repr=False)
     block_size = 8
@@ -76,6 +77,9 @@ class GramStore(KernelOperator):
         InvalidFile
             The folder holds something else, or another plan's store; or it cannot be written.
         """
+        import zarr  # takes half a second, which commands that need no store should not take
+        from zarr.codecs import Crc32cCodec
+
         folder = Path(folder).absolute()
         if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
             return cls._resume(folder, plan)
@@ -123,6 +127,9 @@ class GramStore(KernelOperator):
         InvalidFile
             There is none, or its plan or layout is damaged.
         """
+        import zarr
+        from zarr.codecs import Crc32cCodec
+
         folder = Path(folder)
         if not (folder / "zarr.json").is_file():
             raise InvalidFile(

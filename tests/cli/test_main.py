@@ -87,11 +87,26 @@ def test_errors_without_a_message_of_ours_are_one_line(hilbertsd, monkeypatch, e
     assert one_line(*hilbertsd()) == f"error: {message}\n"
 
 
+LIST = """
+import contextlib, hilbertsd.cli
+with contextlib.suppress(SystemExit):
+    hilbertsd.cli.main()
+"""
+
+
 def test_the_command_line_loads_no_numbers_before_a_command_runs():
     heavy = ("numpy", "scipy", "sklearn", "matplotlib", "jax", "zarr", "pandas")
     code = f"import sys, hilbertsd.cli.entry; print([name for name in {heavy} if name in sys.modules])"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert finished.stdout == "[]\n"
+
+
+def test_a_list_of_studies_loads_what_lists_them_alone():
+    code = f"import sys; sys.argv = ['hilbertsd', 'list']\n{LIST}"
+    heavy = ("scipy", "sklearn", "matplotlib", "jax", "zarr", "pandas", "dask")
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines()[-1] == "[]"
 
 
 def test_names_in_messages_keep_their_blanks(hilbertsd, tmp_path):

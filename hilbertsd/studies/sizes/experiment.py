@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from hilbertsd.studies import form
 from hilbertsd.studies.sizes.gains import RiseTest, cross_fitted, halves
@@ -143,6 +142,8 @@ def run(config: Config) -> Result:
     The distribution that `RiseTest` draws is drawn once a simulation, and its 95 % quantile over all simulations is the
     test's bound (Giacomini, Politis & White 2013, Econometric Theory 29, 567); other tests are done in full.
     """
+    from scipy.special import stdtrit
+
     rng, seed_rng = np.random.default_rng(config.seed), np.random.default_rng([config.seed, 1])
     classes = np.arange(config.images) % CLASSES
     gains: dict[str, list[tuple[float, float]]] = {"flat": [], "falling": []}

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr
 
 from hilbertsd.studies.form import Estimate
 
@@ -92,6 +91,8 @@ def over_draws(differences: NDArray[np.float64]) -> AtPoints:
 
     Holm (1979), Scandinavian Journal of Statistics 6, 65. It needs no independence of the points.
     """
+    from scipy.special import stdtr
+
     mean, error = differences.mean(axis=0), differences.std(axis=0, ddof=1) / np.sqrt(len(differences))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(mean == 0, 0.0, mean / error)
