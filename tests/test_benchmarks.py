@@ -19,6 +19,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         (["round_counts.py", "--n", "60"], "triangle_over_rounds"),
         (["krylov.py", "--n", "150", "--images", "synthetic"], "eigh_over_krylov"),
         (["krylov.py", "--sizes", "60", "120", "--images", "synthetic"], "exponents"),
+        (["time_to_accuracy.py", "--preset", "smoke", "--dataset", "digits", "--networks", "1"], "seconds"),
         pytest.param(
             ["training.py", "--sides", "8", "--width", "4", "--batch", "8", "--turns", "1", "--steps", "1"],
             "results",

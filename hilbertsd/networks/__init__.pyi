@@ -1,5 +1,7 @@
 from .architectures import Architecture as Architecture
 from .architectures import architecture as architecture
+from .chains import TrainingChoice as TrainingChoice
+from .chains import choose_training as choose_training
 from .chains import distill_network as distill_network
 from .finite import FiniteNetwork as FiniteNetwork
 from .layers import AveragePool as AveragePool

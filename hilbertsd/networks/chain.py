@@ -1,18 +1,19 @@
 """One chain: what its networks depend on, and the training of its rounds for some seeds.
 
     chain = Chain(network, Loss(), Training(), images, labels, test_images, test_labels, rounds=8, teacher="stored")
-    train_seeds(chain, [0], folder)
-    path_of(chain, [0], folder)
+    chain.save(folder)
+    train_seeds(folder, [0], report)
+    path_of(chain, [0], ChainFolder(folder, chain.config))
 
 :func:`hilbertsd.networks.distill_network` makes it from what a user gives.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +21,17 @@ from numpy.typing import NDArray
 from hilbertsd.networks.architectures import Architecture, architecture
 from hilbertsd.networks.checkpoints import ChainFolder, FinishedNetwork, digest, flattened, unflattened
 from hilbertsd.networks.finite import FiniteNetwork
+from hilbertsd.networks.jax_backend import made_with
 from hilbertsd.networks.losses import Loss
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.networks.training import State, Trainer, Training
+from hilbertsd.networks.workers import Report
 from hilbertsd.support.array_files import read_arrays, write_arrays
 
-PROBLEM_FORMAT = "hilbertsd.NetworkChain/1"
+PROBLEM_FORMAT, PROBLEM_FILE = "hilbertsd.NetworkChain/1", "chain.npz"
 
 STORED_EVERY = 20.0
 """Seconds between two stored states of a training run."""
-
-Report: TypeAlias = Callable[[Sequence[int], int, str], None]
-"""Function of seeds, the number of steps that each has behind it, and a note."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,14 +70,14 @@ class Chain:
             "test_images": digest(self.test_images),
         }
 
-    def save(self, path: Path) -> Path:
-        """Write images and settings to a file, for other processes."""
+    def save(self, folder: Path) -> Path:
+        """Write images and settings into a folder, for those who train in other processes."""
         metadata = {**self.config, "rounds": self.rounds}
         arrays = {name: getattr(self, name) for name in ("images", "labels", "test_images", "test_labels")}
-        return write_arrays(path, PROBLEM_FORMAT, metadata, arrays)
+        return write_arrays(folder / PROBLEM_FILE, PROBLEM_FORMAT, metadata, arrays)
 
     @classmethod
-    def load(cls, path: Path) -> "Chain":
+    def load(cls, folder: Path) -> "Chain":
         """Read what :meth:`save` wrote."""
 
         def chain(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> Chain:
@@ -90,11 +90,11 @@ class Chain:
                 **arrays,
             )
 
-        return read_arrays(path, PROBLEM_FORMAT, chain)
+        return read_arrays(folder / PROBLEM_FILE, PROBLEM_FORMAT, chain)
 
 
-def train_seeds(chain: Chain, seeds: Sequence[int], folder: Path, report: Report, side_by_side: bool = False) -> None:
-    """Train all rounds of some seeds that a folder does not hold yet.
+def train_seeds(folder: Path, seeds: Sequence[int], report: Report, side_by_side: bool = False) -> None:
+    """Train all rounds of some seeds that a folder with a chain does not hold yet.
 
     Parameters
     ----------
@@ -102,6 +102,7 @@ def train_seeds(chain: Chain, seeds: Sequence[int], folder: Path, report: Report
     side_by_side : train all seeds of a round in one computation, not one seed after another. The seeds that are there
         already are then trained once more with the others, so that these come out the same.
     """
+    chain = Chain.load(folder)
     stored = ChainFolder(folder, chain.config)
     network = FiniteNetwork(chain.architecture, chain.images.shape[1:])
     trainer = Trainer(network, chain.loss, chain.training, chain.images)
@@ -138,6 +139,7 @@ def _train_round(
             float(errors[i]),
             int(steps[i]),
             keep.seconds(),
+            made_with(),
         )
         stored.write(t, seed, finished)
     stored.drop_state(state)
@@ -189,6 +191,8 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
     first = np.broadcast_to(one_hot, train[:1].shape)
     targets = np.concatenate([first, np.asarray(chain.loss.next_targets(train[:-1]))])
 
+    first_test = np.broadcast_to(chain.test_labels, test[:1].shape[:-1])
+
     def mean(values: Any) -> NDArray[np.float64]:
         values = np.asarray(values, dtype=np.float64)
         return values.mean(axis=-1) if values.shape[-1] else np.full(values.shape[:-1], np.nan)
@@ -199,6 +203,7 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
 
     return NetworkPath(
         config=chain.config,
+        made_with=_different(network.made_with for row in networks for network in row),
         seeds=np.array(seeds),
         targets=targets.astype(np.float32),
         train_outputs=train,
@@ -211,8 +216,18 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
         test_loss=loss(test, test_one_hot),
         training_error=np.array([[network.error for network in row] for row in networks]),
         agreement=mean(train.argmax(-1) == targets.argmax(-1)),
+        test_agreement=mean(test.argmax(-1) == np.concatenate([first_test, test[:-1].argmax(-1)])),
         steps=np.array([[network.steps for network in row] for row in networks]),
     )
+
+
+def _different(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries, each once."""
+    found: list[dict[str, Any]] = []
+    for entry in entries:
+        if entry not in found:
+            found.append(entry)
+    return found
 
 
 def _required(network: FinishedNetwork | None) -> FinishedNetwork:

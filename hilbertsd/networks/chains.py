@@ -7,7 +7,8 @@
     path.test_accuracy.mean(axis=1)  # by round
 
 The first network of a chain is trained on the labels, each further one from new random parameters on the outputs of the
-one before. What a folder holds is not trained again. No choice is made anywhere: the last step counts.
+one before. What a folder holds is not trained again. No choice is made anywhere: the last step counts; whoever has to
+choose how to train does so by :func:`choose_training`, on training images.
 
 Source: MFB (arXiv:2002.05715) §5 and appendix D.
 """
@@ -15,6 +16,7 @@ Source: MFB (arXiv:2002.05715) §5 and appendix D.
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from hilbertsd.support.machine import available_cores
 from hilbertsd.support.progress import progress
 
 TEACHERS = ("stored", "augmented")
-SPREADS = ("one by one", "processes", "side by side")
+SPREADS = ("one by one", "processes", "devices", "side by side")
 
 
 def distill_network(
@@ -68,9 +70,10 @@ def distill_network(
         teacher is shown each image as the student sees it.
     folder : where finished networks and running states are kept, so that a killed run goes on; None for a temporary
         one. More rounds and seeds may be added later.
-    spread : "one by one"; "processes", one for each core of this machine; "side by side", all seeds in one
-        computation, which for small networks compiles less. None for processes on a CPU, where they were measured to be
-        fastest, and one by one on an accelerator, where nothing was measured yet.
+    spread : "one by one"; "processes", one for each core of this machine; "devices", a thread for each accelerator of
+        this machine, which trains one seed after another; "side by side", all seeds in one computation, which for small
+        networks compiles less. None for processes on a CPU, where they were measured to be fastest, and devices where
+        there are accelerators, where nothing was measured yet.
     client : `distributed.Client` whose workers train the seeds instead; they have to see the folder.
 
     Raises
@@ -102,25 +105,118 @@ def distill_network(
     return _distilled(chain, seeds, Path(folder), spread, client)
 
 
+@dataclass(frozen=True, eq=False)
+class TrainingChoice:
+    """Trainings that were tried, and how good each was on images that it did not see.
+
+    Attributes
+    ----------
+    trainings : (C,) what was tried.
+    accuracy : (C, S) accuracy on the validation images for every seed.
+    validation_rows : (v,) places of the validation images among those that were given.
+    """
+
+    trainings: tuple[Training, ...]
+    accuracy: NDArray[np.float64]
+    validation_rows: NDArray[np.int64]
+
+    @property
+    def best(self) -> Training:
+        """The training of the highest mean accuracy; the first of equal ones."""
+        return self.trainings[int(self.accuracy.mean(axis=1).argmax())]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was tried, with every accuracy, ready for JSON."""
+        tried = [
+            {"training": asdict(training), "validation_accuracy": row.tolist()}
+            for training, row in zip(self.trainings, self.accuracy, strict=True)
+        ]
+        return {"tried": tried, "chosen": asdict(self.best), "n_validation": len(self.validation_rows)}
+
+
+def choose_training(
+    architecture: Architecture,
+    images: Any,
+    labels: Any,
+    trainings: Sequence[Training],
+    *,
+    seeds: Sequence[int] = (0,),
+    loss: Loss = Loss(),  # noqa: B008  # frozen
+    share: float = 0.2,
+    folder: str | os.PathLike[str] | None = None,
+    spread: str | None = None,
+) -> TrainingChoice:
+    """Choose how to train on a part of the training images that is held back, so that no test image has a say.
+
+    Parameters
+    ----------
+    architecture, images, labels, seeds, loss, spread : as in :func:`distill_network`.
+    trainings : (C,) what is tried.
+    share : share of the images that is held back, the same for all; of every class as much.
+    folder : where the networks are kept, so that a killed run goes on; None for a temporary one.
+
+    Raises
+    ------
+    InvalidInput
+        No training is given, the share is not between 0 and 1 or leaves a class without an image on either side, or as
+        :func:`distill_network`.
+    InvalidFile, NotConverged, MissingPackage
+        As :func:`distill_network`.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if not trainings:
+        raise InvalidInput("trainings is empty; give at least one hilbertsd.networks.Training")
+    images, labels = np.asarray(images), np.asarray(labels)
+    try:
+        kept, held = train_test_split(np.arange(len(labels)), test_size=share, random_state=0, stratify=labels)
+    except ValueError as error:
+        raise InvalidInput(f"share is {share!r} of {len(labels):,} images: {error}") from error
+    accuracy = []
+    for index, training in enumerate(trainings):
+        path = distill_network(
+            architecture,
+            images[kept],
+            labels[kept],
+            rounds=1,
+            seeds=seeds,
+            test_images=images[held],
+            test_labels=labels[held],
+            loss=loss,
+            training=training,
+            folder=None if folder is None else Path(folder) / f"training-{index}",
+            spread=spread,
+        )
+        accuracy.append(path.test_accuracy[0])
+    return TrainingChoice(tuple(trainings), np.array(accuracy), np.sort(held))
+
+
 def _distilled(chain: Chain, seeds: list[int], folder: Path, spread: str | None, client: Any) -> NetworkPath:
     stored = ChainFolder(folder, chain.config)
     missing = [seed for seed in seeds if not all(stored.is_finished(t, seed) for t in range(chain.rounds))]
-    if spread is None:  # by all seeds: with another number of threads sums have other last digits
-        spread = "processes" if on_cpu() and min(len(seeds), available_cores()) > 1 else "one by one"
-    with progress("training", chain.rounds * chain.training.steps * len(seeds)) as bar:
-        done = dict.fromkeys(seeds, 0)
-        for seed in set(seeds) - set(missing):
-            done[seed] = chain.rounds * chain.training.steps
+    steps_of_a_seed = chain.rounds * chain.training.steps
+    with progress("training", steps_of_a_seed * len(seeds)) as bar:
+        done: dict[int, float] = {seed: 0 if seed in missing else steps_of_a_seed for seed in seeds}
 
-        def report(which: Sequence[int], steps: int, note: str) -> None:
-            done.update(dict.fromkeys(which, steps))
-            bar.update(sum(done.values()), note)
+        def report(which: Sequence[int], steps: float, note: str) -> None:
+            done.update(dict.fromkeys(which, min(steps, steps_of_a_seed)))
+            bar.update(int(sum(done.values())), note)
 
-        if client is not None or spread == "processes":
-            workers.train(chain, missing, folder, report, client)
-        elif missing:
-            train_seeds(chain, seeds if spread == "side by side" else missing, folder, report, spread == "side by side")
+        if missing:
+            chain.save(folder)
+        if spread == "side by side" and client is None:
+            if missing:
+                train_seeds(folder, seeds, report, side_by_side=True)
+        else:  # by all seeds: with another number of threads sums have other last digits
+            workers.spread_over(spread or default_spread(len(seeds)), train_seeds, folder, missing, report, client)
     return path_of(chain, seeds, stored)
+
+
+def default_spread(n_seeds: int) -> str:
+    """How so many seeds are trained where the user does not say."""
+    if not on_cpu():
+        return "devices"
+    return "processes" if min(n_seeds, available_cores()) > 1 else "one by one"
 
 
 def _checked_chain(

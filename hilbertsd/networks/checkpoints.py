@@ -23,7 +23,7 @@ from hilbertsd.networks.training import State
 from hilbertsd.support.array_files import read_arrays, write_arrays
 from hilbertsd.support.files import output_folder, write_json
 
-ROUND_FORMAT, STATE_FORMAT = "hilbertsd.NetworkRound/1", "hilbertsd.TrainingState/1"
+ROUND_FORMAT, STATE_FORMAT = "hilbertsd.NetworkRound/2", "hilbertsd.TrainingState/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,7 @@ class FinishedNetwork:
     error : against the round's own targets, on the training images.
     steps : number of steps taken.
     seconds : time that they took.
+    made_with : versions, machine, device and flags.
     """
 
     parameters: dict[str, NDArray[Any]]
@@ -47,6 +48,7 @@ class FinishedNetwork:
     error: float
     steps: int
     seconds: float
+    made_with: dict[str, Any]
 
 
 class ChainFolder:
@@ -87,7 +89,7 @@ class ChainFolder:
             "train_outputs": network.train_outputs,
             "test_outputs": network.test_outputs,
         }
-        metadata = {"error": network.error, "steps": network.steps, "seconds": network.seconds}
+        metadata = {name: getattr(network, name) for name in _NUMBERS}
         write_arrays(self._path(round, seed), ROUND_FORMAT, metadata, arrays)
 
     def state(self, round: int, like: State) -> tuple[State, float] | None:  # noqa: A002
@@ -124,6 +126,9 @@ class ChainFolder:
     def _state_path(self, seeds: tuple[int, ...]) -> Path:
         return self.folder / f"training-{'-'.join(map(str, seeds))}.npz"
 
+
+_NUMBERS = ("error", "steps", "seconds", "made_with")
+"""Attributes of a network that are no arrays."""
 
 _TREES = ("parameters", "statistics", "optimiser", "log_penalty")
 
@@ -172,9 +177,7 @@ def _finished(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> Fini
         **parts,
         train_outputs=arrays["train_outputs"],
         test_outputs=arrays["test_outputs"],
-        error=metadata["error"],
-        steps=metadata["steps"],
-        seconds=metadata["seconds"],
+        **{name: metadata[name] for name in _NUMBERS},
     )
 
 

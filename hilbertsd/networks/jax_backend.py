@@ -1,9 +1,12 @@
 """JAX, Flax and Optax, for the modules of this room that train; where one is missing, the advice to install them."""
 
+import os
 from importlib import metadata
 from typing import Any
 
 from hilbertsd.errors import MissingPackage
+from hilbertsd.support.machine import machine_description
+from hilbertsd.support.provenance import package_versions
 
 INSTALL = "pip install 'hilbertsd[networks]'"
 
@@ -16,7 +19,7 @@ try:
 except ImportError as error:
     raise MissingPackage(f"training networks needs JAX, Flax and Optax ({error}); {INSTALL}") from error
 
-__all__ = ["INSTALL", "compiler_options", "jax", "jnp", "lax", "nnx", "on_cpu", "optax"]
+__all__ = ["INSTALL", "compiler_options", "jax", "jnp", "lax", "made_with", "nnx", "on_cpu", "optax"]
 
 WITH_YNNPACK = ((0, 10), (0, 11))
 """First and last minor version of jaxlib whose CPU compiler fuses with YNNPACK and has a switch for it."""
@@ -43,3 +46,15 @@ def compiler_options() -> dict[str, Any]:
     if not on_cpu() or not WITH_YNNPACK[0] <= version <= WITH_YNNPACK[1]:
         return {}
     return {"compiler_options": {"xla_cpu_experimental_ynn_fusion_type": ""}}
+
+
+def made_with() -> dict[str, Any]:
+    """Versions, machine, device and flags of what is computed now, ready for JSON."""
+    device = next(iter(jnp.zeros(()).devices()))  # of this thread
+    return {
+        "versions": package_versions(),
+        "machine": machine_description(),
+        "device": device.device_kind,
+        "flags": os.environ.get("XLA_FLAGS", ""),
+        **compiler_options(),
+    }

@@ -24,9 +24,20 @@ from numpy.typing import NDArray
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.support.array_files import read_arrays, write_arrays
 
-FILE_FORMAT = "hilbertsd.NetworkPath/1"
+FILE_FORMAT = "hilbertsd.NetworkPath/2"
 
-MEASURES = ("train_accuracy", "test_accuracy", "train_loss", "test_loss", "training_error", "agreement")
+MEASURES = (
+    "train_accuracy",
+    "test_accuracy",
+    "train_loss",
+    "test_loss",
+    "training_error",
+    "agreement",
+    "test_agreement",
+)
+
+METADATA = ("config", "made_with")
+"""Attributes of a path that are no arrays."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,6 +47,8 @@ class NetworkPath:
     Attributes
     ----------
     config : architecture, loss, training and data, ready for JSON.
+    made_with : versions, machine, device and flags with which networks were trained, ready for JSON; one entry where
+        all were trained with the same.
     seeds : (S,) seeds.
     targets : (T, S, n, k) targets of every round.
     train_outputs : (T, S, n, k) outputs for the training images as they are.
@@ -46,10 +59,12 @@ class NetworkPath:
     training_error : (T, S) the round's loss against its own targets; what a tolerance is for.
     agreement : (T, S) share of the training images to which a network and its teacher (in round 0 the labels) give the
         same class.
+    test_agreement : (T, S) the same share of the test images.
     steps : (T, S) numbers of steps taken.
     """
 
     config: dict[str, Any]
+    made_with: list[dict[str, Any]]
     seeds: NDArray[np.int64]
     targets: NDArray[np.float32]
     train_outputs: NDArray[np.float32]
@@ -62,6 +77,7 @@ class NetworkPath:
     test_loss: NDArray[np.float64]
     training_error: NDArray[np.float64]
     agreement: NDArray[np.float64]
+    test_agreement: NDArray[np.float64]
     steps: NDArray[np.int64]
 
     @property
@@ -86,22 +102,27 @@ class NetworkPath:
             yield row
 
     def to_dict(self) -> dict[str, Any]:
-        """Configuration, seeds and every measure by round and seed, ready for JSON; None where there is no number."""
+        """Configuration, versions, seeds and measures by round and seed, for JSON; None where there is no number."""
         measures = {
             name: [[float(v) if np.isfinite(v) else None for v in row] for row in getattr(self, name)]
             for name in MEASURES
         }
-        return {**self.config, "seeds": self.seeds.tolist(), **measures, "steps": self.steps.tolist()}
+        made = {"made_with": self.made_with, "seeds": self.seeds.tolist()}
+        return {**self.config, **made, **measures, "steps": self.steps.tolist()}
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the path to one .npz file without pickle and return its name; raises InvalidFile where it cannot be."""
-        arrays = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "config"}
-        return write_arrays(path, FILE_FORMAT, {"config": self.config}, arrays)
+        arrays = {name: getattr(self, name) for name in self.__dataclass_fields__ if name not in METADATA}
+        return write_arrays(path, FILE_FORMAT, {name: getattr(self, name) for name in METADATA}, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a path that :meth:`save` wrote; raises InvalidFile for a file that is missing or damaged."""
-        return read_arrays(path, FILE_FORMAT, lambda arrays, metadata: cls(config=metadata["config"], **arrays))
+        return read_arrays(
+            path,
+            FILE_FORMAT,
+            lambda arrays, metadata: cls(config=metadata["config"], made_with=metadata["made_with"], **arrays),
+        )
 
     def __repr__(self) -> str:
         T, S, n, k = self.targets.shape

@@ -25,8 +25,8 @@ from hilbertsd.networks.losses import Loss
 from hilbertsd.support.checks import check_choice, check_positive, check_whole
 
 OPTIMISERS = ("sgd", "adam")
-SCHEDULES = ("constant", "cosine", "steps")
-AUGMENTATIONS = ("none", "crops and flips")
+SCHEDULES = ("constant", "cosine", "steps", "triangular")
+AUGMENTATIONS = ("none", "crops and flips", "crops and alternating flips")
 CONSTRAINTS = ("stop", "penalty")
 DECAYS = ("decoupled", "in the loss")
 PRECISIONS = ("float32", "bfloat16")
@@ -36,6 +36,9 @@ PADDING = 4
 
 DROPS = (1 / 2, 3 / 4)
 """Shares of the steps after which the schedule "steps" divides the learning rate by ten."""
+
+WARM_UP = 0.2
+"""Share of the steps in which the schedule "triangular" rises."""
 
 EVALUATED_AT_ONCE = 500
 """Images whose outputs one call computes."""
@@ -58,14 +61,17 @@ class Training:
     batch_size : images of a step; None for all. Every epoch is a new order, and images of its last, smaller batch wait
         for the next.
     optimiser : "sgd" with Nesterov `momentum`, or "adam" with Optax's decay rates.
-    learning_rate : at the start.
-    schedule : "constant", "cosine" to 0, or "steps": a tenth after half of the steps, a hundredth after three quarters.
+    learning_rate : at the start; of the schedule "triangular" the highest.
+    schedule : "constant"; "cosine" to 0; "steps": a tenth after half of the steps, a hundredth after three quarters; or
+        "triangular": from a fifth to the whole in a fifth of the steps, then down to 0, both in a straight line.
     momentum : of sgd.
     weight_decay : pull of the parameters towards 0.
     decay : "decoupled": every step takes this share of the parameters away, times the learning rate, beside the
         gradient and its momentum (Loshchilov & Hutter 2019, arXiv:1711.05101); or "in the loss": the loss of the steps
         has weight_decay/2 ‖θ‖² added, whose gradient the optimiser treats as any other.
-    augmentation : "none"; or "crops and flips": shifts by up to 4 pixels and reflections left to right.
+    augmentation : "none"; "crops and flips": shifts by up to 4 pixels and reflections left to right at random; or
+        "crops and alternating flips": whether an image is reflected in the first epoch is random, and changes in every
+        epoch after it, so that both views are seen equally often (Jordan 2024, arXiv:2404.00498).
     tolerance : ε, the error against the round's own targets at which training ends; None for a number of steps alone.
     constraint : how the tolerance is met. "stop" ends the run at the first check at or under ε: for an infinitely wide
         network gradient flow stopped at ε. "penalty" adds c‖θ − θ₀‖² with a c that follows the error until it is ε, the
@@ -125,6 +131,10 @@ class Training:
         elif self.schedule == "steps":
             at = {int(share * self.steps): 0.1 for share in DROPS}
             rate = optax.piecewise_constant_schedule(self.learning_rate, at)
+        elif self.schedule == "triangular":
+            peak = max(1, int(WARM_UP * self.steps))
+            places, rates = [0, peak, self.steps], [WARM_UP * self.learning_rate, self.learning_rate, 0.0]
+            rate = lambda step: jnp.interp(step, jnp.array(places), jnp.array(rates))  # noqa: E731
         direction = optax.scale_by_adam()
         if self.optimiser == "sgd":
             direction = optax.trace(self.momentum, nesterov=True) if self.momentum else optax.identity()
@@ -261,6 +271,8 @@ class Trainer:
 
     def _batches(self, state: State, round: int) -> Iterator[tuple[Any, Any]]:  # noqa: A002
         """Rows (seeds, batch) of every step that is left, and shifts (seeds, batch, 3) of augmented images or None."""
+        # A last 0 would be the stream of the parameters: NumPy's seeds end in as many zeros as one likes.
+        flips = [np.random.default_rng([seed, round, 0, 1]).integers(0, 2, self.n) for seed in state.seeds]
         for epoch in range(state.step // self.epoch, -(-self.training.steps // self.epoch)):
             drawn = [np.random.default_rng([seed, round, epoch + 1]) for seed in state.seeds]
             orders = np.stack([rng.permutation(self.n) for rng in drawn])
@@ -268,6 +280,8 @@ class Trainer:
             if self.training.augmentation != "none":
                 high = [2 * PADDING + 1, 2 * PADDING + 1, 2]
                 moves = np.stack([rng.integers(0, high, (self.n, 3)) for rng in drawn])
+                if self.training.augmentation == "crops and alternating flips":
+                    moves[:, :, 2] = (np.take_along_axis(np.stack(flips), orders, axis=1) + epoch) % 2
             for place in range(self.epoch):
                 if state.step <= epoch * self.epoch + place < self.training.steps:
                     part = slice(place * self.batch, (place + 1) * self.batch)

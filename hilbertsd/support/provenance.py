@@ -14,12 +14,18 @@ PACKAGES = (
 """Packages whose versions a result records, those of them that are installed."""
 
 
-def provenance(command: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    """First entries of a result: the command that gives it, its configuration, package versions, and the machine."""
+def package_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that are installed."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {"command": command, "config": dict(config), "versions": versions, "machine": machine_description()}
+    return versions
+
+
+def provenance(command: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """First entries of a result: the command that gives it, its configuration, package versions, and the machine."""
+    made_with = {"versions": package_versions(), "machine": machine_description()}
+    return {"command": command, "config": dict(config), **made_with}

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +15,16 @@ jax = pytest.importorskip("jax", reason="needs the extra `networks`")
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
 from hilbertsd.errors import InvalidFile, InvalidInput, NotConverged
-from hilbertsd.networks import FiniteNetwork, Loss, NetworkPath, Training, architecture, distill_network, workers
+from hilbertsd.networks import (
+    FiniteNetwork,
+    Loss,
+    NetworkPath,
+    Training,
+    architecture,
+    choose_training,
+    distill_network,
+    workers,
+)
 from hilbertsd.networks.checkpoints import ChainFolder, unflattened
 
 RNG = np.random.default_rng(0)
@@ -62,8 +70,12 @@ def test_every_measure_is_against_what_it_says(path):
     classes = path.train_outputs.argmax(-1)
     np.testing.assert_allclose(path.train_accuracy, (classes == LABELS).mean(-1))
     np.testing.assert_allclose(path.test_accuracy, path.test_correct.mean(-1))
-    np.testing.assert_allclose(path.agreement[0], path.train_accuracy[0])
-    np.testing.assert_allclose(path.agreement[1:], (classes[1:] == classes[:-1]).mean(-1))
+    for agreement, accuracy, outputs in (
+        (path.agreement, path.train_accuracy, path.train_outputs),
+        (path.test_agreement, path.test_accuracy, path.test_outputs),
+    ):
+        np.testing.assert_allclose(agreement[0], accuracy[0])
+        np.testing.assert_allclose(agreement[1:], (outputs.argmax(-1)[1:] == outputs.argmax(-1)[:-1]).mean(-1))
     own = np.asarray(loss.of(path.train_outputs, path.targets)).mean(-1)
     np.testing.assert_allclose(path.training_error, own, rtol=1e-5)
     labels = np.asarray(loss.of(path.train_outputs, np.eye(3)[LABELS])).mean(-1)
@@ -88,10 +100,26 @@ def test_paths_are_shown_and_kept_whole(path, tmp_path):
         NetworkPath.load(tmp_path / "other")
 
 
+def test_every_network_says_what_made_it(path, tmp_path):
+    """Also where some were made with something else."""
+    path, folder = path
+    (made,) = path.made_with
+    assert {"jax", "flax", "optax", "numpy"} <= set(made["versions"])
+    assert made["machine"]["cores"] == os.cpu_count()
+    assert made["device"] == "cpu"
+    shutil.copytree(folder, tmp_path / "copy")
+    (tmp_path / "copy/seed-5-round-2.npz").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hilbertsd.networks.chain.made_with", lambda: {**made, "device": "NVIDIA H200"})
+        mixed = chain(folder=tmp_path / "copy")
+    assert [each["device"] for each in mixed.made_with] == ["cpu", "NVIDIA H200"]
+    assert mixed.to_dict()["made_with"] == mixed.made_with
+
+
 def test_finished_networks_are_taken_up_and_more_are_added(path, tmp_path, monkeypatch):
     path, folder = path
     shutil.copytree(folder, tmp_path / "copy")
-    before = {file.name: file.read_bytes() for file in (tmp_path / "copy").iterdir()}
+    before = {file.name: file.read_bytes() for file in (tmp_path / "copy").glob("seed-*")}
     more = chain(folder=tmp_path / "copy", rounds=4, seeds=(5, 0, 2))
     for name in ("train_outputs", "targets", "training_error"):
         np.testing.assert_array_equal(getattr(more, name)[:3, [1, 0]], getattr(path, name))
@@ -160,42 +188,60 @@ def test_a_cluster_trains_the_same_networks(path, tmp_path):
     np.testing.assert_array_equal(sent.test_outputs, path.test_outputs)
 
 
-@pytest.mark.slow
-def test_a_chain_that_is_killed_ten_times_ends_with_the_same_files(tmp_path):
-    """At random moments, from the command line's point of view: the process of a seed, with all that it was doing."""
-    given = {"training": replace(TRAINING, steps=300, check_every=1), "seeds": (0,), "spread": "processes"}
-    whole = chain(folder=tmp_path / "whole", **given)
-    folder, rng, kills = tmp_path / "killed", np.random.default_rng(0), 0
-    folder.mkdir()
-    shutil.copy(tmp_path / "whole/chain.npz", folder)
-    words = [sys.executable, "-c", START, str(folder), "0", str(min(os.sched_getaffinity(0)))]
-    while kills < 10:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-        with process:
-            assert process.stdout is not None
-            process.stdout.readline()  # it trains
-            time.sleep(rng.uniform(0, 0.25))
-            kills += process.poll() is None
-            process.kill()
-        if (folder / "seed-0-round-2.npz").exists():
-            break
-    assert kills > 3
-    ended = chain(folder=folder, **given)
-    assert ended.to_dict() == whole.to_dict()
-    for name in ("targets", "train_outputs", "test_outputs"):
-        np.testing.assert_array_equal(getattr(ended, name), getattr(whole, name))
-    assert sorted(path.name for path in folder.iterdir()) == sorted(
-        path.name for path in (tmp_path / "whole").iterdir()
+def test_workers_of_a_cluster_that_die_are_one_error(tmp_path, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+
+    class Dead:
+        """A task whose workers were killed again and again; Dask says so when its result is asked for."""
+
+        status = "error"
+
+        def result(self):
+            raise distributed.KilledWorker("train_seeds", None, 3)
+
+    class Client:
+        def submit(self, *_arguments, **_options):
+            return Dead()
+
+    monkeypatch.setattr(distributed, "as_completed", list)
+    with pytest.raises(NotConverged, match=r"workers of the cluster died with seed 0; start again, .* from .*folder"):
+        chain(folder=tmp_path / "folder", client=Client())
+
+
+def test_devices_of_a_machine_share_the_seeds(tmp_path):
+    """On as many devices as JAX is told to make of a processor, in a process of its own."""
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    finished = subprocess.run(
+        [sys.executable, "-c", DEVICES, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
     )
+    assert finished.returncode == 0, finished.stderr
+    assert finished.stdout.split() == ["2", "[0,", "1]", "True"]
 
 
-START = """
+DEVICES = """
 import sys
-from hilbertsd.networks import workers
-affinity = workers.os.sched_setaffinity(0, {int(sys.argv[3])})
-from hilbertsd.networks import chain
-chain.STORED_EVERY = 0.05
-workers._main(*sys.argv[1:])
+from threading import Barrier
+from pathlib import Path
+import numpy as np
+from hilbertsd.networks import Loss, Training, architecture, distill_network, training
+from hilbertsd.networks.jax_backend import jax, jnp
+
+rng = np.random.default_rng(0)
+images, labels, used = rng.normal(size=(30, 4)), rng.integers(0, 2, 30), []
+given = {"rounds": 2, "seeds": (0, 1), "training": Training(steps=4, batch_size=10)}
+network = architecture("fully-connected-1-6", n_classes=2)
+alone = distill_network(network, images, labels, spread="one by one", **given)
+together, start = Barrier(2, timeout=60), training.Trainer.start
+
+def started(self, seeds, round):
+    if round == 0:
+        together.wait()  # both are in training at one time, or this breaks
+        used.append(next(iter(jnp.zeros(1).devices())).id)
+    return start(self, seeds, round)
+
+training.Trainer.start = started
+apart = distill_network(network, images, labels, spread="devices", **given)
+print(len(jax.devices()), sorted(used), np.allclose(alone.train_outputs, apart.train_outputs, rtol=1e-4, atol=1e-5))
 """
 
 
@@ -267,6 +313,36 @@ def test_a_chain_at_a_tolerance_takes_the_steps_it_needs():
     assert np.all(path.training_error <= 0.35)
     assert np.all(path.steps % 3 == 0)
     assert np.all(path.steps[1] < path.steps[0])  # the outputs of a network are easier to fit than labels
+
+
+def test_a_training_is_chosen_on_images_that_it_does_not_see(tmp_path, monkeypatch):
+    seen = []
+
+    def spied(network, images, labels, *, test_images, test_labels, plain=distill_network, **options):
+        seen.append((images, labels, test_images, test_labels))
+        return plain(network, images, labels, test_images=test_images, test_labels=test_labels, **options)
+
+    monkeypatch.setattr("hilbertsd.networks.chains.distill_network", spied)
+    idle = replace(TRAINING, steps=1, learning_rate=1e-6)
+    given = {"seeds": (0, 1), "spread": "one by one", "share": 0.3, "folder": tmp_path}
+    choice = choose_training(NETWORK, IMAGES, LABELS, [idle, replace(TRAINING, steps=60)], **given)
+    assert choice.accuracy.shape == (2, 2)
+    assert choice.best == choice.trainings[1]
+    assert choice.accuracy[1].mean() > choice.accuracy[0].mean()
+    kept, kept_labels, held, held_labels = seen[0]
+    np.testing.assert_array_equal(np.sort(np.vstack([kept, held]), axis=0), np.sort(IMAGES, axis=0))
+    np.testing.assert_array_equal(np.sort(held, axis=0), np.sort(IMAGES[choice.validation_rows], axis=0))
+    assert len(held) == 9
+    for k in range(3):  # every class on both sides, in its share
+        assert abs(np.count_nonzero(held_labels == k) - 0.3 * np.count_nonzero(np.equal(LABELS, k))) < 1
+    assert np.all(np.isin(kept_labels, LABELS))
+    assert json.loads(json.dumps(choice.to_dict()))["chosen"]["steps"] == 60
+    for options, message in (
+        ({"trainings": []}, "trainings is empty"),
+        ({"trainings": [idle], "share": 1.5}, "share is 1.5 of 30 images"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            choose_training(NETWORK, IMAGES, LABELS, **options)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ def test_schedules_of_the_learning_rate():
         ("constant", [0.1] * 8),
         ("cosine", 0.05 * (1 + np.cos(np.pi * np.arange(8) / 8))),
         ("steps", [0.1] * 4 + [0.01] * 2 + [0.001] * 2),
+        ("triangular", [0.02, *(0.1 * (8 - np.arange(1, 8)) / 7)]),
     ):
         optimiser = Training(steps=8, learning_rate=0.1, weight_decay=1.0, schedule=schedule).optimiser_of()
         parameters = jnp.ones(1)
@@ -94,6 +95,27 @@ def test_crops_and_flips_move_images():
     expected = np.zeros((6, 6, 2))
     expected[PADDING:, :4] = images[2, : 6 - PADDING, 2:]
     np.testing.assert_array_equal(moved[2], expected)
+
+
+def test_alternating_flips_show_both_views_equally_often():
+    """Beside crops of all kinds; also where a run goes on in a later epoch."""
+    images = RNG.normal(size=(20, 6, 6, 2)).astype(np.float32)
+    network = FiniteNetwork(architecture("fully-connected-1-4", n_classes=3), (6, 6, 2))
+    training = replace(SMALL, steps=16, batch_size=5, augmentation="crops and alternating flips")
+    t = trainer(training, images, network)
+    start = t.start((0, 1), 0)
+    batches = list(t._batches(start, 0))
+    flips = np.zeros((2, 4, 20), int)
+    for step, (rows, shifts) in enumerate(batches):
+        for s in range(2):
+            flips[s, step // 4, rows[s]] = shifts[s, :, 2]
+    assert np.all(flips.sum(axis=1) == 2)
+    assert np.all(flips[:, 1:] != flips[:, :-1])
+    assert np.any(flips[0, 0] != flips[1, 0])
+    assert len({tuple(shift) for _, shifts in batches for shift in shifts[0, :, :2]}) > 30
+    later = list(t._batches(replace(start, step=9), 0))
+    assert len(later) == 7
+    np.testing.assert_array_equal(later[0][1], batches[9][1])
 
 
 @pytest.mark.parametrize("stop", [1, 5, 11])

@@ -1,6 +1,12 @@
 """The studies of trained networks, as a user runs them."""
 
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +17,7 @@ pytest.importorskip("flax", reason="needs the extra `networks`")
 from hilbertsd.studies.network_chains import presets
 from hilbertsd.studies.network_chains.experiment import chains, load
 from hilbertsd.studies.network_chains.presets import VARIANTS, NetworkConfig
-from hilbertsd.studies.network_chains.results import _falls, _rises
+from hilbertsd.studies.network_chains.results import _falls, _loss_drops, _rises
 from hilbertsd.studies.network_early_stopping import stops
 from hilbertsd.studies.network_early_stopping.experiment import run as run_stopping
 
@@ -79,8 +85,7 @@ def test_a_fresh_network_is_stopped_at_the_first_look_at_which_its_loss_is_low_e
             raise KeyboardInterrupt
 
     monkeypatch.setattr(stops.ChainFolder, "write_state", killed)
-    folder = tmp_path / "fully-connected-1-l2-stopped/seed-1000"
-    for path in folder.iterdir():
+    for path in (tmp_path / "fully-connected-1-l2-stopped").glob("seed-1000-*"):
         path.unlink()
     with pytest.raises(KeyboardInterrupt):
         run_stopping(NetworkConfig("smoke", "digits", networks=tmp_path))
@@ -88,11 +93,63 @@ def test_a_fresh_network_is_stopped_at_the_first_look_at_which_its_loss_is_low_e
     assert again.to_dict() == result.to_dict()
 
 
+@pytest.mark.slow
+def test_a_command_that_is_killed_ten_times_ends_with_the_same_result(tmp_path):
+    """At random moments, with all processes that it started; what differs at most are times."""
+    words = [sys.executable, "-c", COMMAND, "run", "network-chains", "--dataset", "digits", "--out"]
+
+    def start(out):
+        return subprocess.Popen([*words, str(tmp_path / out)], stderr=subprocess.DEVNULL, start_new_session=True)
+
+    whole = start("whole")
+    assert whole.wait() == 0
+    rng, trained = np.random.default_rng(0), []
+    for _ in range(10):
+        before, command = time.time(), start("killed")
+        while not written_since(tmp_path / "killed/networks", before):
+            assert command.poll() is None
+            time.sleep(0.02)
+        time.sleep(rng.uniform(0, 0.5))
+        assert command.poll() is None
+        os.killpg(command.pid, signal.SIGKILL)
+        command.wait()
+        trained.append(len(list((tmp_path / "killed/networks").glob("*/seed-*"))))
+    assert not (tmp_path / "killed/result.json").exists()
+    assert trained[0] < trained[-1]
+    last = start("killed")
+    assert last.wait() == 0
+    one, other = ((tmp_path / name / "result.json").read_bytes() for name in ("whole", "killed"))
+    assert one == other
+
+
+def written_since(folder, moment):
+    """Whether a training state or a finished network is newer than a moment."""
+    with contextlib.suppress(FileNotFoundError):  # a state of what is finished goes away
+        return any(path.stat().st_mtime > moment for path in folder.glob("*/[st]*.npz"))
+    return False
+
+
+COMMAND = """
+from hilbertsd.networks import chain
+from hilbertsd.studies.network_chains import presets
+from dataclasses import replace
+chain.STORED_EVERY = 0.05
+smoke = presets.PRESETS["smoke"]
+training = {"steps": 400, "batch_size": 20, "learning_rate": 0.2, "weight_decay": 0.0}
+presets.PRESETS["smoke"] = replace(
+    smoke, networks=({"name": "fully-connected-1-16"},), training=training, spread="one by one", tolerance=0.5
+)
+from hilbertsd.cli import main
+main()
+"""
+
+
 class Path:
     """What verdicts look at of a path."""
 
     def __init__(self, test, train=None):
         self.test_accuracy, self.train_accuracy = np.array(test) / 100, np.array(test if train is None else train) / 100
+        self.train_loss = 1 - np.array(test) / 100
         self.n_rounds, self.seeds = self.test_accuracy.shape[0], np.arange(self.test_accuracy.shape[1])
 
 
@@ -113,9 +170,18 @@ NOISE = np.random.default_rng(0).normal(size=(4, 5)) / 10
 )
 def test_verdicts_follow_from_effects_that_are_put_in(means, rises, falls):
     path = Path(np.array(means)[:, None] + NOISE * (np.ptp(means) > 0) + (np.ptp(means) == 0) * 10 * NOISE)
-    assert _rises(path, "net", "l2", True).verdict == rises
+    assert _rises(path, "net", "l2", True).verdict == _loss_drops(path, "net", "l2", True).verdict == rises
     assert _falls(path, "net", "l2", True).verdict == falls
     assert _rises(path, "net", "l2", False).verdict == _falls(path, "net", "l2", False).verdict == "not testable here"
+
+
+def test_the_papers_preset_has_the_papers_numbers():
+    """MFB D.1, for CIFAR-10 and for CIFAR-100."""
+    for dataset, numbers in (("cifar10", (16, 1e-3, 1e-4)), ("cifar100", (64, 1e-4, 5e-5))):
+        training = presets.PRESETS["paper"].loss_and_training("l2", dataset)["training"]
+        assert (training.batch_size, training.learning_rate, training.weight_decay) == numbers
+        assert (training.steps, training.optimiser, training.schedule) == (64_000, "adam", "constant")
+        assert training.decay == "in the loss"
 
 
 def test_a_tolerance_that_is_not_met_costs_its_chain_alone(quick, hilbertsd, monkeypatch):

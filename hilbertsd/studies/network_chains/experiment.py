@@ -56,7 +56,7 @@ def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...])
                     seeds=range(config.seed, config.seed + preset.seeds),
                     test_images=images.test,
                     test_labels=images.test_labels,
-                    **preset.loss_and_training(variant),
+                    **preset.loss_and_training(variant, config.dataset),
                     folder=config.network_folder() / f"{network.name}-{variant}",
                     spread=preset.spread,
                     client=client,

@@ -1,6 +1,6 @@
 """Which networks, images and training the studies of trained networks take; the losses are the same in all presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,6 +54,7 @@ class Preset:
     images : which images.
     rounds, seeds : of every chain.
     training : options of every round's training; without a tolerance.
+    on_cifar100 : those of them that are others on CIFAR-100.
     tolerance : ε of the constrained chain.
     check_every : steps between two looks at the error where it matters.
     spread : how seeds are trained, as in :func:`hilbertsd.networks.distill_network`.
@@ -69,15 +70,17 @@ class Preset:
     check_every: int
     spread: str | None = None
     needs_accelerator: bool = False
+    on_cifar100: dict[str, Any] = field(default_factory=dict)
 
     def architectures(self, n_classes: int) -> list[Architecture]:
         """Networks with an output for every class."""
         return [architecture(**options, n_classes=n_classes, normalisation="batch") for options in self.networks]
 
-    def loss_and_training(self, variant: str) -> dict[str, Any]:
+    def loss_and_training(self, variant: str, dataset: str) -> dict[str, Any]:
         """Loss and training of one of the `VARIANTS`, as :func:`hilbertsd.networks.distill_network` takes them."""
+        given = self.training | (self.on_cifar100 if dataset == "cifar100" else {})
         stop = {"tolerance": self.tolerance, "check_every": self.check_every} if variant == "l2-constrained" else {}
-        return {"loss": networks.Loss(**VARIANTS[variant]), "training": networks.Training(**self.training, **stop)}
+        return {"loss": networks.Loss(**VARIANTS[variant]), "training": networks.Training(**given, **stop)}
 
 
 PRESETS = {
@@ -116,6 +119,23 @@ PRESETS = {
         97,
         needs_accelerator=True,
     ),
+    "fast": Preset(
+        ({"name": "resnet-18"},),
+        Images(None, 50_000, 10_000),
+        8,
+        5,
+        {
+            "steps": 16 * 97,
+            "batch_size": 512,
+            "learning_rate": 0.4,
+            "schedule": "triangular",
+            "augmentation": "crops and alternating flips",
+            "precision": "bfloat16",
+        },
+        0.05,
+        97,
+        needs_accelerator=True,
+    ),
     "paper": Preset(
         ({"name": "resnet-50"}, {"name": "vgg-16"}),
         Images(None, 50_000, 10_000),
@@ -129,6 +149,7 @@ PRESETS = {
         0.05,
         1_000,
         needs_accelerator=True,
+        on_cifar100={"batch_size": 64, "learning_rate": 1e-4, "weight_decay": 5e-5},
     ),
 }
 
@@ -139,7 +160,8 @@ class NetworkConfig(form.Config):
 
     preset: str = form.option(
         None,
-        "smoke (a minute), cpu (hours on CIFAR), gpu, or paper (that of MFB). [default: cpu with data, smoke without]",
+        "smoke (a minute), cpu (hours on CIFAR), gpu, fast (half of its steps) or paper (that of MFB). "
+        "[default: cpu with data, smoke without]",
         choices=tuple(PRESETS),
     )
     dataset: str = form.option(

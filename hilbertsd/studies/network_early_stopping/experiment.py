@@ -9,7 +9,7 @@ labels until their loss is as low, and stopped there. Takes up the chains of `ne
 Needs JAX, Flax and Optax.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from hilbertsd.studies.network_chains.experiment import chains, load
 from hilbertsd.studies.network_chains.presets import PRESETS, TITLES, NetworkConfig
 from hilbertsd.studies.sizes.paired import LEVEL
 from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t
+from hilbertsd.support.clusters import connected
 from hilbertsd.support.plotting import new_figure, round_colours
 
 if TYPE_CHECKING:
@@ -31,10 +32,15 @@ COMPARED = ("l2", "cross-entropy")
 """Chains that are compared."""
 
 PROTOCOL = (
-    "published: fresh networks, trained until each loss at a constant learning rate",
-    "here: fresh networks follow the schedule of the chain and are stopped on its way, at a higher learning rate than "
-    "the networks of the chain end at",
+    "published: a batch of fresh networks, trained until each loss with Adam at a constant learning rate",
+    "here: fresh networks are trained as those of the chain, one of another seed beside each chain; the loss of all "
+    "training images is looked at every few steps, and a network is counted where it is first seen to be low enough",
 )
+ANNEALED = (
+    "the chain's networks end at a learning rate of 0 and fresh ones are stopped at a higher one, so that a difference "
+    "may be the learning rate's"
+)
+"""What is added to the protocol where the learning rate is not constant."""
 
 FRESH = 1000
 """What is added to a chain's seed for the fresh network that is laid beside it."""
@@ -82,6 +88,11 @@ class Result(form.Result[NetworkConfig]):
 
     images: ImageSplit
     comparisons: dict[tuple[str, str], Comparison]
+
+    @property
+    def constant_rate(self) -> bool:
+        """Whether networks of the chain end at the learning rate at which fresh ones are stopped."""
+        return all(each.path.config["training"]["schedule"] == "constant" for each in self.comparisons.values())
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per network, loss and round, accuracies in per cent; None where a loss was not reached."""
@@ -141,7 +152,7 @@ class Result(form.Result[NetworkConfig]):
             "data": self.images.name,
             "n_train": len(self.images.train),
             "n_test": len(self.images.test),
-            "protocol": list(PROTOCOL),
+            "protocol": [*PROTOCOL, *([] if self.constant_rate else [ANNEALED])],
             "comparisons": [
                 {
                     "network": network,
@@ -172,12 +183,13 @@ def run(config: NetworkConfig) -> Result:
     """
     # JAX is imported where something runs, not where studies are listed.
     from hilbertsd.networks.chain import Chain
-    from hilbertsd.studies.network_early_stopping.stops import stop_at
+    from hilbertsd.studies.network_early_stopping.stops import early_stops
 
     images, preset = load(config), PRESETS[config.preset]
     architectures = {network.name: network for network in preset.architectures(images.n_classes)}
     comparisons = {}
     for (network, variant), path in chains(config, images, COMPARED).items():
+        given = preset.loss_and_training(variant, config.dataset)
         chain = Chain(
             architecture=architectures[network],
             images=images.train.astype(np.float32),
@@ -186,13 +198,14 @@ def run(config: NetworkConfig) -> Result:
             test_labels=images.test_labels,
             rounds=1,
             teacher="stored",
-            **preset.loss_and_training(variant),
+            loss=given["loss"],
+            training=replace(given["training"], check_every=preset.check_every),
         )
+        seeds = [FRESH + seed for seed in path.seeds.tolist()]
         folder = config.network_folder() / f"{network}-{variant}-stopped"
-        stops = [
-            stop_at(chain, path.train_loss[:, s], FRESH + seed, folder / f"seed-{FRESH + seed}", preset.check_every)
-            for s, seed in enumerate(path.seeds.tolist())
-        ]
+        spread = "one by one" if preset.spread == "side by side" else preset.spread
+        with connected(config.scheduler) as client:
+            stops = early_stops(chain, path.train_loss.T, seeds, folder, spread, client)
         comparisons[network, variant] = Comparison(path, stops)
     return Result(config, images, comparisons)
 
