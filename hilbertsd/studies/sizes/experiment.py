@@ -63,11 +63,19 @@ JACKKNIFED = 4
 """Every so many simulations the gain's standard error is estimated, too, which takes most of the time."""
 
 CHAINS, HANDED_ON = (8, 5), 0.3
-"""Rounds and seeds of chains of trained networks, and the correlation of neighbouring rounds beyond a seed's effect.
-With 0.6 a round is seen to be better than round 0 in 6.5 %."""
+"""Rounds and seeds of chains of trained networks, and the correlation of neighbouring rounds beyond a seed's effect."""
+
+SPREADS = (0.5, 2.7)
+"""Standard deviation of that noise in round 0 and in the last, as on CIFAR-10 with cross-entropy."""
+
+ATTAINED = 1 / 2 ** CHAINS[1]
+"""Size of the exact test over the signs of five seeds: the largest one below 5 % that it can have."""
 
 TOLERATED = 0.01
-"""Distance from 5 % up to which a size is as stated."""
+"""Distance from the stated size, 5 % or `ATTAINED`, up to which a size is as stated."""
+
+OVER_SIGNS = "a round of trained networks is better than round 0"
+"""Name of that test."""
 
 
 @dataclass(frozen=True)
@@ -104,15 +112,16 @@ class Result(form.Result[Config]):
 
     @property
     def as_stated(self) -> dict[str, bool]:
-        """By test, whether its size is within one percentage point of 5 %."""
-        return {name: bool(abs(r.mean() - LEVEL) <= TOLERATED) for name, r in (self.rejected | self.wrong).items()}
+        """By test, whether its size is within one percentage point of the stated one."""
+        sizes = {name: float(r.mean()) for name, r in (self.rejected | self.wrong).items()}
+        return {name: abs(size - stated_size(name)) <= TOLERATED for name, size in sizes.items()}
 
     def closing(self) -> list[str]:
         """What the sizes say."""
         n = sum(self.as_stated[name] for name in self.rejected)
         caught = sum(not self.as_stated[name] for name in self.wrong)
         return [
-            f"{n} of {len(self.rejected)} tests have a size of 5 % ± 1; "
+            f"{n} of {len(self.rejected)} tests have the stated size of 5 % (over signs of five seeds 3.1 %) ± 1; "
             f"of {len(self.wrong)} wrong ones {caught} are caught"
         ]
 
@@ -128,6 +137,11 @@ class Result(form.Result[Config]):
                 "root_mean_square_of_its_standard_error": float(np.sqrt(np.mean(errors**2))),
             },
         }
+
+
+def stated_size(test: str) -> float:
+    """Size of a test if it is right."""
+    return ATTAINED if test == OVER_SIGNS else LEVEL
 
 
 def _size(rejected: NDArray[np.bool_]) -> dict[str, float]:
@@ -197,7 +211,7 @@ def run(config: Config) -> Result:
         "the last round is worse than round 0": done["fall"],
         "two methods differ in some round": done["difference"],
         "one use of networks is better than another at some ratio": done["use"],
-        "a round of trained networks is better than round 0": done["rise, seeds"],
+        OVER_SIGNS: done["rise, seeds"],
         "the last round of trained networks is worse than round 0": done["fall, seeds"],
         "two ways of training differ in the mean over rounds": done["difference, seeds"],
     }
@@ -270,7 +284,7 @@ def chains_of_seeds(rng: np.random.Generator) -> NDArray[np.float64]:
     noise = rng.normal(size=CHAINS)
     for t in range(1, len(noise)):
         noise[t] = HANDED_ON * noise[t - 1] + math.sqrt(1 - HANDED_ON**2) * noise[t]
-    return noise + 2 * rng.normal(size=CHAINS[1])
+    return np.linspace(*SPREADS, len(noise))[:, None] * noise + 2 * rng.normal(size=CHAINS[1])
 
 
 STUDY = form.Study("sizes", __doc__, Config, run)
