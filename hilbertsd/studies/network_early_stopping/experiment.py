@@ -105,13 +105,15 @@ class Result(form.Result[NetworkConfig]):
                     "round": t,
                     "train_loss": float(each.path.train_loss[t].mean()),
                     "distilled": 100 * float(each.path.test_accuracy[t].mean()),
+                    "stopped_loss": None,
                     "stopped": None,
                     "gain": None,
                     "standard_error": None,
                 }
                 if each.reached[t]:
                     estimate = form.mean_and_standard_error(each.differences[t])
-                    row |= {"stopped": 100 * float(each.stopped_accuracy[t].mean())}
+                    row["stopped_loss"] = float(np.mean([stops.losses[t] for stops in each.stops]))
+                    row["stopped"] = 100 * float(each.stopped_accuracy[t].mean())
                     row |= {"gain": estimate.mean, "standard_error": estimate.standard_error}
                 rows.append(row)
         return rows
