@@ -1,17 +1,20 @@
 """Filled stores of kernel matrices, and runs that are killed."""
 
 import filecmp
+import json
+import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from hilbertsd.gram import GramPlan, GramStore, NamedKernel, fill
 
-RUN = """
-import signal, sys, time
+RUN_SERVER = """
+import json, os, signal, sys, time
 import numpy as np
 from hilbertsd.gram.filling import fill
 from hilbertsd.gram.store import GramPlan, GramStore
@@ -21,11 +24,23 @@ def slow(X, Y):
     time.sleep(0.02)
     return NamedKernel("rbf", 0.1)(X, Y)
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs inherit as ignored
-folder, tile, *sets = sys.argv[1:]
-points, others = [*map(np.load, sets), None][:2]
-plan = GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, others, tile=int(tile))
-fill(GramStore.create(folder, plan), slow, points, others)
+def run(folder, tile, *sets):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background jobs inherit as ignored
+    points, others = [*map(np.load, sets), None][:2]
+    plan = GramPlan.of(points, {"kernel": "rbf", "gamma": 0.1}, others, tile=tile)
+    fill(GramStore.create(folder, plan), slow, points, others)
+
+NamedKernel("rbf", 0.1)(np.eye(2), np.eye(2))  # imports what it needs
+for line in sys.stdin:
+    if not (child := os.fork()):
+        run(*json.loads(line))
+        sys.exit()
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+"""Makes a run of every line on stdin, as a process of its own: prints its number, and at its end how it ended.
+
+Runs are forks of a process that has its imports done, which take far longer than the tiles up to a kill.
 """
 
 KERNEL = NamedKernel("rbf", 0.1)
@@ -60,26 +75,43 @@ def same_folders(first, second):
     )
 
 
-def killed_runs(tmp_path, sets, tile, kills, how):
+@contextmanager
+def run_server():
+    """Starts runs: called with their arguments, it gives the run's number and a function that waits for its end."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([sys.executable, "-c", RUN_SERVER], **pipes) as server:
+        asked, told = server.stdin, server.stdout
+        assert asked is not None
+        assert told is not None
+
+        def begin(*arguments):
+            asked.write(json.dumps(arguments) + "\n")
+            asked.flush()
+            return int(told.readline()), lambda: int(told.readline())
+
+        yield begin
+        asked.close()
+
+
+def killed_runs(begin, tmp_path, sets, tile, kills, how):
     """Kill a run as often, each time some tiles further on; then let it end. Returns how often it was mid-run."""
-    script, folder = tmp_path / "run.py", tmp_path / "killed"
-    script.write_text(RUN)
-    command = [sys.executable, str(script), str(folder), str(tile)]
+    folder = tmp_path / "killed"
+    arguments = [str(folder), tile]
     for name, each in zip(("points.npy", "others.npy"), sets, strict=False):
         np.save(tmp_path / name, each)
-        command.append(str(tmp_path / name))
+        arguments.append(str(tmp_path / name))
     rng = np.random.default_rng(0)
     mid_run = 0
     for _ in range(kills):
         before = len(list(folder.rglob("c/*/*")))
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        run, end = begin(*arguments)
         wanted = before + int(rng.integers(1, 6))
-        while len(list(folder.rglob("c/*/*"))) < wanted and process.poll() is None:
-            time.sleep(0.002)
+        while len(list(folder.rglob("c/*/*"))) < wanted:
+            os.kill(run, 0)  # raises where the run is over
+            time.sleep(0.01)
         time.sleep(rng.uniform(0, 0.02))
-        mid_run += process.poll() is None
-        process.send_signal(how)
-        process.wait()
+        os.kill(run, how)
+        mid_run += end() != 0
     assert not (folder / "finished.json").exists()
-    subprocess.run(command, check=True)
+    assert begin(*arguments)[1]() == 0
     return mid_run

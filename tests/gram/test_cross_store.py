@@ -210,6 +210,7 @@ def test_bars_note_pairs_per_second_of_what_is_computed(points, others, tmp_path
     assert counted == [230 * 231 // 2]
 
 
+@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize(
     ("kills", "how"),
     [
@@ -218,8 +219,8 @@ def test_bars_note_pairs_per_second_of_what_is_computed(points, others, tmp_path
         pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
-def test_kills_leave_no_trace(points, others, tmp_path, kills, how):
-    assert killed_runs(tmp_path, [points, others], 8, kills, how) == kills
+def test_kills_leave_no_trace(begin, points, others, tmp_path, kills, how):
+    assert killed_runs(begin, tmp_path, [points, others], 8, kills, how) == kills
     cross(tmp_path / "undisturbed", points, others, tile=8)
     assert same_folders(tmp_path / "killed", tmp_path / "undisturbed")
 

@@ -68,6 +68,7 @@ def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
     assert same_folders(tmp_path / "all", tmp_path / "five")
 
 
+@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize(
     ("kills", "how"),
     [
@@ -77,8 +78,8 @@ def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
         pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
-def test_kills_leave_no_trace(points, tmp_path, kills, how):
-    assert killed_runs(tmp_path, [points], 16, kills, how) == kills
+def test_kills_leave_no_trace(begin, points, tmp_path, kills, how):
+    assert killed_runs(begin, tmp_path, [points], 16, kills, how) == kills
     filled(tmp_path / "undisturbed", points, tile=16)
     assert same_folders(tmp_path / "killed", tmp_path / "undisturbed")
 
