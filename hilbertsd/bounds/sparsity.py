@@ -81,9 +81,9 @@ def least_sparsity_index(eigenvalues: ArrayLike, ratio: float, rounds: float | N
 
     Raises as :func:`multiplier_bracket`. Source: MFB (50), for t̲ (51), Theorem 6.
     """
-    d = positive_eigenvalues(eigenvalues)
+    d = _distinct_values(positive_eigenvalues(eigenvalues))
     t = guaranteed_rounds(ratio, d[-1] / d[0]) if rounds is None else float(finite_array(rounds, "rounds", least=0.0))
-    return _exp(t * np.min(log_neighbour_bounds(d[distinct(d)], checked_ratio(ratio)), initial=math.inf)) if t else 1.0
+    return _exp(t * np.min(log_neighbour_bounds(d, checked_ratio(ratio)), initial=math.inf)) if t else 1.0
 
 
 def sparsity_index_limit(eigenvalues: ArrayLike) -> float:
@@ -91,9 +91,8 @@ def sparsity_index_limit(eigenvalues: ArrayLike) -> float:
 
     Parameters and errors are those of :func:`least_sparsity_index`. Source: MFB Theorem 6, (155).
     """
-    d = positive_eigenvalues(eigenvalues)
-    kept = d[distinct(d)]
-    gaps = np.diff(kept) / kept[1:] * (d[0] / kept[:-1])
+    d = _distinct_values(positive_eigenvalues(eigenvalues))
+    gaps = np.diff(d) / d[1:] * (d[0] / d[:-1])
     return _exp(d[0] / d[-1] * np.min(gaps, initial=math.inf))
 
 
@@ -125,6 +124,11 @@ def log_neighbour_bounds(eigenvalues: NDArray[np.float64], ratio: float) -> NDAr
     """(m−1,) log((r₀−1 + d_min/d_k)/(r₀−1 + d_min/d_{k+1})), one round's part of Theorem 5, without cancellation."""
     d = eigenvalues
     return np.log1p(np.diff(d) / d[1:] * (d[0] / d[:-1]) / (ratio - 1 + d[0] / d[1:]))
+
+
+def _distinct_values(ascending: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Eigenvalues in ascending order without exact repetitions."""
+    return ascending[np.concatenate([[True], np.diff(ascending) > 0])]
 
 
 def _exp(value: float) -> float:

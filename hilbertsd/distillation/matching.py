@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.spectral.multiplier import newton_root
+from hilbertsd.spectral.multiplier import newton_roots
 
 
 def single_multipliers(path: DistillationPath) -> NDArray[np.float64]:
@@ -22,6 +22,6 @@ def single_multipliers(path: DistillationPath) -> NDArray[np.float64]:
     explained = np.sum(energies * kept * (2 - kept), axis=1)
     left_over = np.sum(energies * np.expm1(path.log_basis_weights[:, positive]) ** 2, axis=1)
     multipliers = np.where(explained > 0, 0.0, np.inf)
-    for t in np.flatnonzero((left_over > 0) & (explained > 0)):
-        multipliers[t] = newton_root(d, energies, left_over[t], explained[t])
+    between = (left_over > 0) & (explained > 0)
+    multipliers[between] = newton_roots(d, energies, left_over[between], explained[between])
     return multipliers

@@ -26,6 +26,12 @@ from hilbertsd.support.checks import as_real_array, check_positive, distinguisha
 MAX_NEWTON_STEPS = 100
 """Newton steps after which the search for a multiplier is given up."""
 
+LAST_STEP = 4 * float(np.finfo(float).eps)
+"""Relative length of a Newton step that is rounding, and ends the search."""
+
+NUMBERS_AT_ONCE = 2**20
+"""Pairs of a tolerance and an eigenvalue that are worked on together where many roots are searched."""
+
 
 def training_error(eigenvalues: ArrayLike, energies: ArrayLike, multiplier: float) -> float:
     """Training error E(c) of the fit with multiplier c.
@@ -124,10 +130,11 @@ def newton_root(
     def newton(inverse: float) -> float:
         y = inverse * d
         a = 1 / (1 + y)
-        error_share = float(w @ (a * a))
+        squares = a * a
+        error_share = float(w @ squares)
         # Near collapse E − ε is a small difference of large numbers; its complement is not.
         excess = error_share - share if share < 0.5 else gap_share - float(w @ (y * a * (1 + a)))
-        slope = float(wd @ (a * a * a))
+        slope = float(wd @ (squares * a))
         return inverse + excess * error_share / (root_share * (math.sqrt(error_share) + root_share) * slope)
 
     # Where c/(c+d) underflows, a slope of zero or a NaN that no comparison passes ends in the error below.
@@ -138,12 +145,69 @@ def newton_root(
         for _ in range(MAX_NEWTON_STEPS):
             previous, inverse = inverse, newton(inverse)
             # The iterates rise: the first step that does not is rounding, and ends the search.
-            if inverse - previous <= 4 * np.finfo(float).eps * inverse:
+            if inverse - previous <= LAST_STEP * inverse:
                 return float(scale / inverse)
     raise NotConverged(
         f"no multiplier for tolerance {tolerance:.6g} against targets of mean square {total:.6g}: their ratio "
         f"{total / tolerance if tolerance else math.inf:.3g} is beyond double precision; use a larger tolerance"
     )
+
+
+def newton_roots(
+    eigenvalues: NDArray[np.float64],
+    energies: NDArray[np.float64],
+    tolerances: NDArray[np.float64],
+    gaps: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """(T,) roots for many tolerances and the same energies, each as :func:`newton_root` finds it.
+
+    All of them take their Newton steps together: many tolerances cost little more than one.
+
+    Parameters
+    ----------
+    eigenvalues, energies : (m,) as there.
+    tolerances, gaps : (T,) right-hand sides, and Σ e minus each of them; without eigenvalues there are none.
+
+    Raises as :func:`newton_root`.
+    """
+    rows = max(NUMBERS_AT_ONCE // max(len(eigenvalues), 1), 1)
+    blocks = [slice(start, start + rows) for start in range(0, len(tolerances), rows)]
+    found = [_roots_together(eigenvalues, energies, tolerances[block], gaps[block]) for block in blocks]
+    return np.concatenate([np.zeros(0), *found])
+
+
+def _roots_together(
+    eigenvalues: NDArray[np.float64],
+    energies: NDArray[np.float64],
+    tolerances: NDArray[np.float64],
+    gaps: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Roots of as many tolerances as fit into memory together."""
+    scale = eigenvalues.max()
+    d = eigenvalues / scale
+    totals = tolerances + gaps
+    roots = np.full(len(tolerances), np.nan)
+    searched, inverse = np.arange(len(tolerances)), np.zeros(len(tolerances))
+    with np.errstate(all="ignore"):
+        for _ in range(MAX_NEWTON_STEPS):
+            total = totals[searched]
+            share, gap_share = tolerances[searched] / total, gaps[searched] / total
+            y = inverse[:, None] * d
+            a = 1 / (1 + y)
+            squares = a * a
+            error_share = squares @ energies / total
+            excess = np.where(share < 0.5, error_share - share, gap_share - (y * a * (1 + a)) @ energies / total)
+            slope = (squares * a) @ (energies * d) / total
+            root_share = np.sqrt(share)
+            following = inverse + excess * error_share / (root_share * (np.sqrt(error_share) + root_share) * slope)
+            last = np.isfinite(following) & (following - inverse <= LAST_STEP * following)
+            roots[searched[last]] = scale / following[last]
+            searched, inverse = searched[~last], following[~last]
+            if not len(searched):
+                return roots
+    for place in searched:
+        roots[place] = newton_root(eigenvalues, energies, tolerances[place], gaps[place])
+    return roots
 
 
 def check_above_floor(tolerance: float, floor: float, mean_square: float) -> None:

@@ -19,6 +19,7 @@ def quick():
     return study.run(study.Config("quick"))
 
 
+@pytest.mark.xdist_group("bounds")
 def test_no_violation_on_500_random_problems(quick):
     assert quick.violations == []
     assert len(quick.ratios) == 500
@@ -27,6 +28,7 @@ def test_no_violation_on_500_random_problems(quick):
     assert tuple(quick.tightness) == bounds.STATEMENTS
 
 
+@pytest.mark.xdist_group("bounds")
 def test_theorem_6(quick):
     found = quick.theorem_6
     assert found["spectra"] == 500
@@ -35,6 +37,7 @@ def test_theorem_6(quick):
     assert found["largest_relative_distance_of_logarithm"] < 1e-3
 
 
+@pytest.mark.xdist_group("bounds")
 def test_the_counts_get_sharper_in_order(quick):
     medians = {row["statement"]: row["tightness_median"] for row in quick.rows()}
     order = [medians[statement.name] for statement in study.COUNTS]

@@ -8,6 +8,8 @@ from oracle import Problem
 
 from hilbertsd import solve_multiplier, training_error
 from hilbertsd.errors import HilbertsdError, InfeasibleTolerance, InvalidInput, InvalidTolerance, NotConverged
+from hilbertsd.spectral import multiplier
+from hilbertsd.spectral.multiplier import newton_root, newton_roots
 
 D = np.array([0.1, 1.0, 4.0])
 E = np.array([0.3, 0.5, 0.2])
@@ -84,3 +86,22 @@ def test_a_ratio_beyond_double_precision_says_so():
     with pytest.raises(NotConverged, match=r"1e\+300 is beyond double precision"):
         solve_multiplier([1.0, 1e-200], [0.5, 0.5], 1e-300)
     assert issubclass(NotConverged, HilbertsdError)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_many_roots_at_once_are_those_found_one_by_one(seed, monkeypatch):
+    monkeypatch.setattr(multiplier, "NUMBERS_AT_ONCE", 100)
+    problem = Problem.random(20, 1, 8, 0, 0, 2, 3.0, seed)
+    d, energies = problem.eigenvalues, np.sum(problem.rotated_targets**2, axis=1) / 20
+    total = energies.sum()
+    # From nothing left over to nothing explained, where the other of both is what has the digits.
+    small = np.geomspace(1e-12, 0.4, 9)
+    left_over, explained = total * np.concatenate([small, 1 - small]), total * np.concatenate([1 - small, small])
+    one_by_one = [newton_root(d, energies, *pair) for pair in zip(left_over, explained, strict=True)]
+    np.testing.assert_allclose(newton_roots(d, energies, left_over, explained), one_by_one, rtol=1e-13)
+    assert newton_roots(d, energies, left_over[:0], explained[:0]).shape == (0,)
+
+
+def test_one_of_many_roots_beyond_double_precision_says_so():
+    with pytest.raises(NotConverged, match=r"1e\+300 is beyond double precision"):
+        newton_roots(np.array([1.0, 1e-200]), np.array([0.5, 0.5]), np.array([0.5, 1e-300]), np.array([0.5, 1.0]))

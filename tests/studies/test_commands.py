@@ -11,6 +11,7 @@ from commands import in_a_process, one_line
 from published import check_published_numbers
 
 from hilbertsd import TableModel, __version__
+from hilbertsd.studies import bounds
 
 
 def test_list_names_the_studies(hilbertsd):
@@ -50,7 +51,7 @@ def test_json_is_one_object_and_nothing_else(hilbertsd, table):
 
 
 STUDIES = [
-    (["run", "bounds"], "bounds", "500 problems", "n_violations"),
+    (["run", "bounds"], "bounds", "25 problems", "n_violations"),
     (["run", "early-stopping", "--draws", 25], "early-stopping", "reproduced: early stopping at best", "best_errors"),
     (["run", "filters", "--draws", 3, "--samples", 20], "filters", "iterated Tikhonov", "families"),
     (["run", "green-functions", "--points", 20], "green-functions", "cubic smoothing spline", "largest_relative_error"),
@@ -59,7 +60,8 @@ STUDIES = [
 
 
 @pytest.mark.parametrize(("words", "name", "printed", "key"), STUDIES)
-def test_studies_print_and_write(hilbertsd, table, tmp_path, words, name, printed, key):
+def test_studies_print_and_write(hilbertsd, table, tmp_path, monkeypatch, words, name, printed, key):
+    monkeypatch.setitem(bounds.PRESETS, "quick", 25)  # all 500 are checked in tests/bounds
     assert table.exists()
     code, out, err = hilbertsd(*words, "--out", "o")
     assert code == 0
