@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,16 +15,14 @@ from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.support.progress import PairRate, Task
 
-distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
+pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+from clusters import local_client
 
-
-@contextmanager
-def local_client(n_workers):
-    options = {"n_workers": n_workers, "threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
-    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
-        yield client
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
+    pytest.mark.xdist_group("cluster"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +77,7 @@ def test_a_lone_worker_may_die(points, tmp_path):
             while not any("/c/" in name for name in files_of(tmp_path / "gram")):
                 time.sleep(0.01)
             kill_a_worker(client)
+            assert client.cluster is not None
             client.cluster.scale(2)
 
         killer = threading.Thread(target=kill_mid_run)

@@ -107,14 +107,12 @@ def test_both_stores_have_to_fit_together(images, tmp_path, monkeypatch):
     job.run(tmp_path / "job")  # tiles that are there need no room
 
 
+@pytest.mark.xdist_group("cluster")
 def test_on_a_cluster(images, tmp_path):
-    distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    pytest.importorskip("distributed", reason="needs the extra `cluster`")
+    from clusters import local_client
+
+    with local_client(1) as client:
         there = job_of(images).run(tmp_path / "cluster", client)
     for one, other in zip(there, job_of(images).run(tmp_path / "here"), strict=True):
         np.testing.assert_array_equal(one.to_array(), other.to_array())
