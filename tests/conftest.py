@@ -12,8 +12,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import numpy as np
-import pandas as pd
 import pytest
+from commands import write_table
 from hypothesis import settings
 from sklearn.metrics.pairwise import rbf_kernel
 
@@ -56,8 +56,4 @@ def hilbertsd(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def table(tmp_path, rng):
-    X = rng.normal(size=(120, 3))
-    y = 10 + np.sin(2 * X[:, 0]) + X[:, 1] + 0.2 * rng.normal(size=120)
-    path = tmp_path / "table.csv"
-    pd.DataFrame({"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "price": y}).to_csv(path, index=False)
-    return path
+    return write_table(tmp_path / "table.csv", rng)

@@ -1,26 +1,40 @@
 """`hilbertsd distill --out` and `hilbertsd predict`, as a user meets them."""
 
 import json
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
-from commands import in_a_process, one_line
+from commands import in_a_process, one_line, write_table
 
 from hilbertsd import TableModel
+from hilbertsd.cli import main
 from hilbertsd.studies import distill as study
 
 
-@pytest.fixture
-def saved(hilbertsd, table, tmp_path):
-    """Folder of a model, and the record of the command that made it."""
-    code, out, _ = hilbertsd("distill", table, "--target", "price", "--out", "o")
-    assert code == 0
-    assert "leave-one-out on the training rows chooses round" in out
-    assert "which is a choice made on the test rows" in out
-    return tmp_path / "o", json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Folder of a model of the table that every test has, and the record of the command that made it."""
+    folder = tmp_path_factory.mktemp("saved")
+    table = write_table(folder / "table.csv", np.random.default_rng(20))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as out:
+        # main() redirects warnings for the process that it usually is.
+        patch.setattr("warnings.showwarning", lambda *_args, **_kwargs: None)
+        patch.setattr(
+            sys, "argv", ["hilbertsd", "distill", str(table), "--target", "price", "--out", str(folder / "o")]
+        )
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert not stop.value.code
+    assert "leave-one-out on the training rows chooses round" in out.getvalue()
+    assert "which is a choice made on the test rows" in out.getvalue()
+    return folder / "o", json.loads((folder / "o/result.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.xdist_group("saved model")
 def test_the_round_of_the_training_rows_stands_beside_that_of_the_test_rows(saved):
     folder, record = saved
     assert record["leave_one_out_round"] == np.argmin(record["leave_one_out_errors"])
@@ -30,6 +44,7 @@ def test_the_round_of_the_training_rows_stands_beside_that_of_the_test_rows(save
     assert TableModel.load(folder).path.collapse_round == record["collapse_round"]
 
 
+@pytest.mark.xdist_group("saved model")
 def test_new_rows_from_the_shell(hilbertsd, saved, tmp_path, rng):
     folder, record = saved
     new = pd.DataFrame(rng.normal(size=(50, 4)), columns=["c", "note", "a", "b"])
@@ -50,6 +65,7 @@ def test_new_rows_from_the_shell(hilbertsd, saved, tmp_path, rng):
     assert asked.startswith("'price' in round 1, as asked for; leave-one-out on the 90 training rows chooses round ")
 
 
+@pytest.mark.xdist_group("saved model")
 def test_errors_where_the_target_is_known(hilbertsd, saved, table):
     """On the table that was distilled they are those that distill printed: of the test rows apart."""
     folder, record = saved
@@ -63,6 +79,7 @@ def test_errors_where_the_target_is_known(hilbertsd, saved, table):
     assert "on 90 rows that are training rows" in out
 
 
+@pytest.mark.xdist_group("saved model")
 def test_a_target_without_values_gives_no_error(hilbertsd, saved, tmp_path):
     (tmp_path / "new.csv").write_text("a,b,c,price\n1,2,3,\n")
     code, out, _ = hilbertsd("predict", saved[0], "new.csv")
@@ -70,6 +87,7 @@ def test_a_target_without_values_gives_no_error(hilbertsd, saved, tmp_path):
     assert "mean squared error" not in out
 
 
+@pytest.mark.xdist_group("saved model")
 def test_beyond_collapse_is_the_mean_with_one_warning(saved, table):
     finished = in_a_process("predict", saved[0], table, "--round", "50", "--json")
     assert finished.returncode == 0
