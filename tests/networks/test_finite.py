@@ -46,8 +46,15 @@ def for_neural_tangents(layers, states):
     return result
 
 
+# Those that differ from another only in their number of layers are slow: operations compile one by one.
 @pytest.mark.parametrize("parameterization", ["ntk", "standard"])
-@pytest.mark.parametrize(("name", "options"), SMALL.items())
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        pytest.param(name, options, marks=pytest.mark.slow if name in ("myrtle-7", "myrtle-10", "resnet-8") else ())
+        for name, options in SMALL.items()
+    ],
+)
 def test_it_is_the_function_of_the_kernels(name, options, parameterization):
     network = architecture(
         name, n_classes=4, bias_std=0.3, weight_std=1.2, parameterization=parameterization, **options

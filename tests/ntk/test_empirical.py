@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.architectures import architecture
+from hilbertsd.networks.layers import AveragePool, Convolution, Dense, GlobalAveragePool, Relu, Residual
 from hilbertsd.ntk import StaxNetwork, empirical, patches
 from hilbertsd.ntk.compat import neural_tangents
 from hilbertsd.ntk.empirical import empirical_grams, initial_parameters
@@ -46,9 +48,11 @@ def jacobian(network, images, seed):
     ("options", "blocks", "x64"),
     [
         (CONVOLUTIONAL, 2, False),
-        (DENSE, 1, False),
-        (DENSE, 5, True),
-        *(pytest.param(*case, marks=pytest.mark.slow) for case in ((WRN, 1, True), (WRN, 3, False), (DENSE, 29, True))),
+        (DENSE, 3, True),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((WRN, 1, True), (WRN, 3, False), (DENSE, 1, False), (DENSE, 29, True))
+        ),
     ],
 )
 def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, images):
@@ -70,11 +74,11 @@ def test_blocks_of_the_jacobian_give_the_whole_product(options, blocks, x64, ima
         assert jax.config.read("jax_enable_x64") is x64
 
 
-@pytest.mark.parametrize("options", [CONVOLUTIONAL, DENSE])
-def test_an_accelerator_takes_patches_several_examples_at_once_and_chunks_of_rows(options, images, monkeypatch):
+@pytest.mark.parametrize(("options", "memory"), [(CONVOLUTIONAL, 2e4), (DENSE, 1e5)])
+def test_an_accelerator_takes_patches_several_examples_at_once_and_chunks_of_rows(options, memory, images, monkeypatch):
     """What it does there, done here: the same values."""
     network = architecture(**options)
-    options_of_both = {"form": "full-output", "dtype": "float64", "memory": 2e4, "diagonal": True}
+    options_of_both = {"form": "full-output", "dtype": "float64", "memory": memory, "diagonal": True}
     here = grams(network, images[:6], images[6:], **options_of_both)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     monkeypatch.setattr(empirical, "ACCELERATOR_OPTIONS", {})  # XLA for CPUs does not know them
@@ -168,18 +172,41 @@ def test_images_that_do_not_fit_are_refused(images):
         empirical_grams(network, images)
 
 
+EVERY_LAYER = (
+    Convolution(2, 1.5, 0.2),
+    Residual((Relu(), Convolution(2, 1.5, 0.2)), ()),
+    AveragePool(),
+    Residual((Relu(), Convolution(4, 1.5, 0.2, stride=2)), (Convolution(4, 1.5, 0.2, size=1, stride=2),)),
+    Relu(),
+    GlobalAveragePool(),
+    Dense(3, 1.0, 0.2),
+)
+"""What patches treat apart, each once: networks that have it several times take long to compile."""
+
+
+@pytest.mark.parametrize("parameterization", ["ntk", "standard"])
+def test_products_of_patches_give_the_outputs_of_every_layer(parameterization, rng):
+    network = replace(architecture("convolutional-1", parameterization=parameterization), layers=EVERY_LAYER)
+    same_by_patches(network, rng.normal(size=(2, 8, 8, 3)))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
         {**WRN, "parameterization": "standard"},
         {"name": "myrtle-5", "width": 2},
-        *(pytest.param(case, marks=pytest.mark.slow) for case in (WRN, {"name": "convolutional-2-3"}, DENSE)),
+        WRN,
+        {"name": "convolutional-2-3"},
+        DENSE,
     ],
 )
 def test_products_of_patches_give_the_outputs_of_the_network(options, rng):
-    network = architecture(**{"bias_std": 0.2, **options})
     images = rng.normal(size=(2, 8, 8, 3))
-    images = images.reshape(2, -1) if options is DENSE else images
+    same_by_patches(architecture(**{"bias_std": 0.2, **options}), images.reshape(2, -1) if options is DENSE else images)
+
+
+def same_by_patches(network, images):
     with sixty_four_bits(True):
         parameters = jax.tree.map(jnp.float64, initial_parameters(network, 0, images.shape[1:]))
         expected = jax.jit(StaxNetwork(network).apply)(parameters, images)
