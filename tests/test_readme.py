@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from hilbertsd.cli import main
+from hilbertsd.studies import bounds
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,9 +37,19 @@ def test_the_readme_has_python_blocks():
     assert "path.save(" in blocks("python")[0]
 
 
-@pytest.mark.parametrize("block", blocks("python"), ids=range(len(blocks("python"))))
-def test_python_blocks_run_and_print_what_they_say(block, monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("block", "network"),
+    [
+        pytest.param(block, network, marks=pytest.mark.slow if "wrn" in network else (), id=f"{place}{network}")
+        for place, block in enumerate(blocks("python"))
+        for network in (("convolutional-1", "wrn-10-4") if "wrn-10-4" in block else ("",))
+    ],
+)
+def test_python_blocks_run_and_print_what_they_say(block, network, monkeypatch, tmp_path, capsys):
+    """The one with a deep network, which takes half a minute to compile, with a shallow one, too."""
     monkeypatch.chdir(tmp_path)
+    if network:
+        block = block.replace("wrn-10-4", network)
     exec(compile(block, "README.md", "exec"), {})
     printed = capsys.readouterr().out
     for promised in re.findall(r"print\((?:path|report)\) +# (.*)", block):
@@ -48,6 +59,7 @@ def test_python_blocks_run_and_print_what_they_say(block, monkeypatch, tmp_path,
 
 def test_commands_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(bounds.PRESETS, "quick", 25)  # the README's 500 are checked in tests/bounds
     rng = np.random.default_rng(0)
     pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)
     np.save("points.npy", rng.normal(size=(100, 3)))

@@ -36,7 +36,24 @@ def accuracies(rng):
     return {use: rng.random((4, 3, 2, len(FILTERS), 2, *shape)) for use, shape in shapes.items()}
 
 
+QUICK = {FULL: [64 * 2 + 20, 64 * 4 + 40], SINGLE: [64 * 2 + 2, 64 * 4 + 4]}
+SMOKE = {FULL: [64 * 4 + 16 + 40, 64 * 16 + 256 + 160], SINGLE: [276, 1296]}
+"""Numbers of parameters of the two widths."""
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_study_from_the_command_line(hilbertsd, tmp_path):
+    runs_from_the_command_line(hilbertsd, tmp_path, QUICK, {FULL: 200, SINGLE: 30})
+
+
+@pytest.mark.slow
 def test_the_smoke_preset_from_the_command_line(hilbertsd, tmp_path):
+    record = runs_from_the_command_line(hilbertsd, tmp_path, SMOKE, {FULL: 600, SINGLE: 200})
+    richest = [np.mean(each["test_accuracy"]["ensemble"], axis=0)[-1] for each in record["settings"]]
+    assert min(richest) > 70
+
+
+def runs_from_the_command_line(hilbertsd, tmp_path, parameters, targets):
     code, out, err = hilbertsd("run", "ntk-ensembles", "--json", "--out", "out")
     assert (code, err) == (0, "")
     record = json.loads(out)
@@ -45,15 +62,14 @@ def test_the_smoke_preset_from_the_command_line(hilbertsd, tmp_path):
     assert record["data"] == "digits (scikit-learn)"
     assert {"neural-tangents", "jaxlib"} <= set(record["versions"])
     assert str(tmp_path) not in out
-    assert record["parameters"] == {FULL: [64 * 4 + 16 + 40, 64 * 16 + 256 + 160], SINGLE: [276, 1296]}
-    assert record["parameters_per_target"] == {FULL: [312 / 600, 1440 / 600], SINGLE: [276 / 200, 1296 / 200]}
+    assert record["parameters"] == parameters
+    assert record["parameters_per_target"] == {f: [count / targets[f] for count in parameters[f]] for f in parameters}
     assert len(record["settings"]) == 8
     assert len(record["claims"]) == 32
     assert {claim["verdict"] for claim in record["claims"]} == {"not testable here"}
-    richest = [np.mean(each["test_accuracy"]["ensemble"], axis=0)[-1] for each in record["settings"]]
-    assert min(richest) > 70
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["advantages.png", "advantages.svg", "maps.png", "maps.svg", "parts", "result.json"]
+    return record
 
 
 @pytest.mark.usefixtures("quick")
