@@ -87,23 +87,22 @@ class AtPoints(NamedTuple):
 
 
 def over_draws(differences: NDArray[np.float64]) -> AtPoints:
-    """Test (D, W) differences over D independent draws: one-sided t-tests, corrected over the W points by Holm's rule.
-
-    Holm (1979), Scandinavian Journal of Statistics 6, 65. It needs no independence of the points.
-    """
+    """Test (D, W) differences over D independent draws: one-sided t-tests, corrected over the W points by `holm`."""
     from scipy.special import stdtr
 
     mean, error = differences.mean(axis=0), differences.std(axis=0, ddof=1) / np.sqrt(len(differences))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where(mean == 0, 0.0, mean / error)
     p_above, p_below = (stdtr(len(differences) - 1, sign * t) for sign in (-1, 1))
-    return AtPoints(mean, error, holm(p_above), holm(p_below))
+    return AtPoints(mean, error, holm(p_above) <= LEVEL, holm(p_below) <= LEVEL)
 
 
-def holm(p_values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(W,) which of W tests see an effect, so that any of those without one does in at most 5 %."""
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(W,) p-values corrected for all W tests: at 5 % any of those without an effect is seen in at most 5 %.
+
+    Holm (1979), Scandinavian Journal of Statistics 6, 65. It needs no independence of the tests.
+    """
     order = np.argsort(p_values)
-    seen = np.logical_and.accumulate(p_values[order] <= LEVEL / np.arange(len(order), 0, -1))
-    result = np.zeros(len(order), dtype=bool)
-    result[order] = seen
-    return result
+    corrected = np.empty(len(order))
+    corrected[order] = np.maximum.accumulate(np.minimum(1, p_values[order] * np.arange(len(order), 0, -1)))
+    return corrected
