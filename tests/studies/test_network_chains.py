@@ -95,29 +95,41 @@ def test_a_fresh_network_is_stopped_at_the_first_look_at_which_its_loss_is_low_e
 
 @pytest.mark.slow
 def test_a_command_that_is_killed_ten_times_ends_with_the_same_result(tmp_path):
-    """At random moments, with all processes that it started; what differs at most are times."""
-    words = [sys.executable, "-c", COMMAND, "run", "network-chains", "--dataset", "digits", "--out"]
+    """At random moments of its training, whatever it is doing; what differs at most are times."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    compiled = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    words = [sys.executable, "-c", COMMANDS]
+    with subprocess.Popen(words, cwd=tmp_path, env={**os.environ, **compiled}, **pipes) as server:
+        asked, told = server.stdin, server.stdout
+        assert asked is not None
+        assert told is not None
 
-    def start(out):
-        return subprocess.Popen([*words, str(tmp_path / out)], stderr=subprocess.DEVNULL, start_new_session=True)
+        def begin(out):
+            asked.write(f"{out}\n")
+            asked.flush()
+            return int(told.readline())
 
-    whole = start("whole")
-    assert whole.wait() == 0
-    rng, trained = np.random.default_rng(0), []
-    for _ in range(10):
-        before, command = time.time(), start("killed")
-        while not written_since(tmp_path / "killed/networks", before):
-            assert command.poll() is None
-            time.sleep(0.02)
-        time.sleep(rng.uniform(0, 0.5))
-        assert command.poll() is None
-        os.killpg(command.pid, signal.SIGKILL)
-        command.wait()
-        trained.append(len(list((tmp_path / "killed/networks").glob("*/seed-*"))))
-    assert not (tmp_path / "killed/result.json").exists()
-    assert trained[0] < trained[-1]
-    last = start("killed")
-    assert last.wait() == 0
+        begin("whole")
+        assert int(told.readline()) == 0
+        rng, trained = np.random.default_rng(0), []
+        for _ in range(10):
+            before, command = time.time(), begin("killed")
+            while not written_since(tmp_path / "killed/networks", before):
+                os.kill(command, 0)  # raises where it is over
+                time.sleep(0.02)
+            time.sleep(rng.uniform(0, 0.3))
+            os.kill(command, signal.SIGKILL)
+            assert os.WTERMSIG(int(told.readline())) == signal.SIGKILL
+            trained.append(len(list((tmp_path / "killed/networks").glob("*/seed-*"))))
+        assert not (tmp_path / "killed/result.json").exists()
+        assert trained[0] < trained[-1] < 24
+        begin("killed")
+        assert int(told.readline()) == 0
+        asked.close()
     one, other = ((tmp_path / name / "result.json").read_bytes() for name in ("whole", "killed"))
     assert one == other
 
@@ -129,18 +141,32 @@ def written_since(folder, moment):
     return False
 
 
-COMMAND = """
-from hilbertsd.networks import chain
-from hilbertsd.studies.network_chains import presets
+COMMANDS = """
+import os, sys
 from dataclasses import replace
+import matplotlib.figure
+from hilbertsd.cli.entry import main
+from hilbertsd.networks import chain, chains
+from hilbertsd.studies.network_chains import experiment, presets
+
 chain.STORED_EVERY = 0.05
-smoke = presets.PRESETS["smoke"]
-training = {"steps": 400, "batch_size": 20, "learning_rate": 0.2, "weight_decay": 0.0}
+training = {"steps": 150, "batch_size": 20, "learning_rate": 0.2, "weight_decay": 0.0}
+network = {"name": "fully-connected-1-16"}
 presets.PRESETS["smoke"] = replace(
-    smoke, networks=({"name": "fully-connected-1-16"},), training=training, spread="one by one", tolerance=0.5
+    presets.PRESETS["smoke"], networks=(network,), training=training, spread="one by one", tolerance=0.5
 )
-from hilbertsd.cli import main
-main()
+for line in sys.stdin:
+    if not (child := os.fork()):
+        sys.argv = ["hilbertsd", "run", "network-chains", "--dataset", "digits", "--out", line.strip()]
+        sys.stdout = open(os.devnull, "w")
+        main()
+        sys.exit()
+    print(child, flush=True)
+    print(os.waitpid(child, 0)[1], flush=True)
+"""
+"""Runs the command once for every line on stdin, as a process of its own: prints its number, and how it ended.
+
+The processes are forks of one that has its imports done, which take far longer than the training up to a kill.
 """
 
 
