@@ -50,12 +50,16 @@ def test_both_studies_from_the_command_line(hilbertsd, tmp_path):
     for chain in record["chains"]:
         assert np.shape(chain["test_accuracy"]) == np.shape(chain["agreement"]) == (3, 2)
         assert chain["train_accuracy"][0][0] > 0.5
-    assert {claim["verdict"] for claim in record["claims"]} == {"not testable here"}
+    verdicts = {claim["claim"]: claim["verdict"] for claim in record["claims"]}
+    assert set(verdicts.values()) == {"not testable here", "reported"}
+    assert all((verdict == "reported") == ("claimed by nobody" in claim) for claim, verdict in verdicts.items())
+    # Of 12 questions the paper answers 6: D.2 is of ℓ2, D.3 of the gain alone, and nothing is of networks stopped at ε.
+    assert sum("MFB" in claim for claim in verdicts) == 6
     names = sorted(path.name for path in (tmp_path / "chains").iterdir())
     assert names == ["network-chains.png", "network-chains.svg", "networks", "result.json"]
     code, out, err = hilbertsd("run", "network-early-stopping", "--networks", "chains/networks", "--out", "stopped")
     assert (code, err) == (0, "")
-    assert "not testable here: test accuracy differs from that of early stopping" in out
+    assert "l2: test accuracy differs from that of early stopping at equal training loss (MFB §5.2" in out
     stopped = json.loads((tmp_path / "stopped/result.json").read_text(encoding="utf-8"))
     assert [each["variant"] for each in stopped["comparisons"]] == ["l2", "cross-entropy"]
     for each, chain in zip(stopped["comparisons"], record["chains"], strict=False):
@@ -144,7 +148,8 @@ def written_since(folder, moment):
 COMMANDS = """
 import os, sys
 from dataclasses import replace
-import matplotlib.figure
+import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, matplotlib.figure, scipy.stats
+from sklearn.datasets import load_digits
 from hilbertsd.cli.entry import main
 from hilbertsd.networks import chain, chains
 from hilbertsd.studies.network_chains import experiment, presets
@@ -198,6 +203,10 @@ def test_verdicts_follow_from_effects_that_are_put_in(means, rises, falls):
     path = Path(np.array(means)[:, None] + NOISE * (np.ptp(means) > 0) + (np.ptp(means) == 0) * 10 * NOISE)
     assert _rises(path, "net", "l2", True).verdict == _loss_drops(path, "net", "l2", True).verdict == rises
     assert _falls(path, "net", "l2", True).verdict == falls
+    gain = _rises(path, "net", "hard-labels", True)
+    assert gain.verdict == rises.replace(" in part", "")
+    assert gain.claim.endswith("rises above that of round 0 (MFB D.3)")
+    assert _rises(path, "net", "l2-constrained", True).verdict == "reported"
     assert _rises(path, "net", "l2", False).verdict == _falls(path, "net", "l2", False).verdict == "not testable here"
 
 

@@ -13,8 +13,17 @@ from hilbertsd.studies.network_chains.presets import NetworkConfig
 from hilbertsd.studies.sizes.paired import LEVEL
 from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t, rounds_above_first
 
+ACCURACIES = {"l2": "MFB §5.2, Figure 4", "cross-entropy": "MFB §5.2, Figure 5"}
+"""Where the paper says of which chain that training accuracy drops in each round and test accuracy rises and falls."""
+
+GAIN = {"hard-labels": "MFB D.3"}
+"""Where it says that test accuracy is better than that of round 0, and no more."""
+
+TRAINING_LOSS = {"l2": "MFB D.2, Figure 7"}
+"""Where it says that the training loss first drops and then rises. Of other chains these things are reported."""
+
 PROTOCOL = (
-    "published: ResNet-50 and VGG-16 on all of CIFAR, Adam, 64,000 steps, 10 seeds",
+    "published: ResNet-50 on all of CIFAR-10 and -100, VGG-16 on CIFAR-100, Adam, up to 64,000 steps, 10 seeds",
     "published: weight decay in the loss, with a coefficient on a norm that is not printed; here half of it on the "
     "squared Euclidean norm",
     "here: the preset's network, images, steps and seeds",
@@ -90,6 +99,13 @@ class Result(form.Result[NetworkConfig]):
         }
 
 
+def _claim(claim: str, source: str | None, verdict: form.Verdict, testable: bool, *rest: Any) -> form.Claim:
+    """Claim with its source; what nobody claimed is reported, and on digits no claim is tested."""
+    if source is None:
+        return form.Claim(f"{claim} (claimed by nobody)", form.Verdict.REPORTED, *rest)
+    return form.Claim(f"{claim} ({source})", verdict if testable else form.Verdict.NOT_TESTABLE, *rest)
+
+
 def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
     """Training accuracy falls."""
     accuracy = 100 * path.train_accuracy
@@ -101,9 +117,11 @@ def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> for
     verdict = form.Verdict.REPRODUCED if seen and every else form.Verdict.IN_PART if seen else form.Verdict.UNDECIDED
     if paired_t(accuracy[-1] - accuracy[0], "greater").p_value <= LEVEL:
         verdict = form.Verdict.NOT_UNDER_PROTOCOL
-    return form.Claim(
-        f"training accuracy against the original labels drops in each round (MFB §5.2): {network}, {variant}",
-        verdict if testable else form.Verdict.NOT_TESTABLE,
+    return _claim(
+        f"{network}, {variant}: training accuracy against the original labels drops in each round",
+        ACCURACIES.get(variant),
+        verdict,
+        testable,
         {
             "rounds_in_which_the_mean_drops": int((mean[1:] < mean[:-1]).sum()),
             "later_rounds": len(mean) - 1,
@@ -117,41 +135,49 @@ def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> for
 
 
 def _rises(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
-    """Test accuracy rises, then falls."""
-    claim = f"test accuracy rises above that of round 0 before it falls (MFB §5.2, D.3): {network}, {variant}"
-    return _up_then_down(claim, 100 * path.test_accuracy, "points over round 0", testable)
+    """Test accuracy rises, and where the paper says so falls after that."""
+    verdict, numbers, note = _up_then_down(100 * path.test_accuracy, variant not in GAIN)
+    claim = f"{network}, {variant}: test accuracy rises above that of round 0" + " and then falls" * (
+        variant not in GAIN
+    )
+    return _claim(claim, (ACCURACIES | GAIN).get(variant), verdict, testable, numbers, note)
 
 
 def _loss_drops(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
     """Training loss against the original labels drops, then rises; as the other, upside down."""
-    claim = (
-        "training loss against the original labels first drops below that of round 0 and then rises (MFB D.2): "
-        f"{network}, {variant}"
-    )
-    return _up_then_down(claim, -path.train_loss, "of the loss below round 0", testable)
+    verdict, numbers, note = _up_then_down(-path.train_loss, then_down=True)
+    claim = f"{network}, {variant}: training loss against the original labels drops below that of round 0, then rises"
+    return _claim(claim, TRAINING_LOSS.get(variant), verdict, testable, numbers, f"minus the loss: {note}")
 
 
-def _up_then_down(claim: str, values: NDArray[np.float64], unit: str, testable: bool) -> form.Claim:
-    """Whether (T, S) values rise above those of round 0, and end below their best."""
+def _up_then_down(values: NDArray[np.float64], then_down: bool) -> tuple[form.Verdict, dict[str, Any], str]:
+    """Whether (T, S) values rise above those of round 0 and, where asked, end below their best; with the numbers."""
     later = rounds_above_first(values)
     best = max(range(len(later)), key=lambda t: later[t].mean)
     # The last round beside every earlier one, corrected for all: which of them is best is seen in the same numbers.
-    above_last = rounds_above_first(values[::-1])[::-1]
-    falls = best < len(later) - 1 and above_last[1 + best].p_value <= LEVEL
+    over_last = [*rounds_above_first(values[::-1])[::-1], None][1 + best]
     rises = min(each.p_value for each in later) <= LEVEL
+    falls = over_last is not None and over_last.p_value <= LEVEL
     last = paired_t(values[-1] - values[0], "two-sided")
     verdict = form.Verdict.UNDECIDED
     if rises:
-        verdict = form.Verdict.REPRODUCED if falls else form.Verdict.IN_PART
+        verdict = form.Verdict.REPRODUCED if falls or not then_down else form.Verdict.IN_PART
     elif max(paired_t(row - values[0], "less").p_value for row in values[1:]) <= LEVEL:  # all are worse
         verdict = form.Verdict.NOT_UNDER_PROTOCOL
-    return form.Claim(
-        claim,
-        verdict if testable else form.Verdict.NOT_TESTABLE,
-        {"rounds_over_round_0": [_numbers(each) for each in later], "last_round_over_round_0": _numbers(last)},
-        f"best later round {1 + best}: {_shown(later[best])} {unit}, p = {later[best].p_value:.2g} corrected for "
-        f"{len(later)}; last round {_shown(last)}",
+    numbers = {
+        "rounds_over_round_0": [_numbers(each) for each in later],
+        "best_later_round": 1 + best,
+        "best_over_last_round": None if over_last is None else _numbers(over_last),
+        "last_round_over_round_0": _numbers(last),
+    }
+    n, of_last = len(later), "it is the last"
+    if over_last is not None:
+        of_last = f"over the last {_shown(over_last)}, p = {over_last.p_value:.2g} corrected for {n}"
+    note = (
+        f"best later round {1 + best}: over round 0 {_shown(later[best])}, p = {later[best].p_value:.2g} corrected for "
+        f"{n}, {of_last}; last round over round 0 {_shown(last)}"
     )
+    return verdict, numbers, note
 
 
 def _numbers(estimate: SeedEstimate) -> dict[str, float]:

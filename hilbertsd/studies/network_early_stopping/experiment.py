@@ -139,8 +139,8 @@ class Result(form.Result[NetworkConfig]):
                 note = f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, p = {estimate.p_value:.2g}"
             claims.append(
                 form.Claim(
-                    "test accuracy differs from that of early stopping at equal training loss, in the mean over later "
-                    f"rounds (MFB §5.2): {network}, {variant}",
+                    f"{network}, {variant}: test accuracy differs from that of early stopping at equal training loss "
+                    "(MFB §5.2; tested is the mean over later rounds)",
                     verdict,
                     numbers,
                     note,
@@ -239,7 +239,7 @@ def figures(result: Result) -> dict[str, Any]:
     panels[1, 0].set(ylabel="distilled − stopped, points\n(± s.e. over seeds)")
     panels[0, 0].legend(fontsize=7)
     n = len(result.images.train)
-    figure.suptitle(f"{result.images.name}, {n:,} training images, at equal training loss", fontsize=10)
+    figure.suptitle(f"{result.images.name}, {n:,} training images, at just under equal training loss", fontsize=10)
     return {"network-early-stopping": figure}
 
 

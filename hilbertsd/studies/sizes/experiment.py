@@ -65,11 +65,14 @@ JACKKNIFED = 4
 CHAINS, HANDED_ON = (8, 5), 0.3
 """Rounds and seeds of chains of trained networks, and the correlation of neighbouring rounds beyond a seed's effect."""
 
-SPREADS = (0.5, 2.7)
+SPREADS = (0.5, 2.0)
 """Standard deviation of that noise in round 0 and in the last, as on CIFAR-10 with cross-entropy."""
 
 TOLERATED = 0.01
 """Distance from 5 % up to which a size is as stated."""
+
+FROM_BEST = "the last round of trained networks is worse than the best later one"
+"""The test that says at most 5 %: which round is best is seen in the same numbers, and seldom is it the surest one."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +109,16 @@ class Result(form.Result[Config]):
 
     @property
     def as_stated(self) -> dict[str, bool]:
-        """By test, whether its size is within one percentage point of 5 %."""
-        return {name: bool(abs(r.mean() - LEVEL) <= TOLERATED) for name, r in (self.rejected | self.wrong).items()}
+        """By test, whether its size is within one percentage point of 5 %; that of `FROM_BEST` may be smaller."""
+        over = {name: float(r.mean()) - LEVEL for name, r in (self.rejected | self.wrong).items()}
+        return {name: (size if name == FROM_BEST else abs(size)) <= TOLERATED for name, size in over.items()}
 
     def closing(self) -> list[str]:
         """What the sizes say."""
         n = sum(self.as_stated[name] for name in self.rejected)
         caught = sum(not self.as_stated[name] for name in self.wrong)
         return [
-            f"{n} of {len(self.rejected)} tests have a size of 5 % ± 1; "
+            f"{n} of {len(self.rejected)} tests have a size of 5 % ± 1, or at most that where they say so; "
             f"of {len(self.wrong)} wrong ones {caught} are caught"
         ]
 
@@ -187,6 +191,7 @@ def run(config: Config) -> Result:
         accuracy = chains_of_seeds(seed_rng)
         later = accuracy[1:] - accuracy[0]
         note("rise, seeds", min(each.p_value for each in rounds_above_first(accuracy)) <= LEVEL)
+        note("fall from the best, seeds", fallen(accuracy))
         note("rise, seeds, no correction", min(paired_t(row, "greater").p_value for row in later) <= LEVEL)
         note("fall, seeds", paired_t(later[-1], "less").p_value <= LEVEL)
         note("difference, seeds", paired_t(later.mean(axis=0), "two-sided").p_value <= LEVEL)
@@ -201,6 +206,7 @@ def run(config: Config) -> Result:
         "one use of networks is better than another at some ratio": done["use"],
         "a round of trained networks is better than round 0": done["rise, seeds"],
         "the last round of trained networks is worse than round 0": done["fall, seeds"],
+        FROM_BEST: done["fall from the best, seeds"],
         "two ways of training differ in the mean over rounds": done["difference, seeds"],
     }
     wrong = {
@@ -273,6 +279,12 @@ def chains_of_seeds(rng: np.random.Generator) -> NDArray[np.float64]:
     for t in range(1, len(noise)):
         noise[t] = HANDED_ON * noise[t - 1] + math.sqrt(1 - HANDED_ON**2) * noise[t]
     return np.linspace(*SPREADS, len(noise))[:, None] * noise + 2 * rng.normal(size=CHAINS[1])
+
+
+def fallen(values: NDArray[np.float64]) -> bool:
+    """Whether the last of (T, S) rounds is seen to be below the best later one, as `network-chains` asks."""
+    best = 1 + int(np.argmax(values[1:].mean(axis=1)))
+    return best < len(values) - 1 and rounds_above_first(values[::-1])[::-1][best].p_value <= LEVEL
 
 
 STUDY = form.Study("sizes", __doc__, Config, run)
