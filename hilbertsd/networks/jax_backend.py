@@ -1,6 +1,10 @@
-"""JAX, Flax and Optax, for the modules of this room that train; where one is missing, the advice to install them."""
+"""JAX, Flax and Optax, for the modules of this room that train, and functions over an axis of seeds.
+
+Where one is missing, the advice to install them.
+"""
 
 import os
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -19,7 +23,19 @@ try:
 except ImportError as error:
     raise MissingPackage(f"training networks needs JAX, Flax and Optax ({error}); {INSTALL}") from error
 
-__all__ = ["INSTALL", "compiler_options", "jax", "jnp", "lax", "made_with", "nnx", "on_cpu", "optax"]
+__all__ = [
+    "INSTALL",
+    "compiler_options",
+    "jax",
+    "jnp",
+    "lax",
+    "made_with",
+    "nnx",
+    "on_cpu",
+    "optax",
+    "over_seeds",
+    "stacked",
+]
 
 WITH_YNNPACK = ((0, 10), (0, 11))
 """First and last minor version of jaxlib whose CPU compiler fuses with YNNPACK and has a switch for it."""
@@ -58,3 +74,27 @@ def made_with() -> dict[str, Any]:
         "flags": os.environ.get("XLA_FLAGS", ""),
         **compiler_options(),
     }
+
+
+def over_seeds(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
+    """Function over the axis of seeds of its arguments; plain for a single seed.
+
+    Under `vmap` the weights of a convolution have an axis more and it becomes a grouped one, which is slow on CPUs.
+    """
+
+    def run(*arguments: Any) -> Any:
+        if len(jax.tree.leaves(arguments[0])[0]) > 1:
+            in_axes = tuple(None if value is None else axis for value, axis in zip(arguments, axes, strict=True))
+            return jax.vmap(function, in_axes)(*arguments)
+        one = [
+            value if axis is None else jax.tree.map(lambda array: array[0], value)
+            for value, axis in zip(arguments, axes, strict=True)
+        ]
+        return jax.tree.map(lambda array: jnp.asarray(array)[None], function(*one))
+
+    return run
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Trees of equal structure as one, with an axis of seeds first."""
+    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput, NotConverged
 from hilbertsd.networks.finite import FiniteNetwork
-from hilbertsd.networks.jax_backend import compiler_options, jax, jnp, lax, optax
+from hilbertsd.networks.jax_backend import compiler_options, jax, jnp, lax, optax, over_seeds, stacked
 from hilbertsd.networks.losses import Loss
 from hilbertsd.support.checks import check_choice, check_positive, check_whole
 
@@ -190,7 +190,7 @@ class Trainer:
 
     def start(self, seeds: Sequence[int], round: int) -> State:  # noqa: A002
         """Random networks of a round, one for every seed."""
-        parameters, statistics = _stacked([self.network.init((seed, round)) for seed in seeds])
+        parameters, statistics = stacked([self.network.init((seed, round)) for seed in seeds])
         return State(
             tuple(seeds),
             0,
@@ -236,7 +236,7 @@ class Trainer:
                 return state
         # The penalty is on the distance from here.
         origin = (
-            _stacked([self.network.init((seed, round))[0] for seed in state.seeds])
+            stacked([self.network.init((seed, round))[0] for seed in state.seeds])
             if t.constraint == "penalty"
             else None
         )
@@ -382,25 +382,6 @@ class Trainer:
         return self.network.dtype if self.training.precision == "float32" else self.training.precision
 
 
-def over_seeds(function: Callable[..., Any], axes: tuple[int | None, ...]) -> Callable[..., Any]:
-    """Function over the axis of seeds of its arguments; plain for a single seed.
-
-    Under `vmap` the weights of a convolution have an axis more and it becomes a grouped one, which is slow on CPUs.
-    """
-
-    def run(*arguments: Any) -> Any:
-        if len(jax.tree.leaves(arguments[0])[0]) > 1:
-            in_axes = tuple(None if value is None else axis for value, axis in zip(arguments, axes, strict=True))
-            return jax.vmap(function, in_axes)(*arguments)
-        one = [
-            value if axis is None else jax.tree.map(lambda array: array[0], value)
-            for value, axis in zip(arguments, axes, strict=True)
-        ]
-        return jax.tree.map(lambda array: jnp.asarray(array)[None], function(*one))
-
-    return run
-
-
 def _augmented(images: Any, shifts: Any) -> Any:
     """Images shifted by up to four pixels, with zeros beyond the border, and reflected or not."""
     padded = jnp.pad(images, [(0, 0), (PADDING, PADDING), (PADDING, PADDING), (0, 0)])
@@ -410,8 +391,3 @@ def _augmented(images: Any, shifts: Any) -> Any:
         return jnp.where(shift[2], crop[:, ::-1], crop)
 
     return jax.vmap(one)(padded, shifts)
-
-
-def _stacked(trees: Sequence[Any]) -> Any:
-    """Trees of equal structure as one, with an axis of seeds first."""
-    return jax.tree.map(lambda *arrays: jnp.stack(arrays), *trees)

@@ -208,6 +208,7 @@ def test_workers_of_a_cluster_that_die_are_one_error(tmp_path, monkeypatch):
         chain(folder=tmp_path / "folder", client=Client())
 
 
+@pytest.mark.slow
 def test_devices_of_a_machine_share_the_seeds(tmp_path):
     """On as many devices as JAX is told to make of a processor, in a process of its own."""
     environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
