@@ -53,6 +53,10 @@ class NotConverged(HilbertsdError, ArithmeticError):
     """An iteration did not reach the requested accuracy."""
 
 
+class WorkerDied(NotConverged):
+    """A process or a worker of a cluster ended before its work did; started again, it may come to its end."""
+
+
 class HilbertsdWarning(UserWarning):
     """Base of every warning given by hilbertsd."""
 

@@ -28,7 +28,7 @@ from hilbertsd.networks import workers
 from hilbertsd.networks.architectures import Architecture, check_architecture, finite_images
 from hilbertsd.networks.chain import Chain, path_of, train_seeds
 from hilbertsd.networks.checkpoints import ChainFolder
-from hilbertsd.networks.jax_backend import on_cpu
+from hilbertsd.networks.jax_backend import n_devices, on_cpu
 from hilbertsd.networks.losses import Loss
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.networks.training import Training
@@ -72,9 +72,10 @@ def distill_network(
         one. More rounds and seeds may be added later.
     spread : "one by one"; "processes", one for each core of this machine; "devices", a thread for each accelerator of
         this machine, which trains one seed after another; "side by side", all seeds in one computation, which for small
-        networks compiles less. None for processes on a CPU, where they were measured to be fastest, and devices where
-        there are accelerators, where nothing was measured yet.
-    client : `distributed.Client` whose workers train the seeds instead; they have to see the folder.
+        networks compiles less. None for processes on a CPU, where they were measured to be fastest, devices where
+        there are several accelerators, and one by one where there is one; neither was measured yet.
+    client : `distributed.Client` whose workers train the seeds instead; they have to see the folder. Start one worker
+        with one thread for each accelerator.
 
     Raises
     ------
@@ -152,7 +153,8 @@ def choose_training(
     ----------
     architecture, images, labels, seeds, loss, spread : as in :func:`distill_network`.
     trainings : (C,) what is tried.
-    share : share of the images that is held back, the same for all; of every class as much.
+    share : share of the images that is held back, between 0 and 1; the same images for all, the same share of every
+        class.
     folder : where the networks are kept, so that a killed run goes on; None for a temporary one.
 
     Raises
@@ -165,9 +167,13 @@ def choose_training(
     """
     from sklearn.model_selection import train_test_split
 
-    if not trainings:
-        raise InvalidInput("trainings is empty; give at least one hilbertsd.networks.Training")
-    images, labels = np.asarray(images), np.asarray(labels)
+    check_architecture(architecture)
+    if isinstance(trainings, Training) or not trainings:
+        raise InvalidInput(f"trainings is {trainings!r}; give a list of at least one hilbertsd.networks.Training")
+    if not (isinstance(share, float) and 0 < share < 1):
+        raise InvalidInput(f"share is {share!r}; give a number between 0 and 1")
+    images = np.asarray(images)
+    labels = _checked_labels(labels, len(images), architecture.options["n_classes"], "labels")
     try:
         kept, held = train_test_split(np.arange(len(labels)), test_size=share, random_state=0, stratify=labels)
     except ValueError as error:
@@ -215,7 +221,7 @@ def _distilled(chain: Chain, seeds: list[int], folder: Path, spread: str | None,
 def default_spread(n_seeds: int) -> str:
     """How so many seeds are trained where the user does not say."""
     if not on_cpu():
-        return "devices"
+        return "devices" if n_devices() > 1 else "one by one"
     return "processes" if min(n_seeds, available_cores()) > 1 else "one by one"
 
 

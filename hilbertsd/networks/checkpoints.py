@@ -38,7 +38,7 @@ class FinishedNetwork:
     error : against the round's own targets, on the training images.
     steps : number of steps taken.
     seconds : time that they took.
-    made_with : versions, machine, device and flags.
+    made_with : versions, machine, device and flags with which its training ended.
     """
 
     parameters: dict[str, NDArray[Any]]

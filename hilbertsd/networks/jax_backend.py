@@ -30,6 +30,7 @@ __all__ = [
     "jnp",
     "lax",
     "made_with",
+    "n_devices",
     "nnx",
     "on_cpu",
     "optax",
@@ -44,6 +45,11 @@ WITH_YNNPACK = ((0, 10), (0, 11))
 def on_cpu() -> bool:
     """Whether JAX computes on a processor, not on an accelerator."""
     return jax.default_backend() == "cpu"
+
+
+def n_devices() -> int:
+    """Number of devices of this machine on which JAX computes."""
+    return jax.local_device_count()
 
 
 def compiler_options() -> dict[str, Any]:

@@ -47,8 +47,8 @@ class NetworkPath:
     Attributes
     ----------
     config : architecture, loss, training and data, ready for JSON.
-    made_with : versions, machine, device and flags with which networks were trained, ready for JSON; one entry where
-        all were trained with the same.
+    made_with : versions, machine, device and flags with which the training of networks ended, ready for JSON; one
+        entry where all are the same.
     seeds : (S,) seeds.
     targets : (T, S, n, k) targets of every round.
     train_outputs : (T, S, n, k) outputs for the training images as they are.

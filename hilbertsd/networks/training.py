@@ -271,8 +271,6 @@ class Trainer:
 
     def _batches(self, state: State, round: int) -> Iterator[tuple[Any, Any]]:  # noqa: A002
         """Rows (seeds, batch) of every step that is left, and shifts (seeds, batch, 3) of augmented images or None."""
-        # A last 0 would be the stream of the parameters: NumPy's seeds end in as many zeros as one likes.
-        flips = [np.random.default_rng([seed, round, 0, 1]).integers(0, 2, self.n) for seed in state.seeds]
         for epoch in range(state.step // self.epoch, -(-self.training.steps // self.epoch)):
             drawn = [np.random.default_rng([seed, round, epoch + 1]) for seed in state.seeds]
             orders = np.stack([rng.permutation(self.n) for rng in drawn])
@@ -281,11 +279,16 @@ class Trainer:
                 high = [2 * PADDING + 1, 2 * PADDING + 1, 2]
                 moves = np.stack([rng.integers(0, high, (self.n, 3)) for rng in drawn])
                 if self.training.augmentation == "crops and alternating flips":
-                    moves[:, :, 2] = (np.take_along_axis(np.stack(flips), orders, axis=1) + epoch) % 2
+                    moves[:, :, 2] = (np.take_along_axis(self._first_flips(state, round), orders, axis=1) + epoch) % 2
             for place in range(self.epoch):
                 if state.step <= epoch * self.epoch + place < self.training.steps:
                     part = slice(place * self.batch, (place + 1) * self.batch)
                     yield orders[:, part], None if moves is None else moves[:, part]
+
+    def _first_flips(self, state: State, round: int) -> NDArray[np.int64]:  # noqa: A002
+        """(seeds, n) which images are reflected in the first epoch, where that alternates."""
+        # A last 0 would be the stream of the parameters: NumPy's seeds end in as many zeros as one likes.
+        return np.stack([np.random.default_rng([seed, round, 0, 1]).integers(0, 2, self.n) for seed in state.seeds])
 
     def _checked(self, state: State, loss: Any, targets: Any, round: int) -> State:  # noqa: A002
         """State with its error, the networks that met the tolerance marked, and the penalty moved."""

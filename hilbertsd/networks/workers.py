@@ -20,7 +20,7 @@ from threading import Event
 from typing import IO, Any, TypeAlias
 
 from hilbertsd import errors
-from hilbertsd.errors import HilbertsdError, NotConverged
+from hilbertsd.errors import HilbertsdError, WorkerDied
 from hilbertsd.support.machine import available_cores
 
 Report: TypeAlias = Callable[[Sequence[int], float, str], None]
@@ -54,7 +54,8 @@ def spread_over(
     report : called with seeds, the number of steps that each has behind it, and a note.
     client : `distributed.Client`, or None.
 
-    Raises the first error of a task after the other seeds have come to their end.
+    Raises the first error of a task: one by one at once, else after the other seeds have come to their end; WorkerDied
+    where a process or a worker of the cluster came to no end of its own.
     """
     if not seeds:
         return
@@ -147,7 +148,7 @@ def _on_cluster(task: Task, folder: Path, seeds: Sequence[int], report: Report, 
         try:
             done.result()
         except KilledWorker as error:
-            raise NotConverged(
+            raise WorkerDied(
                 f"workers of the cluster died with seed {seed}; start again, and it goes on from {folder}"
             ) from error
 
@@ -176,7 +177,7 @@ def _follow(process: "subprocess.Popen[str]", noise: IO[str], seed: int, report:
         if "error" in message:
             raise getattr(errors, message["error"])(message["text"])
         noise.seek(0)
-        raise NotConverged(
+        raise WorkerDied(
             f"the process that trained seed {seed} ended with code {process.returncode}: {noise.read().strip()[-300:]};"
             " start again, and it goes on from its folder"
         )

@@ -14,7 +14,7 @@ import pytest
 jax = pytest.importorskip("jax", reason="needs the extra `networks`")
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
-from hilbertsd.errors import InvalidFile, InvalidInput, NotConverged
+from hilbertsd.errors import InvalidFile, InvalidInput, NotConverged, WorkerDied
 from hilbertsd.networks import (
     FiniteNetwork,
     Loss,
@@ -204,7 +204,7 @@ def test_workers_of_a_cluster_that_die_are_one_error(tmp_path, monkeypatch):
             return Dead()
 
     monkeypatch.setattr(distributed, "as_completed", list)
-    with pytest.raises(NotConverged, match=r"workers of the cluster died with seed 0; start again, .* from .*folder"):
+    with pytest.raises(WorkerDied, match=r"workers of the cluster died with seed 0; start again, .* from .*folder"):
         chain(folder=tmp_path / "folder", client=Client())
 
 
@@ -272,9 +272,7 @@ def test_a_process_that_fails_passes_on_its_error(tmp_path):
     )
     with tempfile.TemporaryFile("w+") as noise:
         process = subprocess.Popen([sys.executable, "-c", noisy], stdout=subprocess.PIPE, stderr=noise, text=True)
-        with pytest.raises(
-            NotConverged, match=r"trained seed 7 ended with code -6: x+the end; start again, and it goes"
-        ):
+        with pytest.raises(WorkerDied, match=r"trained seed 7 ended with code -6: x+the end; start again, and it goes"):
             workers._follow(process, noise, 7, lambda *_: None)
 
 
@@ -339,11 +337,14 @@ def test_a_training_is_chosen_on_images_that_it_does_not_see(tmp_path, monkeypat
     assert np.all(np.isin(kept_labels, LABELS))
     assert json.loads(json.dumps(choice.to_dict()))["chosen"]["steps"] == 60
     for options, message in (
-        ({"trainings": []}, "trainings is empty"),
-        ({"trainings": [idle], "share": 1.5}, "share is 1.5 of 30 images"),
+        ({"trainings": []}, r"trainings is \[\]; give a list"),
+        ({"trainings": idle}, r"trainings is Training\(.*; give a list"),
+        ({"trainings": [idle], "share": 5}, "share is 5; give a number between 0 and 1"),
+        ({"trainings": [idle], "labels": LABELS[:-1]}, r"labels have shape \(29,\) for 30 images"),
+        ({"trainings": [idle], "share": 0.99}, "share is 0.99 of 30 images"),
     ):
         with pytest.raises(InvalidInput, match=message):
-            choose_training(NETWORK, IMAGES, LABELS, **options)
+            choose_training(NETWORK, IMAGES, options.pop("labels", LABELS), **options)
 
 
 @pytest.mark.parametrize(

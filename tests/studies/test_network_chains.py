@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
+from hilbertsd.errors import WorkerDied
 from hilbertsd.studies.network_chains import presets
 from hilbertsd.studies.network_chains.experiment import chains, load
 from hilbertsd.studies.network_chains.presets import VARIANTS, NetworkConfig
@@ -223,7 +224,20 @@ def test_a_tolerance_that_is_not_met_costs_its_chain_alone(quick, hilbertsd, mon
     monkeypatch.setitem(presets.PRESETS, "smoke", replace(quick, tolerance=1e-6, rounds=1))
     code, out, err = hilbertsd("run", "network-chains", "--out", "o")
     assert (code, err) == (0, "")
-    assert "no chain l2-constrained: the error of seed 0 in round 0 is" in out
+    assert "no chain fully-connected-1, l2-constrained: the error of seed 0 in round 0 is" in out
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_process_that_dies_is_no_result(hilbertsd, monkeypatch, tmp_path):
+    """Trained again the chain may come to its end, which a loss that does not converge will not."""
+
+    def died(*_arguments, **_options):
+        raise WorkerDied("the process that trained seed 0 ended with code -9")
+
+    monkeypatch.setattr("hilbertsd.networks.distill_network", died)
+    code, _, err = hilbertsd("run", "network-chains", "--out", "o")
+    assert (code, err) == (2, "error: the process that trained seed 0 ended with code -9\n")
+    assert not (tmp_path / "o/result.json").exists()
 
 
 @pytest.mark.usefixtures("quick")
@@ -238,7 +252,7 @@ def test_bad_usage_is_one_line(hilbertsd, monkeypatch, tmp_path):
         assert code == 2
         assert message in err
     config = NetworkConfig("smoke", "digits", networks=tmp_path / "n")
-    chains(config, load(config), ("l2",))
+    chains(config, load(config), presets.PRESETS["smoke"].architectures(10), ("l2",))
     code, _, err = hilbertsd("run", "network-chains", "--seed", 1, "--networks", "n", "--out", "o")
     assert code == 2
     assert "holds networks of another configuration: images" in err

@@ -8,9 +8,12 @@ The last step of every training counts; nothing is chosen, so that nothing is ch
 on from the networks in their folder. Needs JAX, Flax and Optax.
 """
 
+from collections.abc import Sequence
+
 from hilbertsd import networks
 from hilbertsd.data.splits import ImageSplit, image_split
-from hilbertsd.errors import InvalidInput, NotConverged
+from hilbertsd.errors import InvalidInput, NotConverged, WorkerDied
+from hilbertsd.networks.architectures import Architecture
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.studies import form
 from hilbertsd.studies.network_chains.figures import figures
@@ -36,8 +39,10 @@ def load(config: NetworkConfig) -> ImageSplit:
     return image_split(config.dataset, train, test, size=size, seed=config.seed, folder=config.data)
 
 
-def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...]) -> dict[tuple[str, str], NetworkPath]:
-    """Chains of some variants, trained where the folder does not hold them.
+def chains(
+    config: NetworkConfig, images: ImageSplit, architectures: Sequence[Architecture], variants: tuple[str, ...]
+) -> dict[tuple[str, str], NetworkPath]:
+    """Chains of some networks and variants, trained where the folder does not hold them.
 
     Raises
     ------
@@ -46,7 +51,7 @@ def chains(config: NetworkConfig, images: ImageSplit, variants: tuple[str, ...])
     """
     preset, paths = PRESETS[config.preset], {}
     with connected(config.scheduler) as client:
-        for network in preset.architectures(images.n_classes):
+        for network in architectures:
             for variant in variants:
                 paths[network.name, variant] = networks.distill_network(
                     network,
@@ -73,11 +78,14 @@ def run(config: NetworkConfig) -> Result:
         No folder for the networks; data that are missing; else as :func:`hilbertsd.networks.distill_network`.
     """
     images, paths, unmet = load(config), {}, {}
-    for variant in VARIANTS:
-        try:
-            paths |= chains(config, images, (variant,))
-        except NotConverged as error:  # the others are worth their result
-            unmet[variant] = str(error)
+    for network in PRESETS[config.preset].architectures(images.n_classes):
+        for variant in VARIANTS:
+            try:
+                paths |= chains(config, images, [network], (variant,))
+            except WorkerDied:  # trained again, it may come to its end
+                raise
+            except NotConverged as error:  # the others are worth their result
+                unmet[f"{network.name}, {variant}"] = str(error)
     if not paths:
         raise NotConverged("; ".join(unmet.values()))
     return Result(config, images, paths, unmet)

@@ -11,7 +11,7 @@ from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.studies import form
 from hilbertsd.studies.network_chains.presets import NetworkConfig
 from hilbertsd.studies.sizes.paired import LEVEL
-from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t, rounds_above_first
+from hilbertsd.studies.sizes.seeds import SeedEstimate, best_over_last, paired_t, rounds_above_first
 
 ACCURACIES = {"l2": "MFB §5.2, Figure 4", "cross-entropy": "MFB §5.2, Figure 5"}
 """Where the paper says of which chain that training accuracy drops in each round and test accuracy rises and falls."""
@@ -24,8 +24,8 @@ TRAINING_LOSS = {"l2": "MFB D.2, Figure 7"}
 
 PROTOCOL = (
     "published: ResNet-50 on all of CIFAR-10 and -100, VGG-16 on CIFAR-100, Adam, up to 64,000 steps, 10 seeds",
-    "published: weight decay in the loss, with a coefficient on a norm that is not printed; here half of it on the "
-    "squared Euclidean norm",
+    "published: weight decay in the loss, with a coefficient on a norm that is not printed",
+    "here: optimiser, rate and decay as under 'training'; a decay in the loss is half of it times the squared norm",
     "here: the preset's network, images, steps and seeds",
     "tests are over seeds, on these training and test images",
 )
@@ -39,7 +39,7 @@ class Result(form.Result[NetworkConfig]):
     ----------
     images : training and test images.
     paths : chains by name of the network and of the loss.
-    unmet : by loss, why there is no chain: training did not converge, or did not meet the tolerance.
+    unmet : by network and loss, why there is no chain: training did not converge, or did not meet the tolerance.
     """
 
     COLUMNS = ("network", "loss", "round", "train_accuracy", "test_accuracy", "train_loss", "test_loss", "steps")
@@ -127,7 +127,7 @@ def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> for
             "later_rounds": len(mean) - 1,
             "chains_and_rounds_that_drop": int(steps_down.sum()),
             "chains_and_later_rounds": int(steps_down.size),
-            "last_round_minus_round_0": _numbers(last),
+            "last_round_minus_round_0": last._asdict(),
         },
         f"the mean drops in {int((mean[1:] < mean[:-1]).sum())} of {len(mean) - 1} later rounds; last round "
         f"{_shown(last)}",
@@ -152,10 +152,7 @@ def _loss_drops(path: NetworkPath, network: str, variant: str, testable: bool) -
 
 def _up_then_down(values: NDArray[np.float64], then_down: bool) -> tuple[form.Verdict, dict[str, Any], str]:
     """Whether (T, S) values rise above those of round 0 and, where asked, end below their best; with the numbers."""
-    later = rounds_above_first(values)
-    best = max(range(len(later)), key=lambda t: later[t].mean)
-    # The last round beside every earlier one, corrected for all: which of them is best is seen in the same numbers.
-    over_last = [*rounds_above_first(values[::-1])[::-1], None][1 + best]
+    later, (best, over_last) = rounds_above_first(values), best_over_last(values)
     rises = min(each.p_value for each in later) <= LEVEL
     falls = over_last is not None and over_last.p_value <= LEVEL
     last = paired_t(values[-1] - values[0], "two-sided")
@@ -165,23 +162,19 @@ def _up_then_down(values: NDArray[np.float64], then_down: bool) -> tuple[form.Ve
     elif max(paired_t(row - values[0], "less").p_value for row in values[1:]) <= LEVEL:  # all are worse
         verdict = form.Verdict.NOT_UNDER_PROTOCOL
     numbers = {
-        "rounds_over_round_0": [_numbers(each) for each in later],
-        "best_later_round": 1 + best,
-        "best_over_last_round": None if over_last is None else _numbers(over_last),
-        "last_round_over_round_0": _numbers(last),
+        "rounds_over_round_0": [each._asdict() for each in later],
+        "best_later_round": best,
+        "best_over_last_round": None if over_last is None else over_last._asdict(),
+        "last_round_over_round_0": last._asdict(),
     }
     n, of_last = len(later), "it is the last"
     if over_last is not None:
         of_last = f"over the last {_shown(over_last)}, p = {over_last.p_value:.2g} corrected for {n}"
     note = (
-        f"best later round {1 + best}: over round 0 {_shown(later[best])}, p = {later[best].p_value:.2g} corrected for "
-        f"{n}, {of_last}; last round over round 0 {_shown(last)}"
+        f"best later round {best}: over round 0 {_shown(later[best - 1])}, p = {later[best - 1].p_value:.2g} corrected "
+        f"for {n}, {of_last}; last round over round 0 {_shown(last)}"
     )
     return verdict, numbers, note
-
-
-def _numbers(estimate: SeedEstimate) -> dict[str, float]:
-    return {"mean": estimate.mean, "standard_error": estimate.standard_error, "p_value": estimate.p_value}
 
 
 def _shown(estimate: SeedEstimate) -> str:

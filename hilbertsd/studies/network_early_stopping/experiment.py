@@ -136,7 +136,10 @@ class Result(form.Result[NetworkConfig]):
                     seen = estimate.p_value <= LEVEL
                     verdict = form.Verdict.REPRODUCED if seen else form.Verdict.UNDECIDED
                 numbers = {**estimate._asdict(), "later_rounds_reached": int(each.reached[1:].sum())}
-                note = f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, p = {estimate.p_value:.2g}"
+                note = (
+                    f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, p = {estimate.p_value:.2g}, over "
+                    f"{each.reached[1:].sum()} of {len(each.reached) - 1} later rounds"
+                )
             claims.append(
                 form.Claim(
                     f"{network}, {variant}: test accuracy differs from that of early stopping at equal training loss "
@@ -190,7 +193,7 @@ def run(config: NetworkConfig) -> Result:
     images, preset = load(config), PRESETS[config.preset]
     architectures = {network.name: network for network in preset.architectures(images.n_classes)}
     comparisons = {}
-    for (network, variant), path in chains(config, images, COMPARED).items():
+    for (network, variant), path in chains(config, images, list(architectures.values()), COMPARED).items():
         given = preset.loss_and_training(variant, config.dataset)
         chain = Chain(
             architecture=architectures[network],
@@ -205,9 +208,8 @@ def run(config: NetworkConfig) -> Result:
         )
         seeds = [FRESH + seed for seed in path.seeds.tolist()]
         folder = config.network_folder() / f"{network}-{variant}-stopped"
-        spread = "one by one" if preset.spread == "side by side" else preset.spread
         with connected(config.scheduler) as client:
-            stops = early_stops(chain, path.train_loss.T, seeds, folder, spread, client)
+            stops = early_stops(chain, path.train_loss.T, seeds, folder, preset.spread, client)
         comparisons[network, variant] = Comparison(path, stops)
     return Result(config, images, comparisons)
 

@@ -35,6 +35,16 @@ def paired_t(differences: NDArray[Any], alternative: Literal["two-sided", "less"
     return SeedEstimate(mean, error, float(tails[alternative]))
 
 
+def best_over_last(values: NDArray[Any]) -> tuple[int, SeedEstimate | None]:
+    """Which later round of (T, S) values has the highest mean, and how far it lies over the last; None for the last.
+
+    The last round is compared with every earlier one, and corrected for all: which of them is best is seen in the same
+    numbers.
+    """
+    best = 1 + int(np.argmax(np.mean(values[1:], axis=1)))
+    return best, [*rounds_above_first(values[::-1])[::-1], None][best]
+
+
 def rounds_above_first(values: NDArray[Any]) -> list[SeedEstimate]:
     """Every later round of (T, S) values against round 0, one-sided, corrected for all T − 1 of them by `holm`.
 
