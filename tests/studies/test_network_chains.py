@@ -67,6 +67,7 @@ def test_both_studies_from_the_command_line(hilbertsd, tmp_path):
         assert each["test_accuracy"] == chain["test_accuracy"]
         reached = np.array(each["stopped_steps"]) >= 0
         assert reached.any()
+        assert [made["device"] for made in each["stopped_made_with"]] == ["cpu", "cpu"]
         assert np.array_equal(reached, [[v is not None for v in row] for row in each["stopped_test_accuracy"]])
 
 

@@ -163,6 +163,7 @@ class Result(form.Result[NetworkConfig]):
                     "network": network,
                     "variant": variant,
                     **each.path.to_dict(),
+                    "stopped_made_with": [stops.made_with for stops in each.stops],
                     "stopped_test_accuracy": [
                         [v if np.isfinite(v) else None for v in row] for row in each.stopped_accuracy.tolist()
                     ],

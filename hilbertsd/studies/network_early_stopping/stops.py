@@ -7,7 +7,7 @@ Networks of one seed that stop at different losses are one network at different 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from hilbertsd.networks.chain import Chain
 from hilbertsd.networks.chains import default_spread
 from hilbertsd.networks.checkpoints import ChainFolder, digest
 from hilbertsd.networks.finite import FiniteNetwork
+from hilbertsd.networks.jax_backend import made_with
 from hilbertsd.networks.training import State, Trainer
 from hilbertsd.support.array_files import read_arrays, write_arrays
 from hilbertsd.support.progress import progress
 
-FILE_FORMAT = "hilbertsd.EarlyStops/1"
+FILE_FORMAT, ARRAYS = "hilbertsd.EarlyStops/2", ("steps", "losses", "test_outputs")
 
 LEVELS_FORMAT, LEVELS_FILE = "hilbertsd.LossLevels/1", "levels.npz"
 
@@ -40,11 +41,13 @@ class Stops:
     steps : (T,) steps taken; −1 where the loss was not reached.
     losses : (T,) training loss at that step.
     test_outputs : (T, m, k) outputs for the test images.
+    made_with : versions, machine, device and flags with which training ended.
     """
 
     steps: NDArray[np.int64]
     losses: NDArray[np.float64]
     test_outputs: NDArray[np.float32]
+    made_with: dict[str, Any]
 
     @property
     def reached(self) -> NDArray[np.bool_]:
@@ -102,7 +105,7 @@ def _stop(
 ) -> None:
     path, k = _stops_file(stored.folder, seed), chain.architecture.options["n_classes"]
     T, m = len(levels), len(chain.test_images)
-    stops = Stops(np.full(T, -1), np.full(T, np.inf), np.zeros((T, m, k), np.float32))
+    stops = Stops(np.full(T, -1), np.full(T, np.inf), np.zeros((T, m, k), np.float32), made_with())
     if path.exists():
         stops = read_arrays(path, FILE_FORMAT, _stops)
     start = trainer.start((seed,), 0)
@@ -111,7 +114,8 @@ def _stop(
     targets = chain.loss.labels_as_targets(chain.labels, k)[None]
 
     def write() -> None:
-        write_arrays(path, FILE_FORMAT, {}, {each.name: getattr(stops, each.name) for each in fields(stops)})
+        arrays = {name: getattr(stops, name) for name in ARRAYS}
+        write_arrays(path, FILE_FORMAT, {"made_with": made_with()}, arrays)
 
     def look(state: State) -> None:
         error = float(trainer.errors(trainer.outputs(state.parameters, state.statistics, None), targets)[0])
@@ -142,5 +146,5 @@ def _stops_file(folder: Path, seed: int) -> Path:
     return folder / f"seed-{seed}-stops.npz"
 
 
-def _stops(arrays: dict[str, NDArray[Any]], _: Any) -> Stops:
-    return Stops(**arrays)
+def _stops(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> Stops:
+    return Stops(**arrays, made_with=metadata["made_with"])
