@@ -203,7 +203,7 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
 
     return NetworkPath(
         config=chain.config,
-        made_with=_different(network.made_with for row in networks for network in row),
+        made_with=_each_once(network.made_with for row in networks for network in row),
         seeds=np.array(seeds),
         targets=targets.astype(np.float32),
         train_outputs=train,
@@ -221,8 +221,8 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
     )
 
 
-def _different(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Entries, each once."""
+def _each_once(entries: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entries without repetitions, in their order."""
     found: list[dict[str, Any]] = []
     for entry in entries:
         if entry not in found:

@@ -89,7 +89,7 @@ class ChainFolder:
             "train_outputs": network.train_outputs,
             "test_outputs": network.test_outputs,
         }
-        metadata = {name: getattr(network, name) for name in _NUMBERS}
+        metadata = {name: getattr(network, name) for name in _METADATA}
         write_arrays(self._path(round, seed), ROUND_FORMAT, metadata, arrays)
 
     def state(self, round: int, like: State) -> tuple[State, float] | None:  # noqa: A002
@@ -127,8 +127,8 @@ class ChainFolder:
         return self.folder / f"training-{'-'.join(map(str, seeds))}.npz"
 
 
-_NUMBERS = ("error", "steps", "seconds", "made_with")
-"""Attributes of a network that are no arrays."""
+_METADATA = ("error", "steps", "seconds", "made_with")
+"""Attributes of a network that are stored as JSON."""
 
 _TREES = ("parameters", "statistics", "optimiser", "log_penalty")
 
@@ -177,7 +177,7 @@ def _finished(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -> Fini
         **parts,
         train_outputs=arrays["train_outputs"],
         test_outputs=arrays["test_outputs"],
-        **{name: metadata[name] for name in _NUMBERS},
+        **{name: metadata[name] for name in _METADATA},
     )
 
 

@@ -170,19 +170,12 @@ def newton_roots(
 
     Raises as :func:`newton_root`.
     """
-    rows = max(NUMBERS_AT_ONCE // max(len(eigenvalues), 1), 1)
-    blocks = [slice(start, start + rows) for start in range(0, len(tolerances), rows)]
-    found = [_roots_together(eigenvalues, energies, tolerances[block], gaps[block]) for block in blocks]
-    return np.concatenate([np.zeros(0), *found])
-
-
-def _roots_together(
-    eigenvalues: NDArray[np.float64],
-    energies: NDArray[np.float64],
-    tolerances: NDArray[np.float64],
-    gaps: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Roots of as many tolerances as fit into memory together."""
+    if not len(tolerances):
+        return np.zeros(0)
+    rows = max(NUMBERS_AT_ONCE // len(eigenvalues), 1)
+    if len(tolerances) > rows:  # more than fit into memory together
+        blocks = [slice(start, start + rows) for start in range(0, len(tolerances), rows)]
+        return np.concatenate([newton_roots(eigenvalues, energies, tolerances[one], gaps[one]) for one in blocks])
     scale = eigenvalues.max()
     d = eigenvalues / scale
     totals = tolerances + gaps

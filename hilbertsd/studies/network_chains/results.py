@@ -136,10 +136,10 @@ def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> for
 
 def _rises(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
     """Test accuracy rises, and where the paper says so falls after that."""
-    verdict, numbers, note = _up_then_down(100 * path.test_accuracy, variant not in GAIN)
-    claim = f"{network}, {variant}: test accuracy rises above that of round 0" + " and then falls" * (
-        variant not in GAIN
-    )
+    then_down = variant not in GAIN
+    verdict, numbers, note = _up_then_down(100 * path.test_accuracy, then_down)
+    ending = " and then falls" if then_down else ""
+    claim = f"{network}, {variant}: test accuracy rises above that of round 0{ending}"
     return _claim(claim, (ACCURACIES | GAIN).get(variant), verdict, testable, numbers, note)
 
 

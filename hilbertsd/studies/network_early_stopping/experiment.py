@@ -37,7 +37,7 @@ PROTOCOL = (
     "training images is looked at every few steps, and a network is counted where it is first seen to be low enough",
 )
 ANNEALED = (
-    "the chain's networks end at a learning rate of 0 and fresh ones are stopped at a higher one, so that a difference "
+    "the chain's networks end at a lower learning rate than that at which fresh ones are stopped, so that a difference "
     "may be the learning rate's"
 )
 """What is added to the protocol where the learning rate is not constant."""

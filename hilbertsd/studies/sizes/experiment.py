@@ -66,7 +66,7 @@ CHAINS, HANDED_ON = (8, 5), 0.3
 """Rounds and seeds of chains of trained networks, and the correlation of neighbouring rounds beyond a seed's effect."""
 
 SPREADS = (0.5, 2.0)
-"""Standard deviation of that noise in round 0 and in the last: more than on CIFAR-10 (0.9 to 2.1)."""
+"""Standard deviation of that noise in round 0 and in the last: a steeper rise than on CIFAR-10 (0.9 to 2.1)."""
 
 TOLERATED = 0.01
 """Distance from 5 % up to which a size is as stated."""
