@@ -3,6 +3,8 @@ from .architectures import architecture as architecture
 from .chains import TrainingChoice as TrainingChoice
 from .chains import choose_training as choose_training
 from .chains import distill_network as distill_network
+from .checkpoints import FinishedNetwork as FinishedNetwork
+from .checkpoints import stored_network as stored_network
 from .finite import FiniteNetwork as FiniteNetwork
 from .layers import AveragePool as AveragePool
 from .layers import BatchNormalisation as BatchNormalisation
@@ -12,6 +14,7 @@ from .layers import Flatten as Flatten
 from .layers import GlobalAveragePool as GlobalAveragePool
 from .layers import Layer as Layer
 from .layers import MaxPool as MaxPool
+from .layers import Members as Members
 from .layers import Offset as Offset
 from .layers import Relu as Relu
 from .layers import Residual as Residual

@@ -31,6 +31,7 @@ from hilbertsd.networks.layers import (
     Flatten,
     Layer,
     MaxPool,
+    Members,
     Offset,
     n_parameters,
     segments,
@@ -89,10 +90,16 @@ class Architecture:
         return n_parameters(self.layers, tuple(image_shape))
 
     @property
+    def members(self) -> int:
+        """Number of networks whose sum this is."""
+        return self.options.get("members", 1)
+
+    @property
     def name(self) -> str:
-        """Short name for titles and messages, such as "wrn-10-4" or "convolutional-5-pooled"."""
+        """Short name for titles and messages, such as "wrn-10-4", "convolutional-5-pooled" or "5 × resnet-8"."""
         sizes = [str(self.options[key]) for key in ("depth", "widening") if key in self.options]
-        return "-".join([self.family, *sizes, *(["pooled"] if self.options.get("pooling") else [])])
+        name = "-".join([self.family, *sizes, *(["pooled"] if self.options.get("pooling") else [])])
+        return name if self.members == 1 else f"{self.members} × {name}"
 
     def check(self, image_shape: Sequence[int]) -> None:
         """Raise InvalidInput unless images of this shape pass through the layers.
@@ -102,7 +109,9 @@ class Architecture:
         image_shape : (rows, columns, channels), or (d,) for a fully connected network. None of them may be 0, and every
             stride and pooling has to divide the rows and columns that reach it.
         """
-        vectors = len(image_shape) == 1 and isinstance(self.layers[0], Flatten)
+        first = self.layers[0]
+        layers = first.layers if isinstance(first, Members) else self.layers
+        vectors = len(image_shape) == 1 and isinstance(layers[0], Flatten)
         if len(image_shape) != 3 and not vectors:
             raise InvalidInput(
                 f"{self.name} gets inputs of shape {tuple(image_shape)}; give images (n, rows, columns, channels)"
@@ -110,10 +119,10 @@ class Architecture:
         if 0 in image_shape:
             raise InvalidInput(f"images have shape {tuple(image_shape)}; give at least one row, column and channel")
         for side in image_shape[:-1]:
-            _check_side(self.layers, side, self.name)
+            _check_side(layers, side, self.name)
 
 
-def architecture(name: str, **options: Any) -> Architecture:
+def architecture(name: str, *, members: int = 1, **options: Any) -> Architecture:
     """Architecture from its name.
 
     Parameters
@@ -128,6 +137,8 @@ def architecture(name: str, **options: Any) -> Architecture:
         - resnet-depth and wrn-depth-widening (6N + 4), both with `width` of the first convolution. ResNets of depth 18,
           34 and 50 have four stages of blocks and a width of 64; others have a depth of 6N + 2, three stages and a
           width of 16.
+    members : number L of networks of this form, each with parameters of its own, that are trained as one: outputs are
+        their sum over √L, so that its tangent kernel is the mean of theirs. A config has it where it is more than 1.
     options : options of the family, and those that all families have: `n_classes` (10), the number of outputs;
         `normalisation` (None, or "batch"); `parameterization` ("ntk" or "standard"; None for "ntk" without and
         "standard" with normalisation), `weight_std` (√2, which keeps the size of signals in ReLU networks; the last
@@ -143,8 +154,10 @@ def architecture(name: str, **options: Any) -> Architecture:
     ------
     InvalidInput
         The name, an option, the parameterization or the normalisation is unknown; the family has no network of this
-        depth; a scale is not a single positive number from 1e-100 to 1e100; a normalised network is to have biases.
+        depth; a scale is not a single positive number from 1e-100 to 1e100; a normalised network is to have biases;
+        members is no whole number from 1 on.
     """
+    check_whole(members, "members", InvalidInput)
     match = re.fullmatch(r"([a-z]+(?:-[a-z]+)*)((?:-\d+)*)", str(name).lower().replace("_", "-"))
     family_name, digits = match.groups() if match else (name, "")
     check_choice(family_name, "architecture", FAMILIES)
@@ -173,6 +186,8 @@ def architecture(name: str, **options: Any) -> Architecture:
     hidden = family.hidden_layers(LayerMaker(weight_std, bias_std, normalised), **family_options)
     last = Dense(resolved["n_classes"], 1.0, bias_std)
     layers = (*hidden, last, Offset()) if normalised else (*hidden, last)
+    if members > 1:
+        layers, resolved["members"] = (Members(layers, int(members)),), int(members)
     return Architecture(family_name, resolved, layers, resolved["parameterization"])
 
 
@@ -183,8 +198,12 @@ def check_architecture(value: Any) -> None:
 
 
 def check_has_kernel(value: Any) -> None:
-    """Raise InvalidInput unless the value is an architecture with a tangent kernel: one without normalisation."""
+    """Raise InvalidInput unless the value is an architecture with a tangent kernel: one network, not normalised."""
     check_architecture(value)
+    if value.members > 1:
+        raise InvalidInput(
+            f"{value.name} has {value.members} members; its kernel is the mean of theirs, give one with members=1"
+        )
     if value.is_normalised:
         raise InvalidInput(
             f"{value.name} has {value.options['normalisation']} normalisation, with which outputs depend on the other "

@@ -45,6 +45,9 @@ class Chain:
     test_images, test_labels : (m, …) and (m,); m may be 0.
     rounds : number of rounds.
     teacher : "stored" or "augmented"; see :func:`distill_network`.
+    centred : whether outputs are those minus those at the initial parameters.
+    first_targets : (n, k) targets that a teacher of another kind sets for all seeds, or None. The chain then begins
+        with round 1, which fits them.
     """
 
     architecture: Architecture
@@ -56,10 +59,24 @@ class Chain:
     test_labels: NDArray[np.int64]
     rounds: int
     teacher: str
+    centred: bool = False
+    first_targets: NDArray[np.float32] | None = None
+
+    @property
+    def first_round(self) -> int:
+        """0 where the chain begins with the labels, 1 where it begins with a teacher's outputs."""
+        return int(self.first_targets is not None)
+
+    def network(self) -> FiniteNetwork:
+        """Function of parameters and images that is trained."""
+        return FiniteNetwork(self.architecture, self.images.shape[1:], centred=self.centred)
 
     @cached_property  # images are hashed, which takes seconds where there are many
     def config(self) -> dict[str, Any]:
-        """Everything that a network depends on but its round and seed, ready for JSON."""
+        """Everything that a network depends on but its round and seed, ready for JSON; what is usual is left out."""
+        unusual: dict[str, Any] = {"centred": True} if self.centred else {}
+        if self.first_targets is not None:
+            unusual["targets"] = digest(self.first_targets)
         return {
             "architecture": self.architecture.config,
             "loss": asdict(self.loss),
@@ -68,12 +85,21 @@ class Chain:
             "images": digest(self.images),
             "labels": digest(self.labels),
             "test_images": digest(self.test_images),
+            **unusual,
         }
+
+    def targets(self) -> NDArray[np.float32]:
+        """(n, k) targets of the first network of every seed."""
+        if self.first_targets is not None:
+            return self.first_targets
+        return self.loss.labels_as_targets(self.labels, self.architecture.options["n_classes"])
 
     def save(self, folder: Path) -> Path:
         """Write images and settings into a folder, for those who train in other processes."""
         metadata = {**self.config, "rounds": self.rounds}
         arrays = {name: getattr(self, name) for name in ("images", "labels", "test_images", "test_labels")}
+        if self.first_targets is not None:
+            arrays["first_targets"] = self.first_targets
         return write_arrays(folder / PROBLEM_FILE, PROBLEM_FORMAT, metadata, arrays)
 
     @classmethod
@@ -87,6 +113,7 @@ class Chain:
                 Training(**metadata["training"]),
                 rounds=metadata["rounds"],
                 teacher=metadata["teacher"],
+                centred=metadata.get("centred", False),
                 **arrays,
             )
 
@@ -104,8 +131,7 @@ def train_seeds(folder: Path, seeds: Sequence[int], report: Report, side_by_side
     """
     chain = Chain.load(folder)
     stored = ChainFolder(folder, chain.config)
-    network = FiniteNetwork(chain.architecture, chain.images.shape[1:])
-    trainer = Trainer(network, chain.loss, chain.training, chain.images)
+    trainer = Trainer(chain.network(), chain.loss, chain.training, chain.images)
     for group in [list(seeds)] if side_by_side else [[seed] for seed in seeds]:
         for t in range(chain.rounds):
             if not all(stored.is_finished(t, seed) for seed in group):
@@ -116,16 +142,17 @@ def _train_round(
     chain: Chain, trainer: Trainer, stored: ChainFolder, t: int, group: Sequence[int], report: Report
 ) -> None:
     """Train one round of some seeds in one computation, and store those that are missing."""
-    start = trainer.start(group, t)
+    number = t + chain.first_round
+    start = trainer.start(group, number)
     targets, teacher = _targets_of(chain, stored, t, start)
     state, spent = stored.state(t, start) or (start, 0.0)
     keep = _Keeper(stored, t, t * chain.training.steps, spent, report)
-    state = trainer.run(state, targets, t, teacher, keep)
+    state = trainer.run(state, targets, number, teacher, keep)
     train_outputs = trainer.outputs(state.parameters, state.statistics, None)
     test_outputs = np.zeros((len(group), 0, train_outputs.shape[-1]), train_outputs.dtype)
     if len(chain.test_images):
         test_outputs = trainer.outputs(state.parameters, state.statistics, chain.test_images)
-    errors = trainer.errors(train_outputs, targets, t)
+    errors = trainer.errors(train_outputs, targets, number)
     steps = np.where(state.stopped_at < 0, state.step, state.stopped_at)
     parameters, statistics = flattened(state.parameters), flattened(state.statistics)
     for i, seed in enumerate(group):
@@ -149,7 +176,7 @@ def _train_round(
 def _targets_of(chain: Chain, stored: ChainFolder, t: int, start: State) -> tuple[Any, tuple[Any, Any] | None]:
     """Targets of a round, and where they are set image by image the teachers' parameters and statistics."""
     if t == 0:
-        one = chain.loss.labels_as_targets(chain.labels, chain.architecture.options["n_classes"])
+        one = chain.targets()
         return np.repeat(one[None], len(start.seeds), axis=0), None
     before = [_required(stored.finished(t - 1, seed)) for seed in start.seeds]
     targets = np.asarray(chain.loss.next_targets(np.stack([network.train_outputs for network in before])))
@@ -188,7 +215,7 @@ def path_of(chain: Chain, seeds: Sequence[int], stored: ChainFolder) -> NetworkP
     test = np.array([[network.test_outputs for network in row] for row in networks])
     k = chain.architecture.options["n_classes"]
     one_hot, test_one_hot = (chain.loss.labels_as_targets(of, k) for of in (chain.labels, chain.test_labels))
-    first = np.broadcast_to(one_hot, train[:1].shape)
+    first = np.broadcast_to(chain.targets(), train[:1].shape)
     targets = np.concatenate([first, np.asarray(chain.loss.next_targets(train[:-1]))])
 
     first_test = np.broadcast_to(chain.test_labels, test[:1].shape[:-1])

@@ -16,7 +16,7 @@ Source: MFB (arXiv:2002.05715) §5 and appendix D.
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def distill_network(
     loss: Loss = Loss(),  # noqa: B008  # frozen
     training: Training = Training(),  # noqa: B008
     teacher: str = "stored",
+    targets: Any = None,
+    centred: bool = False,
     folder: str | os.PathLike[str] | None = None,
     spread: str | None = None,
     client: Any = None,
@@ -68,6 +70,11 @@ def distill_network(
     loss, training : loss and training of every round.
     teacher : "stored": a student's targets are its teacher's outputs for the images as they are; "augmented": the
         teacher is shown each image as the student sees it.
+    targets : (n, k) targets that a teacher of another kind sets, an ensemble for instance, as
+        :meth:`hilbertsd.networks.Loss.next_targets` makes them of its outputs; None to begin with the labels. The first
+        networks of the path are then what the second ones are otherwise: students with parameters of round 1.
+    centred : whether outputs at the initial parameters are taken away, so that every network starts as the zero
+        function, as kernel regression does; without normalisation only.
     folder : where finished networks and running states are kept, so that a killed run goes on; None for a temporary
         one. More rounds and seeds may be added later.
     spread : "one by one"; "processes", one for each core of this machine; "devices", a thread for each accelerator of
@@ -91,6 +98,11 @@ def distill_network(
     Source: MFB (arXiv:2002.05715) §5.
     """
     chain = _checked_chain(architecture, images, labels, test_images, test_labels, rounds, loss, training, teacher)
+    if not isinstance(centred, bool):
+        raise InvalidInput(f"centred is {centred!r}; give True or False")
+    first = None if targets is None else _checked_targets(targets, chain)
+    chain = replace(chain, centred=centred, first_targets=first)
+    chain.network()  # refuses what cannot be centred
     if isinstance(seeds, int):
         raise InvalidInput(f"seeds is {seeds}; give several, as range({seeds}), or ({seeds},)")
     seeds = [_checked_seed(seed) for seed in seeds]
@@ -143,6 +155,7 @@ def choose_training(
     *,
     seeds: Sequence[int] = (0,),
     loss: Loss = Loss(),  # noqa: B008  # frozen
+    centred: bool = False,
     share: float = 0.2,
     folder: str | os.PathLike[str] | None = None,
     spread: str | None = None,
@@ -151,7 +164,7 @@ def choose_training(
 
     Parameters
     ----------
-    architecture, images, labels, seeds, loss, spread : as in :func:`distill_network`.
+    architecture, images, labels, seeds, loss, centred, spread : as in :func:`distill_network`.
     trainings : (C,) what is tried.
     share : share of the images that is held back, between 0 and 1; the same images for all, the same share of every
         class.
@@ -190,6 +203,7 @@ def choose_training(
             test_labels=labels[held],
             loss=loss,
             training=training,
+            centred=centred,
             folder=None if folder is None else Path(folder) / f"training-{index}",
             spread=spread,
         )
@@ -275,6 +289,15 @@ def _checked_labels(labels: Any, n: int, n_classes: int, name: str) -> NDArray[n
         wrong = values[(values < 0) | (values >= n_classes)] if np.issubdtype(values.dtype, np.integer) else values
         raise InvalidInput(f"{name} hold {wrong[0]!r}; give whole numbers from 0 to {n_classes - 1}")
     return values.astype(np.int64)
+
+
+def _checked_targets(targets: Any, chain: Chain) -> NDArray[np.float32]:
+    values, shape = finite_images(targets, "targets"), (len(chain.images), chain.architecture.options["n_classes"])
+    if values.shape != shape:
+        raise InvalidInput(f"targets have shape {values.shape}; give {shape}, a row for each image")
+    if chain.teacher != "stored":
+        raise InvalidInput(f"teacher is {chain.teacher!r} and targets are given; no network can set them anew")
+    return values.astype(np.float32)
 
 
 def _checked_seed(seed: Any) -> int:

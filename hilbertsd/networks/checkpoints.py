@@ -9,6 +9,7 @@ Files are written whole or not at all, and a finished one is never written again
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,7 +122,7 @@ class ChainFolder:
         self._state_path(state.seeds).unlink(missing_ok=True)
 
     def _path(self, round: int, seed: int) -> Path:  # noqa: A002
-        return self.folder / f"seed-{seed}-round-{round}.npz"
+        return self.folder / _file_name(round, seed)
 
     def _state_path(self, seeds: tuple[int, ...]) -> Path:
         return self.folder / f"training-{'-'.join(map(str, seeds))}.npz"
@@ -131,6 +132,17 @@ _METADATA = ("error", "steps", "seconds", "made_with")
 """Attributes of a network that are stored as JSON."""
 
 _TREES = ("parameters", "statistics", "optimiser", "log_penalty")
+
+
+def stored_network(folder: str | os.PathLike[str], *, round: int, seed: int) -> FinishedNetwork:  # noqa: A002
+    """Network of a round and a seed that :func:`hilbertsd.networks.distill_network` keeps in a folder.
+
+    Its `parameters` are what :func:`hilbertsd.ntk.empirical_grams` takes; of a centred network the `statistics` are the
+    initial parameters.
+
+    Raises InvalidFile where it is not there, or damaged.
+    """
+    return read_arrays(Path(folder) / _file_name(round, seed), ROUND_FORMAT, _finished)
 
 
 def flattened(tree: Any) -> dict[str, NDArray[Any]]:
@@ -160,6 +172,10 @@ def digest(array: NDArray[Any] | None) -> str | None:
         return None
     values = np.ascontiguousarray(array, dtype="<f4")
     return f"{' × '.join(map(str, values.shape))}, sha256 {hashlib.sha256(values.data).hexdigest()}"
+
+
+def _file_name(round: int, seed: int) -> str:  # noqa: A002
+    return f"seed-{seed}-round-{round}.npz"
 
 
 def _name(path: Any) -> str:

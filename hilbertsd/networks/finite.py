@@ -5,6 +5,8 @@
     outputs, statistics = network.apply(parameters, statistics, images, training=True)  # of the batch: (n, 10)
     outputs, _ = network.apply(parameters, statistics, images)                          # with running statistics
 
+    FiniteNetwork(architecture("wrn-10-1"), (32, 32, 3), centred=True)  # outputs minus those at initialisation
+
 Without normalisation this is the function whose kernels :mod:`hilbertsd.ntk` computes, in both parameterisations.
 """
 
@@ -16,6 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.architectures import Architecture
 from hilbertsd.networks.jax_backend import jax, jnp, lax, nnx, on_cpu
 from hilbertsd.networks.layers import (
@@ -27,6 +30,7 @@ from hilbertsd.networks.layers import (
     GlobalAveragePool,
     Layer,
     MaxPool,
+    Members,
     Offset,
     Residual,
     Subsample,
@@ -56,24 +60,39 @@ class FiniteNetwork:
     architecture : from :func:`hilbertsd.networks.architecture`.
     image_shape : (rows, columns, channels), or (d,) for a fully connected network.
     dtype : of the products; parameters, statistics and outputs are float32 whatever it is, but for "float64".
+    centred : whether outputs at the initial parameters are taken away, so that training starts from the zero function
+        as kernel regression does. The initial parameters are the network's statistics then.
 
-    Raises InvalidInput for images that do not pass through.
+    Raises InvalidInput for images that do not pass through, and for a centred network with normalisation.
     """
 
     architecture: Architecture
     image_shape: tuple[int, ...]
     dtype: str = "float32"
+    centred: bool = False
 
     def __post_init__(self) -> None:
         self.architecture.check(self.image_shape)
+        if self.centred and self.architecture.is_normalised:
+            raise InvalidInput(
+                f"centred is True and {self.architecture.name} is normalised; its outputs at the start depend on the "
+                "other images of a batch, give a network with normalisation None"
+            )
 
     def init(self, seed: int | Sequence[int]) -> tuple[Any, Any]:
         """Random parameters and the statistics of normalisation, as NNX states; the same ones for every dtype."""
         # Drawn by NumPy: compiling JAX's draws of a deep network takes longer than a minute of training is worth.
-        return self._split(np.random.default_rng(seed).standard_normal)[1:]
+        _, parameters, statistics = self._split(np.random.default_rng(seed).standard_normal)
+        return parameters, parameters if self.centred else statistics
 
     def apply(self, parameters: Any, statistics: Any, images: Any, training: bool = False) -> tuple[Any, Any]:
         """Outputs (n, k) for (n, …) images, and the statistics afterwards, which change in training only."""
+        if self.centred:
+            outputs, start = (self._outputs(each, nnx.State({}), images) for each in (parameters, statistics))
+            return (outputs[0] - lax.stop_gradient(start[0])), statistics
+        return self._outputs(parameters, statistics, images, training)
+
+    def _outputs(self, parameters: Any, statistics: Any, images: Any, training: bool = False) -> tuple[Any, Any]:
         # With a copy the statistics may be set within a function that JAX differentiates.
         modules = nnx.merge(self._graph, parameters, statistics, copy=True)
         outputs = modules(jnp.asarray(images, self.dtype), training)
@@ -168,6 +187,15 @@ class _Residual(nnx.Module):
 
     def __call__(self, values: Any, training: bool) -> Any:
         return self.main(values, training) + self.shortcut(values, training)
+
+
+class _Members(nnx.Module):
+    def __init__(self, layer: Members, shape: tuple[int, ...], standard: bool, draw: Draw) -> None:
+        self.members = nnx.List([_Layers(layer.layers, shape, standard, draw) for _ in range(layer.count)])
+
+    def __call__(self, values: Any, training: bool) -> Any:
+        # Not one computation with an axis of members: on CPUs that makes grouped convolutions, which are slow.
+        return sum(member(values, training) for member in self.members) / math.sqrt(len(self.members))
 
 
 class _Fixed(nnx.Module):
@@ -271,6 +299,8 @@ def _module(layer: Layer, shape: tuple[int, ...], standard: bool, draw: Draw) ->
         return _Weights(layer, shape[-1], standard, draw)
     if isinstance(layer, Residual):
         return _Residual(layer, shape, standard, draw)
+    if isinstance(layer, Members):
+        return _Members(layer, shape, standard, draw)
     if isinstance(layer, Offset):
         return _Offset(shape[-1])
     if isinstance(layer, BatchNormalisation):

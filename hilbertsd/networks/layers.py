@@ -116,6 +116,22 @@ class Residual:
     shortcut: tuple[Layer, ...] = ()
 
 
+@dataclass(frozen=True)
+class Members:
+    """Sum of networks of one form with parameters of their own, over the root of their number.
+
+    With this scale its tangent kernel is the mean of the members' kernels.
+
+    Attributes
+    ----------
+    layers : layers of every member.
+    count : number of members.
+    """
+
+    layers: tuple[Layer, ...]
+    count: int
+
+
 Layer: TypeAlias = (
     Dense
     | Convolution
@@ -128,6 +144,7 @@ Layer: TypeAlias = (
     | Flatten
     | Subsample
     | Residual
+    | Members
 )
 
 
@@ -178,8 +195,8 @@ def shape_after(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape[-1:]
     if isinstance(layer, Flatten):
         return (math.prod(shape),)
-    if isinstance(layer, Residual):
-        for inner in layer.main:
+    if isinstance(layer, Residual | Members):
+        for inner in layer.main if isinstance(layer, Residual) else layer.layers:
             shape = shape_after(inner, shape)
     return shape
 
@@ -204,4 +221,6 @@ def n_parameters(layers: Sequence[Layer], shape: tuple[int, ...]) -> int:
     for layer, inside in with_shapes(layers, shape):
         if isinstance(layer, Residual):
             count += n_parameters(layer.main, inside) + n_parameters(layer.shortcut, inside)
+        elif isinstance(layer, Members):
+            count += layer.count * n_parameters(layer.layers, inside)
     return count

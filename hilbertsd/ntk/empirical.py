@@ -1,8 +1,9 @@
-"""Empirical neural tangent kernels: K(x, x') = ⟨∇_W F(x), ∇_W F(x')⟩ of finite networks at random parameters.
+"""Empirical neural tangent kernels: K(x, x') = ⟨∇_W F(x), ∇_W F(x')⟩ of finite networks, random or trained.
 
     network = architecture("wrn-10-1", n_classes=10)
     for train, cross in empirical_grams(network, images, test_images, seeds=range(5)):
         ...  # (n, n) and (m, n), one pair for every draw of the parameters
+    empirical_grams(network, images, test_images, parameters=[trained], form="mean-over-outputs")
 
 Let J be the (n, P) gradients of n images by P parameters. The kernel matrix is J Jᵀ = Σ_b J_b J_bᵀ over blocks of
 parameters. Only one J_b is in memory at a time; its gradients take a pass through the network for every image, and are
@@ -10,8 +11,9 @@ then dropped. Products of a block are in the precision of the network. Their sum
 """
 
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -29,7 +31,7 @@ from hilbertsd.support.checks import check_choice, check_positive
 from hilbertsd.support.machine import physical_memory
 from hilbertsd.support.progress import Task, progress
 
-FORMS = ("single-logit", "full-output")
+FORMS = ("single-logit", "full-output", "mean-over-outputs")
 MATMUL_PRECISIONS = ("highest", "high", "default")
 
 SHARE_OF_MEMORY = {"cpu": 0.5, "accelerator": 0.2}
@@ -55,23 +57,28 @@ def empirical_grams(
     others: Any = None,
     *,
     seeds: Iterable[int] = (0,),
+    parameters: Iterable[Mapping[str, Any]] | None = None,
     form: str = "single-logit",
     dtype: str = "float32",
     matmul_precision: str = "highest",
     memory: float | None = None,
     diagonal: bool = False,
 ) -> Iterator[tuple[NDArray[Any], ...]]:
-    """Tangent kernel matrices of a finite network at random initial parameters, one pair for every seed.
+    """Tangent kernel matrices of a finite network, one pair for every seed, or for every network that is given.
 
     Parameters
     ----------
     architecture : from :func:`hilbertsd.networks.architecture`.
     images : (n, rows, columns, channels), or (n, d) for a fully connected network.
     others : (m, …) more of the kind, for instance test images.
-    seeds : seeds of the initial parameters. These are drawn in float32 for every dtype, so that a seed always means the
-        same network.
+    seeds : seeds of random initial parameters. These are drawn in float32 for every dtype, so that a seed always means
+        the same network.
+    parameters : instead of seeds, arrays by name of networks of this architecture, trained ones for instance: those
+        that :func:`hilbertsd.networks.stored_network` reads.
     form : "single-logit" for gradients of the first output, which gives one kernel for all classes; "full-output" for
-        gradients of all k outputs, which gives an (nk, nk) matrix with the k rows of an image one after another.
+        gradients of all k outputs, which gives an (nk, nk) matrix with the k rows of an image one after another;
+        "mean-over-outputs" for the mean of the kernels of the k outputs, one kernel for all classes in which every
+        output has a share. In training outputs come to have kernels of their own.
     dtype : "float32" or "float64", the precision of network, gradients and result whatever JAX's 64-bit setting.
         Entries in float32 are within about 1e-6 of the largest entry.
     matmul_precision : precision of an accelerator's float32 products: "highest", or "high" or "default", which may use
@@ -82,15 +89,16 @@ def empirical_grams(
 
     Returns
     -------
-    Iterator that gives, for every seed, (n, n) between the images, exactly symmetric, and (m, n) between the others and
-    the images, without others m = 0; with `diagonal` the (m,) values K(x, x) of the others as a third array.
+    Iterator that gives, for every seed or network, (n, n) between the images, exactly symmetric, and (m, n) between the
+    others and the images, without others m = 0; with `diagonal` the (m,) values K(x, x) of the others as a third array.
 
     Raises
     ------
     InvalidInput
         The architecture is none; the form, dtype or precision is unknown; a seed is no whole number from 0 to 2³² − 1;
         images are not finite numbers in the dtype, or fit neither the architecture nor each other; the memory is too
-        small for the gradients of one parameter. While iterating: the kernel is not finite in the dtype.
+        small for the gradients of one parameter. While iterating: parameters are not those of the architecture; the
+        kernel is not finite in the dtype.
     MissingPackage
         JAX or neural-tangents is not installed.
 
@@ -100,8 +108,12 @@ def empirical_grams(
     check_choice(form, "form", FORMS)
     check_choice(dtype, "dtype", DTYPES)
     check_choice(matmul_precision, "matmul_precision", MATMUL_PRECISIONS)
-    seeds = [_checked_seed(seed) for seed in seeds]
     images, others = _checked_images(architecture, images, others, dtype)
+    shape = images.shape[1:]
+    if parameters is None:
+        networks = [partial(initial_parameters, architecture, _checked_seed(seed), shape) for seed in seeds]
+    else:
+        networks = [partial(StaxNetwork(architecture).with_arrays, arrays, shape) for arrays in parameters]
     outputs = 1 if form == "single-logit" else architecture.options["n_classes"]
     if memory is not None:
         check_positive(memory, "memory", "in bytes, or None", InvalidInput)
@@ -113,8 +125,8 @@ def empirical_grams(
             f"memory is {budget:g} bytes and the gradients of one parameter are {bytes_per_parameter:,}; "
             "give more memory or fewer images"
         )
-    gradients = _Gradients(architecture, np.concatenate([images, others]), form == "single-logit", block_length)
-    kernels = _grams(gradients, seeds, len(images) * outputs, matmul_precision)
+    gradients = _Gradients(architecture, np.concatenate([images, others]), form, block_length)
+    kernels = _grams(gradients, networks, len(images) * gradients.rows_of_an_image, matmul_precision)
     return kernels if diagonal else (kernel[:2] for kernel in kernels)
 
 
@@ -143,28 +155,28 @@ def initial_parameters(architecture: Architecture, seed: int, image_shape: Seque
 
 
 def _grams(
-    gradients: "_Gradients", seeds: Sequence[int], n: int, matmul_precision: str
+    gradients: "_Gradients", networks: Sequence[Callable[[], Any]], n: int, matmul_precision: str
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]]:
-    for position, seed in enumerate(seeds):
+    for position, network in enumerate(networks):
         # Leave JAX's settings before yielding: the caller's code runs until the next kernel is asked for.
         with (
             sixty_four_bits(gradients.images.dtype == np.float64),
             jax.default_matmul_precision(matmul_precision),
-            progress(f"tangent kernel, network {position + 1} of {len(seeds)}", gradients.steps) as bar,
+            progress(f"tangent kernel, network {position + 1} of {len(networks)}", gradients.steps) as bar,
         ):
-            result = _sum_over_blocks(gradients, seed, n, bar)
+            result = _sum_over_blocks(gradients, network(), n, bar)
         yield result
 
 
 def _sum_over_blocks(
-    gradients: "_Gradients", seed: int, n: int, bar: Task
+    gradients: "_Gradients", parameters: Any, n: int, bar: Task
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Kernel matrix of the first n rows of J, of the other rows with them, and the others' squared norms."""
     rows, dtype = gradients.rows, gradients.images.dtype
     sums = np.zeros((n, n)), np.zeros((rows - n, n)), np.zeros(rows - n)
-    for block in gradients.blocks(seed, bar):
+    for block in gradients.blocks(parameters, bar):
         for total, part in zip(sums, _products(block, n), strict=True):
-            total += part
+            total += part / gradients.outputs_of_a_row
     with np.errstate(over="ignore"):  # refused below
         train, cross, diagonal = (total.astype(dtype, copy=False) for total in sums)
     if not all(np.all(np.isfinite(values)) for values in (train, cross, diagonal)):
@@ -204,29 +216,32 @@ class _Gradients:
     Attributes
     ----------
     images : (n, ...) in the dtype of the gradients.
+    rows_of_an_image : number of rows of J for an image: one, or in the full-output form one for each output.
+    outputs_of_a_row : number of outputs whose gradients are in a row, one after another.
     """
 
-    def __init__(self, architecture: Architecture, images: NDArray[Any], single_logit: bool, block_length: int) -> None:
-        self.images, self._architecture, self._single_logit = images, architecture, single_logit
+    def __init__(self, architecture: Architecture, images: NDArray[Any], form: str, block_length: int) -> None:
+        self.images, self._architecture, self._single_logit = images, architecture, form == "single-logit"
+        self._outputs = 1 if self._single_logit else architecture.options["n_classes"]
+        self.outputs_of_a_row = self._outputs if form == "mean-over-outputs" else 1
+        self.rows_of_an_image = self._outputs // self.outputs_of_a_row
         self._block_length, self._network = block_length, StaxNetwork(architecture)
         self._compiled: dict[tuple[_LeafPart, ...], Callable[..., Any]] = {}
         self._at_once = min(EXAMPLES_AT_ONCE[_kind_of_device()], len(images))
 
     @property
     def rows(self) -> int:
-        """Rows of J: one for each image and output."""
-        return len(self.images) * (1 if self._single_logit else self._architecture.options["n_classes"])
+        """Rows of J."""
+        return len(self.images) * self.rows_of_an_image
 
     @property
     def steps(self) -> int:
         """Number of images times number of blocks, for a progress bar."""
         return len(self.images) * len(_split(_leaf_sizes(self._network, self.images.shape[1:]), self._block_length))
 
-    def blocks(self, seed: int, bar: Task) -> Iterator[Any]:
-        """(rows, parameters of the block) gradients on JAX's device; drop one block before asking for the next."""
-        leaves, structure = jax.tree_util.tree_flatten(
-            initial_parameters(self._architecture, seed, self.images.shape[1:])
-        )
+    def blocks(self, parameters: Any, bar: Task) -> Iterator[Any]:
+        """Gradients on JAX's device, (rows, columns of a block of parameters); drop one before asking for the next."""
+        leaves, structure = jax.tree_util.tree_flatten(parameters)
         leaves, images = [jnp.asarray(leaf, self.images.dtype) for leaf in leaves], jnp.asarray(self.images)
         n, done = len(images), 0
         for parts in _split([leaf.size for leaf in leaves], self._block_length):
@@ -234,7 +249,8 @@ class _Gradients:
             if fill is None:
                 options: Any = {} if on_cpu() else {"compiler_options": ACCELERATOR_OPTIONS}
                 fill = self._compiled[parts] = jax.jit(self._fill(parts, structure), donate_argnums=0, **options)
-            block = jnp.zeros((self.rows, sum(part.stop - part.start for part in parts)), self.images.dtype)
+            columns = self.outputs_of_a_row * sum(part.stop - part.start for part in parts)
+            block = jnp.zeros((self.rows, columns), self.images.dtype)
             for start in range(0, n, self._at_once):
                 # The last call goes back to where it is whole, so that all have one shape and compile once.
                 block = fill(block, leaves, images, min(start, n - self._at_once))
@@ -246,6 +262,7 @@ class _Gradients:
     def _fill(self, parts: tuple[_LeafPart, ...], structure: Any) -> Callable[..., Any]:
         """Function that writes the gradients of some images into their rows of a block."""
         at_once, single_logit, network = self._at_once, self._single_logit, self._network
+        rows_of_an_image = self.rows_of_an_image
         # With gradients by these leaves only, XLA leaves out what the others would need.
         chosen = [part.leaf for part in parts]
 
@@ -271,9 +288,8 @@ class _Gradients:
         def fill(block: Any, leaves: list[Any], images: Any, start: Any) -> Any:
             some = lax.dynamic_slice_in_dim(images, start, at_once)
             rows = jax.vmap(lambda image: gradient(leaves, image))(some)
-            n_outputs = rows.shape[1]
-            rows = rows.reshape(at_once * n_outputs, -1)
-            return lax.dynamic_update_slice_in_dim(block, rows, start * n_outputs, 0)
+            rows = rows.reshape(at_once * rows_of_an_image, -1)
+            return lax.dynamic_update_slice_in_dim(block, rows, start * rows_of_an_image, 0)
 
         return fill
 
