@@ -3,6 +3,7 @@ from . import bounds as bounds
 from . import data as data
 from . import distillation as distillation
 from . import errors as errors
+from . import features as features
 from . import filters as filters
 from . import gram as gram
 from . import greens as greens

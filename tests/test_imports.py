@@ -19,6 +19,7 @@ LEVELS = (
     {"distillation", "filters"},
     {"bounds", "analysis", "estimators", "table_model"},
     {"ntk"},
+    {"features"},
     {"studies"},
     {"cli"},
 )
