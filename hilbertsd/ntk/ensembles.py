@@ -48,6 +48,8 @@ DISTILLED = USES[3:]
 
 Family = Callable[[float], Filter]
 
+Eigh = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
+
 FILTERS: dict[str, Family] = {"ridge": ridge, "gradient flow": lambda strength: gradient_flow(1 / strength)}
 """Filter of a strength, in units of the eigenvalues: of one as large φ is 1/2 in ridge and 1 − 1/e in gradient flow."""
 
@@ -68,13 +70,15 @@ class Member:
     cross: NDArray[np.float64]
 
     @classmethod
-    def from_grams(cls, train: Any, cross: Any) -> Self:
+    def from_grams(cls, train: Any, cross: Any, eigh: Eigh = np.linalg.eigh) -> Self:
         """Decompose a kernel.
 
         Parameters
         ----------
         train : (n, n) kernel matrix of the training samples.
         cross : (m, n) kernel matrix of test and training samples.
+        eigh : eigenvalues, ascending, and eigenvectors of a symmetric matrix; that of `hilbertsd.ntk.jax_backend` uses
+            an accelerator.
 
         Raises
         ------
@@ -86,7 +90,7 @@ class Member:
         kernel, precision = checked_kernel(train)
         n = len(kernel)
         # The basis is needed whole, which takes LAPACK half the time of a Spectrum that forms it afterwards.
-        raw, basis = np.linalg.eigh(kernel)
+        raw, basis = eigh(kernel)
         eigenvalues, clipped, rounding = exact_eigenvalues(raw / n, precision, n)
         if eigenvalues[-1] == 0:
             raise InvalidInput("a kernel is zero everywhere: no gradient reaches the network; take another seed")

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hilbertsd.errors import MissingPackage
 from hilbertsd.support.machine import available_cores
 
@@ -22,6 +25,7 @@ except ImportError as error:
 __all__ = [
     "INSTALL_JAX",
     "device_memory",
+    "eigh",
     "free_device",
     "jax",
     "jnp",
@@ -59,6 +63,15 @@ def on_cpu() -> bool:
 def device_memory() -> int | None:
     """Bytes that arrays may take on each accelerator; None where JAX does not say."""
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def eigh(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix: on the accelerator, or by NumPy without one."""
+    if on_cpu():
+        return np.linalg.eigh(matrix)
+    with sixty_four_bits(True):
+        values, vectors = jnp.linalg.eigh(jnp.asarray(matrix, jnp.float64))
+        return np.asarray(values), np.asarray(vectors)
 
 
 def numbers_at_once() -> int:

@@ -8,6 +8,7 @@ A killed run goes on from the kernels in their folder. Needs JAX.
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,17 @@ def run(config: Config) -> Result:
         images = image_split(config.dataset, n_train, n_test, size=network.size, seed=config.seed, folder=config.data)
         logging.getLogger("hilbertsd").info("%s, %s training images", network.name, f"{n_train:,}")
         train, test = _kernels(network, images, config)
-        fits += [_fits(network, n, images, train, test, config) for n in network.n_train]
+        fits += [
+            fits_of_kernel(
+                network,
+                train[:n, :n],
+                test[:, :n],
+                images.targets[:n],
+                images.test_labels,
+                config.relative_tolerances,
+            )
+            for n in network.n_train
+        ]
         name, test_labels = images.name, images.test_labels  # of the same images for every network
     return Result(config, name, test_labels, tuple(fits))
 
@@ -80,15 +91,29 @@ def _kernels(network: Network, images: ImageSplit, config: Config) -> tuple[NDAr
     return train.to_array(), test.to_array()
 
 
-def _fits(
-    network: Network, n: int, images: ImageSplit, train: NDArray[Any], test: NDArray[Any], config: Config
+def fits_of_kernel(
+    network: Network,
+    train: NDArray[Any],
+    test: NDArray[Any],
+    targets: NDArray[np.float64],
+    test_labels: NDArray[np.int64],
+    relative_tolerances: Sequence[float],
 ) -> Fits:
-    """Paths, early stops and ridge fits on the first n training images."""
-    spectrum = Spectrum.from_kernel(train[:n, :n], images.targets[:n])
-    cross = np.asarray(test[:, :n], dtype=np.float64)
-    labels, test_labels = images.train_labels[:n], images.test_labels
+    """Paths, early stops and ridge fits with one kernel.
+
+    Parameters
+    ----------
+    network : network of the kernel.
+    train, test : (n, n) kernel matrix of the training images, and (m, n) of test and training images.
+    targets : (n, k) centred one-hot labels.
+    test_labels : (m,) classes of the test images.
+    relative_tolerances : ε of the paths as fractions of the targets' mean square.
+    """
+    spectrum = Spectrum.from_kernel(train, targets)
+    cross, n = np.asarray(test, dtype=np.float64), len(targets)
+    labels = targets.argmax(axis=1)
     chains = []
-    for fraction in config.relative_tolerances:
+    for fraction in relative_tolerances:
         path = distill_spectrum(spectrum, relative_tolerance=fraction)
         report = check_bounds(path)
         stopped = stop_early(path)
@@ -109,7 +134,7 @@ def _fits(
     with progress("ridge fits left out", len(multipliers)) as bar:
         for done, c in enumerate(multipliers):
             fit = distill_spectrum(spectrum, multiplier=float(c), max_rounds=1)
-            errors.append(float(np.sum((leave_one_out(fit, 0) - images.targets[:n]) ** 2) / n))
+            errors.append(float(np.sum((leave_one_out(fit, 0) - targets) ** 2) / n))
             correct.append(form.correct(fit.predict(cross, 0), test_labels))
             bar.update(done + 1)
     accuracies, tuned = np.mean(correct, axis=1), correct[int(np.argmin(errors))]

@@ -75,10 +75,11 @@ def image_draws(config: Config, preset: Preset, form: str) -> tuple[str, list[Dr
     images = image_split(
         config.dataset, count * sizes.seen, count * sizes.test, size=preset.side, seed=config.seed, folder=config.data
     )
-    return images.name, [_draw(images, sizes, d) for d in range(count)]
+    return images.name, [draw_of(images, sizes, d) for d in range(count)]
 
 
-def _draw(images: ImageSplit, sizes: Sizes, d: int) -> Draw:
+def draw_of(images: ImageSplit, sizes: Sizes, d: int = 0) -> Draw:
+    """Images of a draw, which are those after the ones of the draws before."""
     fitted = slice(d * sizes.seen, d * sizes.seen + sizes.train)
     held_out = slice(fitted.stop, (d + 1) * sizes.seen)
     test = slice(d * sizes.test, (d + 1) * sizes.test)

@@ -1,0 +1,248 @@
+"""The table of kernels beside trained networks, and what it says of the paper's claims."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.ntk.ensembles import USES
+from hilbertsd.studies import form
+from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PUBLISHED, PUBLISHED_NETWORKS
+from hilbertsd.studies.ntk_ensembles.results import verdict
+from hilbertsd.studies.ntk_vs_features.presets import (
+    AFTER,
+    BEFORE,
+    MIXTURE,
+    PLAIN,
+    PRACTICAL,
+    PRESETS,
+    ROWS,
+    Config,
+)
+from hilbertsd.studies.ntk_vs_features.rows import SIX_USES, Row
+from hilbertsd.studies.sizes.networks import Contrast, contrast
+from hilbertsd.studies.sizes.paired import LEVEL, holm
+from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t
+
+Weights = Mapping[str, float]
+
+KERNEL_CLAIMS: tuple[tuple[str, Weights], ...] = tuple(
+    (claim, {first: 1, second: -1} if beats else {first: -1, second: 1}) for claim, first, second, beats in CLAIMS
+)
+"""Claim on tangent kernels, and the weighted sum of accuracies that it says is positive."""
+
+NETWORK_CLAIMS: tuple[tuple[str, Weights], ...] = (
+    ("the ensemble is better than single models", {"ensemble": 1, "single": -1}),
+    ("training the average is worse than the ensemble", {"ensemble": 1, "train the average": -1}),
+    (
+        "knowledge distillation of the ensemble is better than single models",
+        {"knowledge distillation": 1, "single": -1},
+    ),
+    ("self-distillation is better than single models", {"self-distillation": 1, "single": -1}),
+    (
+        "an ensemble of distilled models adds less to them than one of single models does",
+        {"ensemble": 1, "single": -1, "ensemble of the distilled": -1, "knowledge distillation": 1},
+    ),
+)
+"""The same of trained networks."""
+
+CLAIMS_OF = {BEFORE: KERNEL_CLAIMS, AFTER: KERNEL_CLAIMS, PLAIN: NETWORK_CLAIMS, PRACTICAL: NETWORK_CLAIMS}
+"""By row. The paper speaks of kernels at initialisation and of networks with normalisation; of the rows between them
+the same is tested and reported."""
+
+OF_THE_PAPER = (BEFORE, PRACTICAL)
+
+CONTROL = "on Gaussian-like inputs the ensemble is not better than single models"
+
+PROTOCOL = (
+    "published: ten WRN-10-4 tangent kernels, or ten ResNets, all 50,000 images, crops and flips",
+    "here: the preset's images, without augmentation, shrunk; networks and training as under 'rows'",
+    "kernels: ridge regression, strengths of teacher and student chosen on validation images; of trained networks the "
+    "learning rate is chosen on them, by networks of other seeds, and the last step counts",
+    "errors are over test images and networks; the training images are the same for all",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Result(form.Result[Config]):
+    """Table, and kernels by round.
+
+    Attributes
+    ----------
+    data : name of the data.
+    labels : (m,) classes of the test images.
+    table : by row in the order of `ROWS`.
+    kernels : numbers of the tangent kernels of every round and seed of the plain networks' chains.
+    about : names and numbers of parameters of the networks by kind, and what made them, ready for JSON.
+    """
+
+    COLUMNS = ("row", *SIX_USES)
+
+    data: str
+    labels: NDArray[np.int64]
+    table: dict[str, Row]
+    kernels: list[dict[str, Any]] = field(repr=False)
+    about: dict[str, Any] = field(repr=False)
+
+    def accuracy(self, row: str, use: str) -> Contrast:
+        """Test accuracy in per cent, with its error over test images and networks."""
+        return contrast(self.table[row].correct, {use: 1}, self.labels)
+
+    def advantage(self, row: str, use: str) -> Contrast:
+        """Percentage points by which a use is better than single models of the same row."""
+        return contrast(self.table[row].correct, {use: 1, "single": -1}, self.labels)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One dictionary per row of the table: accuracy of single models in %, and what other uses add to it ± s.e."""
+        lines = []
+        for row in ROWS:
+            cells = {use: self.advantage(row, use) for use in SIX_USES[1:]}
+            shown = {use: f"{each.mean:+.2f} ± {each.standard_error:.2f}" for use, each in cells.items()}
+            single = self.accuracy(row, "single")
+            lines.append({"row": row, "single": f"{single.mean:.2f} ± {single.standard_error:.2f}", **shown})
+        return lines + self.published_rows()
+
+    def published_rows(self) -> list[dict[str, Any]]:
+        """What the paper has on this data set, in the same form, without errors."""
+        tables = {**PUBLISHED_NETWORKS.get(self.config.dataset, {})}
+        kernel = PUBLISHED.get(self.config.dataset)
+        found = {"published: WRN-10-4-NTK": dict(kernel)} if kernel else {}
+        found |= {f"published: {name}": dict(zip(SIX_USES, values, strict=True)) for name, values in tables.items()}
+        return [
+            {
+                "row": name,
+                "single": f"{values['single']:.2f}",
+                **{use: f"{values[use] - values['single']:+.2f}" if use in values else "" for use in SIX_USES[1:]},
+            }
+            for name, values in found.items()
+        ]
+
+    def headline(self) -> list[str]:
+        """Data and networks."""
+        preset, about = PRESETS[self.config.preset], self.about
+        sizes = preset.sizes
+        kinds = "; ".join(f"{row}: {about[row]['name']}, {about[row]['parameters']:,} parameters" for row in about)
+        return [
+            f"{self.data}; {sizes.train:,} training, {sizes.validation:,} validation and {sizes.test:,} test images; "
+            f"{preset.networks} networks that differ by seed",
+            kinds,
+            "accuracy of single models in %, and what other uses add to it, in points ± s.e. over test images and "
+            "networks",
+        ]
+
+    def closing(self) -> list[str]:
+        """What training does to the tangent kernel, round by round."""
+        lines = []
+        for t in sorted({each["round"] for each in self.kernels}):
+            found = [each for each in self.kernels if each["round"] == t]
+            distance = form.mean_and_standard_error(np.array([each["distance"] for each in found]))
+            before, after = np.mean([each["alignment"] for each in found], axis=0)
+            ridge = 100 * np.mean([each["ridge_accuracy"] for each in found], axis=0)
+            lines.append(
+                f"round {t}: the tangent kernel moves by {distance.mean:.3f} ± {distance.standard_error:.3f}, its "
+                f"alignment with the labels {before:.3f} → {after:.3f}; ridge regression with it "
+                f"{ridge[0]:.1f} → {ridge[1]:.1f} %"
+            )
+        return lines
+
+    @cached_property
+    def tests(self) -> list[tuple[str, str, Contrast, float, float]]:
+        """Row, claim, estimate, and p-values of the claim and of its opposite, corrected for all tests of the table."""
+        found = [
+            (row, claim, contrast(self.table[row].correct, weights, self.labels))
+            for row, claims in CLAIMS_OF.items()
+            for claim, weights in claims
+        ]
+        above, below = (holm(np.array([getattr(each, p) for _, _, each in found])) for p in ("p_above", "p_below"))
+        return [
+            (row, claim, each, float(p), float(q)) for (row, claim, each), p, q in zip(found, above, below, strict=True)
+        ]
+
+    def claims(self) -> list[form.Claim]:
+        """What the paper claims of kernels and of networks; on digits nothing is testable."""
+        claims = []
+        for row, claim, estimate, p_holds, p_opposite in self.tests:
+            seen = verdict(np.array([p_holds <= LEVEL]), np.array([p_opposite <= LEVEL]))
+            if self.config.dataset == "digits":
+                seen = form.Verdict.NOT_TESTABLE
+            elif row not in OF_THE_PAPER or self.config.dataset == MIXTURE:
+                seen = form.Verdict.REPORTED
+            numbers = {**estimate._asdict(), "p_corrected": p_holds, "p_of_the_opposite_corrected": p_opposite}
+            note = f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, corrected p = {p_holds:.2g}"
+            claims.append(form.Claim(f"{row}: {claim} (Allen-Zhu & Li)", seen, numbers, note))
+        return [*claims, *self._control(), *self._features()]
+
+    def _control(self) -> list[form.Claim]:
+        """Of the mixture: whether the ensemble gains nothing; what is seen is how much it can gain at most."""
+        if self.config.dataset != MIXTURE:
+            return []
+        claims = []
+        for row in (PLAIN, PRACTICAL):
+            gain = self.advantage(row, "ensemble")
+            gains = gain.p_above <= LEVEL / 2  # of two rows
+            seen = form.Verdict.NOT_UNDER_PROTOCOL if gains else form.Verdict.UNDECIDED
+            note = f"{gain.mean:+.2f} ± {gain.standard_error:.2f} points, p = {gain.p_above:.2g}"
+            claims.append(form.Claim(f"{row}: {CONTROL} (Allen-Zhu & Li)", seen, gain._asdict(), note))
+        return claims
+
+    def _features(self) -> list[form.Claim]:
+        """Whether later rounds of a chain move their kernels as the first does; claimed by nobody."""
+        rounds = sorted({each["round"] for each in self.kernels})
+        by_round = np.array([[each["distance"] for each in self.kernels if each["round"] == t] for t in rounds])
+        change = paired_t(by_round[-1] - by_round[0], "two-sided")
+        return [
+            form.Claim(
+                "the tangent kernel moves in the last round as far as in round 0 (claimed by nobody)",
+                form.Verdict.REPORTED,
+                {"distance_by_round": by_round.tolist(), "last_minus_first": change._asdict()},
+                f"distances by round {', '.join(f'{row.mean():.3f}' for row in by_round)}; last minus first "
+                f"{_shown(change)}, p = {change.p_value:.2g}",
+            )
+        ]
+
+    def numbers(self) -> dict[str, Any]:
+        """Data, protocol, table with errors, published rows, kernels by round."""
+        table = [
+            {
+                "row": row,
+                **self.about.get(row, {}),
+                "uses": {
+                    use: {
+                        "test_accuracy": _estimate(self.accuracy(row, use)),
+                        "of_each": (100 * self.table[row].correct[use].mean(axis=1)).round(4).tolist(),
+                        "over_single": None if use == "single" else _estimate(self.advantage(row, use)),
+                    }
+                    for use in SIX_USES
+                },
+                "chosen": self.table[row].chosen,
+            }
+            for row in ROWS
+        ]
+        sizes = PRESETS[self.config.preset].sizes
+        published = (
+            {
+                "kernels": dict(zip(USES, PUBLISHED[self.config.dataset].values(), strict=True)),
+                "networks": PUBLISHED_NETWORKS[self.config.dataset],
+            }
+            if self.config.dataset in PUBLISHED
+            else {}
+        )
+        return {
+            "data": self.data,
+            "images": vars(sizes),
+            "protocol": list(PROTOCOL),
+            "table": table,
+            "published": published,
+            "kernels_by_round": self.kernels,
+        }
+
+
+def _estimate(found: Contrast) -> dict[str, float]:
+    return {"mean": found.mean, "standard_error": found.standard_error}
+
+
+def _shown(estimate: SeedEstimate) -> str:
+    return f"{estimate.mean:+.3f} ± {estimate.standard_error:.3f}"

@@ -1,0 +1,158 @@
+"""Rows of the table: six uses of kernels, or of trained networks, right or wrong on every test image.
+
+    row = kernel_row(members, average, draw)
+    row.correct["knowledge distillation"]  # (L, m)
+
+What can be chosen, strengths of kernels and learning rates of networks, is chosen on validation images.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd import networks
+from hilbertsd.errors import InvalidFile, NotConverged, WorkerDied
+from hilbertsd.features.uses import SIX_USES, TrainedUses, train_uses
+from hilbertsd.networks.architectures import Architecture
+from hilbertsd.ntk.ensembles import FILTERS, Member, five_uses
+from hilbertsd.ntk.jax_backend import eigh
+from hilbertsd.studies.ntk_ensembles.parts import Draw
+from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES
+from hilbertsd.studies.ntk_vs_features.presets import TRIED_SEED, Kind, Preset
+from hilbertsd.support.array_files import read_arrays, write_arrays
+
+FORMAT = "hilbertsd.UsesRow/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One row of the table.
+
+    Attributes
+    ----------
+    correct : by use, (L or 1, m) whether each network or kernel classifies each test image as it is labelled.
+    chosen : by use what was chosen, and accuracies on the validation images, ready for JSON.
+    """
+
+    correct: dict[str, NDArray[np.bool_]]
+    chosen: dict[str, Any]
+
+
+def stored_row(path: Path, source: dict[str, Any], compute: Callable[[], Row]) -> Row:
+    """Row from its file, or computed and written.
+
+    Raises InvalidFile where the file is of another configuration, damaged, or cannot be written.
+    """
+    if path.exists():
+        row, found = read_arrays(
+            path, FORMAT, lambda arrays, metadata: (Row(arrays, metadata["chosen"]), metadata["source"])
+        )
+        different = [name for name in source if found.get(name) != source[name]]
+        if different or set(row.correct) != set(SIX_USES):
+            raise InvalidFile(
+                f"{path} has results of other {', '.join(different) or 'uses'}; give another folder with --parts, or "
+                f"delete {path.parent}"
+            )
+        return Row({use: row.correct[use] for use in SIX_USES}, row.chosen)
+    row = compute()
+    write_arrays(path, FORMAT, {"source": source, "chosen": row.chosen}, row.correct)
+    return row
+
+
+def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -> Row:
+    """Six uses of kernels in ridge regression, each at the strengths that are best on the validation images.
+
+    Parameters
+    ----------
+    grams : (n, n) kernel matrix of the fitted images, and (v + m, n) of the others with them, of every network.
+    draw : images.
+    """
+    members, train_sum, cross_sum, dtype = [], np.float64(0), np.float64(0), "float64"
+    for train, cross in grams:
+        members.append(Member.from_grams(train, cross, eigh))
+        train_sum, cross_sum, dtype = train_sum + train, cross_sum + cross, train.dtype
+    average = members[0]
+    if len(members) > 1:
+        # In the precision of the kernels, by which eigenvalues below zero are judged.
+        train, cross = ((total / len(members)).astype(dtype) for total in (train_sum, cross_sum))
+        average = Member.from_grams(train, cross, eigh)
+    outputs = five_uses(members, average, draw.targets, FILTERS["ridge"], MULTIPLES)
+    outputs[SIX_USES[-1]] = outputs["knowledge distillation"].mean(axis=2, keepdims=True)
+    v, correct, chosen = draw.sizes.validation, {}, {}
+    for use in SIX_USES:
+        right = outputs[use].argmax(axis=-1) == draw.labels
+        validation = right[..., :v].mean(axis=(-2, -1))
+        place = np.unravel_index(validation.argmax(), validation.shape)
+        correct[use] = right[place][:, v:]
+        chosen[use] = {
+            "strengths": [MULTIPLES[index] for index in place],
+            "validation_accuracy": float(validation[place]),
+        }
+    return Row(correct, chosen)
+
+
+def trained_row(uses: TrainedUses, training: dict[str, Any], draw: Draw) -> Row:
+    """Six uses of trained networks, whose test images are the draw's others."""
+    v, correct, chosen = draw.sizes.validation, {}, {"training": training}
+    for use, outputs in uses.test_outputs.items():
+        right = outputs.argmax(axis=-1) == draw.labels
+        correct[use] = right[:, v:]
+        chosen[use] = {"validation_accuracy": float(right[:, :v].mean())}
+    return Row(correct, chosen)
+
+
+def trained(
+    kind: Kind, network: Architecture, preset: Preset, rounds: int, draw: Draw, seed: int, folder: Path, client: Any
+) -> tuple[TrainedUses, dict[str, Any]]:
+    """Networks of all uses, trained at the learning rate that is best on the validation images; and what was tried.
+
+    Errors as :func:`hilbertsd.networks.distill_network`.
+    """
+    labels, v = draw.targets.argmax(axis=1), draw.sizes.validation
+    trainings = kind.trainings(len(labels), preset.epochs, preset.batch_size)
+    accuracies = []
+    for training in trainings:
+        try:
+            path = networks.distill_network(
+                network,
+                draw.fitted,
+                labels,
+                rounds=2,  # a student may diverge where its teacher does not
+                seeds=[seed + TRIED_SEED],
+                test_images=draw.others[:v],
+                test_labels=draw.labels[:v],
+                training=training,
+                folder=folder / f"rate-{training.learning_rate:g}",
+                client=client,
+                **kind.options(),
+            )
+        except WorkerDied:  # tried again, it may come to its end
+            raise
+        except NotConverged:
+            accuracies.append(0.0)
+        else:
+            accuracies.append(float(path.test_accuracy[0, 0]))
+    best = trainings[int(np.argmax(accuracies))]
+    uses = train_uses(
+        network,
+        draw.fitted,
+        labels,
+        draw.others,
+        draw.labels,
+        seeds=range(seed, seed + preset.networks),
+        folder=folder,
+        rounds=rounds,
+        training=best,
+        spread=preset.spread,
+        client=client,
+        **kind.options(),
+    )
+    tried = [
+        {"learning_rate": training.learning_rate, "validation_accuracy": accuracy}
+        for training, accuracy in zip(trainings, accuracies, strict=True)
+    ]
+    return uses, {"tried": tried, "chosen": asdict(best)}
