@@ -79,7 +79,7 @@ def run(config: Config) -> Result:
     }
     for row, gram in grams.items():
         path = folder / f"{row.replace(' ', '-')}.npz"
-        of_row = source if row == INFINITE else {**source, "training": table[PLAIN].chosen["training"]}
+        of_row = {**source, "training": table[PLAIN].chosen["training"]} if row == AFTER else source
         table[row] = stored_row(path, of_row, lambda gram=gram: kernel_row(gram(), draw))
     n_seeds, n, m = preset.looked_at
     v = draw.sizes.validation
