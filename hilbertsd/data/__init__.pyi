@@ -6,6 +6,7 @@ from .images import load_digits_images as load_digits_images
 from .images import one_hot as one_hot
 from .images import shrunk as shrunk
 from .images import standardised as standardised
+from .mixture import mixture_split as mixture_split
 from .splits import ImageLabels as ImageLabels
 from .splits import ImageSplit as ImageSplit
 from .splits import image_split as image_split

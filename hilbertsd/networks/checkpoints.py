@@ -203,7 +203,7 @@ def _check_same(folder: Path, description: Mapping[str, Any]) -> None:
         stored = json.loads(path.read_text(encoding="utf-8"))
         different = [
             f"{part} {name}".strip()
-            for part, value in description.items()
+            for part, value in (dict.fromkeys(stored) | dict(description)).items()  # what is usual is left out
             for name, one, other in _compared(value, stored.get(part))
             if one != other
         ]

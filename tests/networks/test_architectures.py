@@ -158,6 +158,13 @@ def test_normalised_networks_have_no_kernel():
             compute(network, images)
 
 
+def test_networks_trained_as_one_have_the_kernel_of_one():
+    from hilbertsd.ntk import empirical_grams
+
+    with pytest.raises(InvalidInput, match="2 × convolutional-1 has 2 members; its kernel is the mean of theirs"):
+        empirical_grams(architecture("convolutional-1-3", members=2), np.zeros((2, 4, 4, 1)))
+
+
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
@@ -180,6 +187,7 @@ def test_normalised_networks_have_no_kernel():
         ("myrtle-5", {"pooling": True}, "myrtle option is 'pooling'; give one of depth, width, n_classes"),
         ("convolutional-0", {}, "depth is 0; give a whole number of at least 1"),
         ("convolutional-1", {"width": 1.5}, "width is 1.5"),
+        ("convolutional-1", {"members": 0}, "members is 0; give a whole number of at least 1"),
         ("convolutional-1", {"pooling": 1}, "pooling is 1; give True or False"),
         ("myrtle-5", {"weight_std": -1}, "weight_std is -1; give one number from 1e-100 to 1e\\+100"),
         ("myrtle-5", {"bias_std": -1}, "bias_std is -1; give one number from 1e-100 to 1e\\+100, or 0 for no biases"),

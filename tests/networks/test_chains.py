@@ -23,9 +23,10 @@ from hilbertsd.networks import (
     architecture,
     choose_training,
     distill_network,
+    stored_network,
     workers,
 )
-from hilbertsd.networks.checkpoints import ChainFolder, unflattened
+from hilbertsd.networks.checkpoints import ChainFolder, flattened, unflattened
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(30, 2, 2, 3)).astype(np.float32)
@@ -368,9 +369,50 @@ def test_a_training_is_chosen_on_images_that_it_does_not_see(tmp_path, monkeypat
         ({"teacher": "live"}, "teacher is 'live'"),
         ({"spread": "threads"}, "spread is 'threads'"),
         ({"client": object()}, "folder is None with a cluster"),
+        ({"centred": 1}, "centred is 1; give True or False"),
+        ({"centred": True}, "centred is True and fully-connected-1 is normalised"),
+        ({"targets": np.zeros((30, 2))}, r"targets have shape \(30, 2\); give \(30, 3\)"),
+        ({"targets": np.zeros((30, 3)), "teacher": "augmented"}, "teacher is 'augmented' and targets are given"),
         ({"images": np.where(IMAGES > 3, np.nan, IMAGES) * np.nan}, "images hold values that are not finite in row 0"),
     ],
 )
 def test_what_makes_no_chain_is_refused(options, message):
     with pytest.raises(InvalidInput, match=message):
         chain(**options)
+
+
+PLAIN = architecture("fully-connected-1-6", n_classes=3)
+
+
+def test_a_centred_chain_keeps_the_initial_parameters_and_starts_at_zero(tmp_path):
+    training = Training(steps=4, batch_size=8, learning_rate=0.05, weight_decay=0.0)
+    options = {"architecture": PLAIN, "rounds": 2, "training": training, "loss": Loss("squared-error")}
+    path = chain(**options, seeds=(5,), centred=True, folder=tmp_path)
+    assert path.config["centred"] is True
+    plain = FiniteNetwork(PLAIN, IMAGES.shape[1:])
+    for t in range(2):
+        network = stored_network(tmp_path, round=t, seed=5)
+        start, _ = plain.init((5, t))
+        for name, array in flattened(start).items():
+            np.testing.assert_array_equal(network.statistics[name], array)
+        moved = unflattened(start, network.parameters)
+        nothing = plain.init(0)[1]
+        outputs, first = (np.asarray(plain.apply(each, nothing, TEST)[0]) for each in (moved, start))
+        np.testing.assert_allclose(network.test_outputs, outputs - first, atol=1e-5)
+    with pytest.raises(InvalidFile, match="centred"):
+        chain(**options, seeds=(5,), folder=tmp_path)
+    with pytest.raises(InvalidFile, match="seed-9-round-0"):
+        stored_network(tmp_path, round=0, seed=9)
+
+
+def test_targets_of_another_teacher_stand_for_those_of_round_0(path, tmp_path):
+    _, folder = path
+    singles = stored_network(folder, round=0, seed=0).train_outputs
+    targets = np.asarray(Loss().next_targets(singles))
+    students = chain(rounds=1, seeds=(0,), targets=targets, folder=tmp_path)
+    # With the targets that its own first network sets the student is the second network of the chain.
+    np.testing.assert_allclose(students.test_outputs[0, 0], path[0].test_outputs[1, 0], atol=1e-6)
+    np.testing.assert_array_equal(students.targets[0, 0], targets)
+    np.testing.assert_allclose(students.training_error[0, 0], path[0].training_error[1, 0], rtol=1e-5)
+    with pytest.raises(InvalidFile, match="targets"):
+        chain(rounds=1, seeds=(0,), targets=1 - targets, folder=tmp_path)

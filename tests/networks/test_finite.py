@@ -118,3 +118,43 @@ def test_a_seed_always_means_the_same_network():
 def test_images_that_do_not_pass_are_refused():
     with pytest.raises(InvalidInput, match="divides a side of 6 positions"):
         FiniteNetwork(architecture("resnet-8", normalisation="batch"), (6, 6, 3))
+
+
+def test_a_centred_network_starts_as_the_zero_function():
+    network = architecture("convolutional-1-5", pooling=True, n_classes=3, bias_std=0.2)
+    centred, plain = (FiniteNetwork(network, (8, 8, 3), centred=value) for value in (True, False))
+    start, origin = centred.init(4)
+    assert not np.any(centred.apply(start, origin, IMAGES)[0])
+    moved = jax.tree.map(lambda leaf: 1.5 * leaf, start)
+    outputs, kept = centred.apply(moved, origin, IMAGES, training=True)
+    first, later = (np.asarray(plain.apply(each, plain.init(4)[1], IMAGES)[0]) for each in (start, moved))
+    np.testing.assert_allclose(outputs, later - first, atol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, kept, origin)
+    # No gradient reaches the outputs that are taken away.
+    gradient = jax.grad(lambda origin: centred.apply(moved, origin, IMAGES)[0].sum())(origin)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_normalised_network_is_not_centred():
+    with pytest.raises(InvalidInput, match="centred is True and resnet-8 is normalised"):
+        FiniteNetwork(architecture("resnet-8", normalisation="batch"), (8, 8, 3), centred=True)
+
+
+@pytest.mark.parametrize("normalisation", [None, "batch"])
+def test_members_are_summed_over_the_root_of_their_number(normalisation):
+    options = {"n_classes": 3, "normalisation": normalisation}
+    one, three = (architecture("fully-connected-1-4", members=count, **options) for count in (1, 3))
+    assert three.name == "3 × fully-connected-1"
+    assert architecture(**three.config) == three
+    assert three.count_parameters((8, 8, 3)) == 3 * one.count_parameters((8, 8, 3))
+    finite, member = FiniteNetwork(three, (8, 8, 3)), FiniteNetwork(one, (8, 8, 3))
+    parameters, statistics = finite.init(0)
+    outputs, after = finite.apply(parameters, statistics, IMAGES, training=True)
+
+    def of(state, index):
+        return state["layers"][0]["members"][index] if state else state
+
+    each = [member.apply(of(parameters, i), of(statistics, i), IMAGES, training=True) for i in range(3)]
+    np.testing.assert_allclose(outputs, sum(np.asarray(out) for out, _ in each) / np.sqrt(3), atol=1e-5)
+    assert np.abs(each[0][0] - each[1][0]).max() > 0.1
+    assert len(jax.tree.leaves(after)) == 3 * len(jax.tree.leaves(each[0][1]))

@@ -11,8 +11,10 @@ jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 import jax.numpy as jnp
 
+from hilbertsd import networks
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.architectures import architecture
+from hilbertsd.networks.checkpoints import flattened
 from hilbertsd.networks.layers import AveragePool, Convolution, Dense, GlobalAveragePool, Relu, Residual
 from hilbertsd.ntk import StaxNetwork, empirical, patches
 from hilbertsd.ntk.compat import neural_tangents
@@ -214,3 +216,32 @@ def same_by_patches(network, images):
         for image, outputs in zip(images, expected, strict=True):
             found = by_patches(image)
             np.testing.assert_allclose(found, outputs, rtol=1e-10, atol=1e-10 * np.abs(outputs).max())
+
+
+@pytest.mark.parametrize("options", [CONVOLUTIONAL, pytest.param(WRN, marks=pytest.mark.slow)])
+def test_kernels_of_given_parameters_and_their_mean_over_outputs(options, images):
+    network = architecture(**options)
+    finite = networks.FiniteNetwork(network, images.shape[1:])
+    arrays = flattened(finite.init(7)[0])
+    with sixty_four_bits(True):
+        double = replace(finite, dtype="float64")
+        parameters, statistics = double.init(7)  # the same numbers
+        whole = jax.jit(jax.jacobian(lambda p: double.apply(p, statistics, jnp.asarray(images))[0]))(parameters)
+        J = np.concatenate([np.asarray(leaf).reshape(9, 3, -1) for leaf in jax.tree.leaves(whole)], axis=2)
+    full = np.einsum("ikp,jlp->ikjl", J, J)
+    exact = {"dtype": "float64", "parameters": [arrays], "diagonal": True}
+    train, cross, diagonal = grams(network, images[:5], images[5:], form="mean-over-outputs", memory=40_000, **exact)
+    mean = np.einsum("ikjk->ij", full) / 3
+    np.testing.assert_allclose(train, mean[:5, :5], rtol=1e-6)
+    np.testing.assert_allclose(cross, mean[5:, :5], rtol=1e-6)
+    np.testing.assert_allclose(diagonal, np.diag(mean)[5:], rtol=1e-6)
+    train, *_ = grams(network, images[:5], form="full-output", **exact)
+    np.testing.assert_allclose(train, full[:5, :, :5].reshape(15, 15), rtol=1e-6, atol=1e-9)
+    spoilt = {name: array for name, array in arrays.items() if name != "layers.0.biases"}
+    other = flattened(networks.FiniteNetwork(architecture("convolutional-1-4"), images.shape[1:]).init(0)[0])
+    for wrong in (spoilt, other):
+        with pytest.raises(InvalidInput, match=f"parameters of {network.name} are .* of the same architecture"):
+            grams(network, images, parameters=[wrong])
+    wide = architecture(**{**options, "n_classes": 4})
+    with pytest.raises(InvalidInput, match="has shape .* and .* needs"):
+        grams(wide, images, parameters=[arrays])
