@@ -243,5 +243,5 @@ def test_kernels_of_given_parameters_and_their_mean_over_outputs(options, images
         with pytest.raises(InvalidInput, match=f"parameters of {network.name} are .* of the same architecture"):
             grams(network, images, parameters=[wrong])
     wide = architecture(**{**options, "n_classes": 4})
-    with pytest.raises(InvalidInput, match="has shape .* and .* needs"):
+    with pytest.raises(InvalidInput, match=r"has shape .* and .* needs"):
         grams(wide, images, parameters=[arrays])
