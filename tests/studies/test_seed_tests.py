@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from hilbertsd.studies.sizes.networks import contrast
 from hilbertsd.studies.sizes.seeds import paired_t, rounds_above_first
 
 RNG = np.random.default_rng(0)
@@ -40,3 +41,32 @@ def test_the_correction_keeps_its_level_whatever_the_rounds_spread():
         alone.append(min(paired_t(row - values[-1], "greater").p_value for row in values[:-1]) <= 0.05)
     assert np.mean(seen) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
     assert np.mean(alone) > 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_uses_are_compared_over_networks_and_images():
+    """The variance is that of the image means plus that of the network means, and the t-test has Welch's freedom."""
+    classes = np.zeros(40, int)
+    correct = {
+        "single": RNG.random((6, 40)) < 0.5,
+        "student": RNG.random((6, 40)) < 0.7,
+        "ensemble": RNG.random((1, 40)) < 0.8,
+    }
+    found = contrast(correct, {"student": 1, "single": -1}, classes)
+    difference = 100 * (correct["student"].astype(float) - correct["single"])
+    images, networks = stats.sem(difference.mean(axis=0)) ** 2, stats.sem(difference.mean(axis=1)) ** 2
+    freedom = (images + networks) ** 2 / (images**2 / 39 + networks**2 / 5)
+    assert found.mean == pytest.approx(difference.mean())
+    assert found.standard_error == pytest.approx(np.sqrt(images + networks))
+    assert found.p_above == pytest.approx(stats.t.sf(difference.mean() / np.sqrt(images + networks), freedom))
+    assert found.p_above + found.p_below == pytest.approx(1)
+    # An ensemble is there once; what changes over networks is then that of the others alone.
+    over = contrast(correct, {"ensemble": 1, "single": -1}, classes)
+    alone = stats.sem(100 * correct["single"].mean(axis=1))
+    both = stats.sem(100 * (correct["ensemble"][0] - correct["single"].mean(axis=0)))
+    assert over.standard_error == pytest.approx(np.hypot(alone, both))
+    once = contrast(correct, {"ensemble": 1}, classes)
+    assert once.standard_error == pytest.approx(stats.sem(100 * correct["ensemble"][0]))
+    assert contrast(correct, {"single": 1, "ensemble": 0.0}, classes).mean == pytest.approx(
+        100 * correct["single"].mean()
+    )
+    assert contrast({"a": correct["single"]}, {"a": 0.0}, classes) == (0, 0, 1, 1)
