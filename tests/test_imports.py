@@ -21,6 +21,7 @@ LEVELS = (
     {"ntk"},
     {"features"},
     {"studies"},
+    {"report"},
     {"cli"},
 )
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from hilbertsd import __version__
+from hilbertsd.cli.claims import claims
 from hilbertsd.cli.gram import gram_app
 from hilbertsd.cli.ntk import ntk_app
 from hilbertsd.cli.predict import predict
@@ -27,6 +28,7 @@ app = typer.Typer(cls=StudyGroup, add_completion=False, help="Self-distillation 
 app.add_typer(gram_app, name="gram")
 app.add_typer(ntk_app, name="ntk")
 app.command()(predict)
+app.command()(claims)
 add_studies(app)
 
 

@@ -58,6 +58,9 @@ COUNTS = (
 )
 """Lower bounds on T, from loose to sharp."""
 
+LIMIT_WITHIN = 1e-3
+"""Relative distance from Theorem 6's limit, at the smallest tolerance, below which it counts as reached."""
+
 LEAST_DRAWN = 1e-5
 """Tightness below which the figure draws 0."""
 
@@ -126,6 +129,12 @@ class Result(form.Result[Config]):
             f"{limit['not_monotone']}",
         ]
 
+    def claims(self) -> list[form.Claim]:
+        """Every statement of the paper that bounds something, and Theorem 6."""
+        pairs = zip(self.tightness, self.rows(), strict=True)
+        of_the_paper = ((each, row) for each, row in pairs if each.source.startswith("MFB") and each not in NOT_DRAWN)
+        return [*(_claim(each, row) for each, row in of_the_paper), _theorem_6_claim(self.theorem_6)]
+
     def numbers(self) -> dict[str, Any]:
         """Counts, statements with their tightness, and quantiles of r_0 and T over the problems."""
         return {
@@ -141,6 +150,32 @@ class Result(form.Result[Config]):
             "ratio_quantiles": np.quantile(self.ratios, [0, 0.05, 0.5, 0.95, 1]).tolist(),
             "collapse_round_quantiles": np.quantile(self.collapse_rounds, [0, 0.05, 0.5, 0.95, 1]).tolist(),
         }
+
+
+def _claim(statement: Statement, row: dict[str, Any]) -> form.Claim:
+    """Claim that a statement holds, from its row of the table."""
+    violations = f"{row['violations']:,}" if row["violations"] else "no"
+    return form.Claim(
+        f"{statement.name}: {statement.formula}",
+        form.Verdict.of(row["violations"] == 0),
+        {name: row[name] for name in ("problems", "checks", "violations")},
+        f"{row['checks']:,} checks on {row['problems']:,} random problems, {violations} violation"
+        f"{'s' if row['violations'] > 1 else ''}",
+        source=statement.source.partition(";")[0],
+    )
+
+
+def _theorem_6_claim(found: dict[str, Any]) -> form.Claim:
+    """Claim of Theorem 6, from what :func:`theorem_6` has found."""
+    reached = found["largest_relative_distance"] < LIMIT_WITHIN
+    return form.Claim(
+        "the guaranteed sparsity index S falls in ε and has the stated limit",
+        form.Verdict.of(reached and found["not_monotone"] == 0),
+        found,
+        f"{found['spectra']:,} random spectra: not falling on {found['not_monotone']:,}; at ε = "
+        f"{found['tolerance_share']:g} ‖y‖²/n within {found['largest_relative_distance']:.1g} of the limit",
+        source="MFB Theorem 6, (155)",
+    )
 
 
 def random_problem(seed: int, index: int) -> DistillationPath:

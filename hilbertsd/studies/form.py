@@ -136,27 +136,41 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """A published claim, the verdict on it, and the numbers behind the verdict.
+    """A claim, where it is published, the verdict on it, and the numbers behind the verdict.
 
     Attributes
     ----------
-    claim : the claim in a sentence, with its source.
+    claim : the claim in a sentence.
     verdict : what the study says of it.
-    numbers : values by name, ready for JSON.
-    note : the numbers in a few words, for the terminal.
+    numbers : values by name, ready for JSON; none has the name of another attribute.
+    note : the numbers in a few words with their standard errors, for the terminal and for `hilbertsd claims`.
+    source : where the claim is published, the paper first, as "MFB §5.2, Figure 4"; empty where nobody claims it.
+    setting : which of a study's networks, losses or kernels the claim is tested on, where there are several.
     """
 
     claim: str
     verdict: Verdict
     numbers: Mapping[str, Any]
     note: str = ""
+    source: str = field(default="", kw_only=True)
+    setting: str = field(default="", kw_only=True)
 
     def __str__(self) -> str:
-        return f"{self.verdict}: {self.claim}" + (f" ({self.note})" if self.note else "")
+        told = f"{self.setting}: {self.claim}" if self.setting else self.claim
+        details = "; ".join(filter(None, (self.source, self.note)))
+        return f"{self.verdict}: {told}" + (f" ({details})" if details else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Claim, verdict and every number under its own name, ready for JSON."""
-        return {"claim": self.claim, "verdict": self.verdict, **self.numbers}
+        """Words, verdict and every number under its own name, ready for JSON."""
+        words = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "numbers"}
+        return {**words, **self.numbers}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Claim that :meth:`to_dict` gave; raises KeyError or ValueError where a word or a known verdict is missing."""
+        words = {each.name: record[each.name] for each in fields(cls) if each.name != "numbers"}
+        numbers = {name: value for name, value in record.items() if name not in words}
+        return cls(numbers=numbers, **{**words, "verdict": Verdict(words["verdict"])})
 
 
 class Estimate(NamedTuple):

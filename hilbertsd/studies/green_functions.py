@@ -17,6 +17,11 @@ MATERN_ORDERS = {0.5: 1, 1.5: 2, 2.5: 3}
 """Order p of the operator by the smoothness ν of its Matérn kernel, p = ν + 1/2."""
 
 LENGTH_SCALES = (1.0, 0.1, 0.01)
+SPLINE = "simply supported spline"
+
+AGREE = 1e-12
+"""Relative difference below which two kernels are one."""
+
 SOURCES = (0.15, 0.5, 0.8)
 """Second arguments t of the drawn sections g(x, t)."""
 
@@ -44,6 +49,19 @@ class Result(form.Result[Config]):
         """One dictionary per closed form."""
         return [{"kernel": name, "relative_error": error} for name, error in self.errors.items()]
 
+    def claims(self) -> list[form.Claim]:
+        """The closed form that the paper gives."""
+        error = self.errors[SPLINE]
+        return [
+            form.Claim(
+                "the Green's function of d⁴/dx⁴ with f = f'' = 0 at both ends has the paper's closed form",
+                form.Verdict.of(error <= AGREE),
+                {"largest_relative_difference": error},
+                f"largest difference from the solver's {error:.1g} of the largest value",
+                source="MFB §4, (59)",
+            )
+        ]
+
     def numbers(self) -> dict[str, Any]:
         """Errors by kernel, and the largest."""
         return {"kernels": self.rows(), "largest_relative_error": max(self.errors.values())}
@@ -59,7 +77,7 @@ def pairs() -> dict[str, tuple[Callable[..., Any], Callable[..., Any]]]:
     """By name, the kernel the solver finds on [0, 1] and the closed form."""
     solve = greens.from_operator
     found: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-        "simply supported spline": (solve([0, 0, 1], left=[0, 2], right=[0, 2]), greens.simply_supported_spline),
+        SPLINE: (solve([0, 0, 1], left=[0, 2], right=[0, 2]), greens.simply_supported_spline),
         "cubic smoothing spline": (solve([0, 0, 1], left=[0, 1]), greens.cubic_smoothing_spline),
         "Brownian motion": (solve([0, 1], left=[0]), greens.brownian_motion),
         "Brownian bridge": (solve([0, 1], left=[0], right=[0]), greens.brownian_bridge),

@@ -77,9 +77,17 @@ def test_a_configuration_is_checked(values, message):
 def test_verdicts_and_claims_are_flat_json():
     of = form.Verdict.of
     assert [of(True), of(False), of(None)] == ["reproduced", "not reproduced", "not testable here"]
-    claim = form.Claim("it holds", of(True), {"n": 3}, "on 3")
-    assert json.loads(json.dumps(claim.to_dict())) == {"claim": "it holds", "verdict": "reproduced", "n": 3}
-    assert str(claim) == "reproduced: it holds (on 3)"
+    claim = form.Claim("it holds", of(True), {"n": 3}, "on 3", source="MFB §1", setting="here")
+    record = json.loads(json.dumps(claim.to_dict()))
+    assert (record["claim"], record["verdict"], record["source"], record["n"]) == (
+        "it holds",
+        "reproduced",
+        "MFB §1",
+        3,
+    )
+    assert form.Claim.from_dict(record) == claim
+    assert str(claim) == "reproduced: here: it holds (MFB §1; on 3)"
+    assert str(form.Claim("it holds", of(None), {})) == "not testable here: it holds"
 
 
 def test_every_claim_uses_the_one_vocabulary():

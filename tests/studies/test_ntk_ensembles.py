@@ -200,14 +200,18 @@ def test_claims_on_cifar_are_those_of_the_differences(rng):
     result = results.Result(config, "made up", {FULL: np.array([1, 10, 100])}, ratios, {FULL: accuracies})
     claims = result.claims()
     assert len(claims) == 16
-    found = {claim.claim.partition(" (")[0]: (claim.verdict, claim.numbers["holds_at"]) for claim in claims}
+    found = {claim.claim: (claim.verdict, claim.numbers["holds_at"]) for claim in claims}
     assert list(found.values()) == [
         (form.Verdict.REPRODUCED, [0.2, 2.0, 20.0]),
         (form.Verdict.IN_PART, [0.2]),
         (form.Verdict.REPRODUCED, [0.2]),
         (form.Verdict.NOT_UNDER_PROTOCOL, []),
     ]
-    assert claims[-1].note == "the opposite at 0.2, 2, 20"
+    assert claims[-1].note.endswith("points (* seen) at 0.2, 2, 20 parameters per target")
+    assert claims[-1].note.startswith("+5.")
+    assert {"at 0.2, 2, 20", "at 0.2", "the opposite at 0.2, 2, 20"} <= {
+        row["where"] for part in result.shown() if isinstance(part, list) for row in part if "where" in row
+    }
     assert set(experiment.figures(result)) == {"advantages", "maps"}
 
 
@@ -221,8 +225,8 @@ def test_committed_verdicts_follow_from_the_committed_accuracies():
     }
     pairs = [claim[1:] for claim in published.CLAIMS for _ in range(8)]
     for claim, (first, second, beats) in zip(record["claims"], pairs, strict=True):
-        of = accuracies[tuple(claim["setting"].values())]
-        ratios = record["parameters_per_target"][claim["setting"]["form"]]
+        of = accuracies[tuple(claim[key] for key in ("form", "normalised", "family"))]
+        ratios = record["parameters_per_target"][claim["form"]]
         difference = np.subtract(of[first], of[second])
         seen = {}
         for holds, sign in ((beats, "greater"), (not beats, "less")):

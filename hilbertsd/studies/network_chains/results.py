@@ -99,11 +99,13 @@ class Result(form.Result[NetworkConfig]):
         }
 
 
-def _claim(claim: str, source: str | None, verdict: form.Verdict, testable: bool, *rest: Any) -> form.Claim:
-    """Claim with its source; what nobody claimed is reported, and on digits no claim is tested."""
-    if source is None:
-        return form.Claim(f"{claim} (claimed by nobody)", form.Verdict.REPORTED, *rest)
-    return form.Claim(f"{claim} ({source})", verdict if testable else form.Verdict.NOT_TESTABLE, *rest)
+def _claim(setting: str, claim: str, source: str, verdict: form.Verdict, testable: bool, *rest: Any) -> form.Claim:
+    """Claim of a network and a loss; what nobody claimed is reported, and on digits no claim is tested."""
+    if not source:
+        verdict = form.Verdict.REPORTED
+    elif not testable:
+        verdict = form.Verdict.NOT_TESTABLE
+    return form.Claim(claim, verdict, *rest, source=source, setting=setting)
 
 
 def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
@@ -118,8 +120,9 @@ def _falls(path: NetworkPath, network: str, variant: str, testable: bool) -> for
     if paired_t(accuracy[-1] - accuracy[0], "greater").p_value <= LEVEL:
         verdict = form.Verdict.NOT_UNDER_PROTOCOL
     return _claim(
-        f"{network}, {variant}: training accuracy against the original labels drops in each round",
-        ACCURACIES.get(variant),
+        f"{network}, {variant}",
+        "training accuracy against the original labels drops in each round",
+        ACCURACIES.get(variant, ""),
         verdict,
         testable,
         {
@@ -139,15 +142,16 @@ def _rises(path: NetworkPath, network: str, variant: str, testable: bool) -> for
     then_down = variant not in GAIN
     verdict, numbers, note = _up_then_down(100 * path.test_accuracy, then_down)
     ending = " and then falls" if then_down else ""
-    claim = f"{network}, {variant}: test accuracy rises above that of round 0{ending}"
-    return _claim(claim, (ACCURACIES | GAIN).get(variant), verdict, testable, numbers, note)
+    claim, source = f"test accuracy rises above that of round 0{ending}", (ACCURACIES | GAIN).get(variant, "")
+    return _claim(f"{network}, {variant}", claim, source, verdict, testable, numbers, note)
 
 
 def _loss_drops(path: NetworkPath, network: str, variant: str, testable: bool) -> form.Claim:
     """Training loss against the original labels drops, then rises; as the other, upside down."""
     verdict, numbers, note = _up_then_down(-path.train_loss, then_down=True)
-    claim = f"{network}, {variant}: training loss against the original labels drops below that of round 0, then rises"
-    return _claim(claim, TRAINING_LOSS.get(variant), verdict, testable, numbers, f"minus the loss: {note}")
+    claim = "training loss against the original labels drops below that of round 0, then rises"
+    source, note = TRAINING_LOSS.get(variant, ""), f"minus the loss: {note}"
+    return _claim(f"{network}, {variant}", claim, source, verdict, testable, numbers, note)
 
 
 def _up_then_down(values: NDArray[np.float64], then_down: bool) -> tuple[form.Verdict, dict[str, Any], str]:

@@ -137,16 +137,17 @@ class Result(form.Result[NetworkConfig]):
                     verdict = form.Verdict.REPRODUCED if seen else form.Verdict.UNDECIDED
                 numbers = {**estimate._asdict(), "later_rounds_reached": int(each.reached[1:].sum())}
                 note = (
-                    f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, p = {estimate.p_value:.2g}, over "
-                    f"{each.reached[1:].sum()} of {len(each.reached) - 1} later rounds"
+                    f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, p = {estimate.p_value:.2g}, in the "
+                    f"mean over {each.reached[1:].sum()} of {len(each.reached) - 1} later rounds"
                 )
             claims.append(
                 form.Claim(
-                    f"{network}, {variant}: test accuracy differs from that of early stopping at equal training loss "
-                    "(MFB §5.2; tested is the mean over later rounds)",
+                    "test accuracy differs from that of early stopping at equal training loss",
                     verdict,
                     numbers,
                     note,
+                    source="MFB §5.2, Figure 6",
+                    setting=f"{network}, {variant}",
                 )
             )
         return claims

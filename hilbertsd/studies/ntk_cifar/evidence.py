@@ -64,7 +64,7 @@ class Findings:
         better, worse = int(np.sum(seen & (z > 0))), int(np.sum(seen & (z < 0)))
         return [
             Claim(
-                "test accuracy rises above that of round 0 before it falls (MFB §5.1)",
+                "test accuracy rises above that of round 0 before it falls",
                 _verdict(is_cifar, self.rise_p <= paired.LEVEL and paired.surely_below(self.fall)),
                 {
                     "gain_of_the_best_round": _numbers(self.rise.pooled),
@@ -73,9 +73,10 @@ class Findings:
                 },
                 f"best round {_shown(self.rise.pooled)} points over round 0, p = {self.rise_p:.2g}; last round "
                 f"{_shown(self.fall)}",
+                source="MFB §5.1",
             ),
             Claim(
-                "test performance differs from early stopping at equal training loss (MFB §5.2)",
+                "test performance differs from early stopping at equal training loss",
                 _verdict(is_cifar, bool(seen.any())),
                 {
                     "later_rounds": len(z),
@@ -87,15 +88,16 @@ class Findings:
                 },
                 f"better in {better} and worse in {worse} of {len(z)} later rounds, corrected for all; "
                 f"{_shown(self.beside_stopping)} points in the mean",
+                source="MFB §5.2",
             ),
             Claim(
-                "best round against best early stop (no claim of the paper)",
+                "best round against best early stop",
                 Verdict.REPORTED,
                 {"gain": _numbers(self.over_stopping.pooled)},
                 f"{_shown(self.over_stopping.pooled)} points",
             ),
             Claim(
-                "best round against ridge tuned by leave-one-out (no claim of the paper)",
+                "best round against ridge tuned by leave-one-out",
                 Verdict.REPORTED,
                 {"gain": _numbers(self.over_ridge.pooled)},
                 f"{_shown(self.over_ridge.pooled)} points",

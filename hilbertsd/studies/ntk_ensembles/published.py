@@ -2,6 +2,9 @@
 
 from hilbertsd.ntk.ensembles import USES
 
+SOURCE = "Allen-Zhu & Li"
+"""What a claim's source names."""
+
 PUBLISHED: dict[str, dict[str, float]] = {
     "cifar10": dict(zip(USES, (66.68, 70.54, 72.86, 66.01, 61.92), strict=True)),
     "cifar100": dict(zip(USES, (31.90, 38.32, 41.47, 31.38, 27.64), strict=True)),

@@ -12,7 +12,7 @@ from hilbertsd.studies import form
 from hilbertsd.studies.ntk_ensembles.orderings import ADVANTAGES, CONTENDERS, Ordering, settings
 from hilbertsd.studies.ntk_ensembles.parts import Accuracies
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES, PRESETS, Config
-from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PROTOCOL, PUBLISHED, PUBLISHED_RATIOS
+from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PROTOCOL, PUBLISHED, PUBLISHED_RATIOS, SOURCE
 from hilbertsd.studies.sizes.paired import AtPoints
 
 
@@ -51,11 +51,8 @@ class Result(form.Result[Config]):
         claims = iter(self.claims())
         for claim, *_ in CLAIMS:
             ours = [next(claims) for _ in self.orderings]
-            lines = [
-                {"setting": str(ordering.setting), "verdict": str(each.verdict), "where": each.note}
-                for ordering, each in zip(self.orderings, ours, strict=True)
-            ]
-            parts += [f"\n{claim} (Allen-Zhu & Li)", lines]
+            lines = [{"setting": each.setting, "verdict": str(each.verdict), "where": _where(each)} for each in ours]
+            parts += [f"\n{claim} ({SOURCE})", lines]
         return parts
 
     def headline(self) -> list[str]:
@@ -83,15 +80,18 @@ class Result(form.Result[Config]):
                 holds, against = (seen.above, seen.below) if beats else (seen.below, seen.above)
                 claims.append(
                     form.Claim(
-                        f"{claim} (Allen-Zhu & Li): {ordering.setting}",
+                        claim,
                         verdict(holds, against) if testable else form.Verdict.NOT_TESTABLE,
                         {
-                            "setting": ordering.setting._asdict(),
+                            **ordering.setting._asdict(),
+                            "parameters_per_target": ordering.ratios.tolist(),
                             **_recorded(seen),
                             "holds_at": ordering.ratios[holds].tolist(),
                             "opposite_at": ordering.ratios[against].tolist(),
                         },
-                        _where(ordering.ratios[holds], ordering.ratios[against]),
+                        _by_ratio(seen, ordering.ratios),
+                        source=SOURCE,
+                        setting=str(ordering.setting),
                     )
                 )
         return claims
@@ -156,9 +156,15 @@ def _in_words(points: AtPoints, w: int) -> str:
     return f"{points.mean[w]:+.1f} ± {points.standard_error[w]:.1f}{seen}"
 
 
-def _where(holds: NDArray[np.float64], against: NDArray[np.float64]) -> str:
+def _by_ratio(points: AtPoints, ratios: NDArray[np.float64]) -> str:
+    """Differences with their standard errors at every ratio."""
+    differences = ", ".join(_in_words(points, w) for w in range(len(ratios)))
+    return f"{differences} points (* seen) at {', '.join(f'{r:.2g}' for r in ratios)} parameters per target"
+
+
+def _where(claim: form.Claim) -> str:
     """Ratios at which a claim is seen, and at which its opposite is."""
-    places = [("at", holds), ("the opposite at", against)]
+    places = [("at", claim.numbers["holds_at"]), ("the opposite at", claim.numbers["opposite_at"])]
     return "; ".join(f"{words} {', '.join(f'{r:.2g}' for r in ratios)}" for words, ratios in places if len(ratios))
 
 

@@ -1,0 +1,1 @@
+from .claims import claims_page as claims_page
