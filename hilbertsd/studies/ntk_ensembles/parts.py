@@ -140,7 +140,8 @@ def _uses(
     pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], targets: NDArray[np.float64], draw: Draw
 ) -> dict[str, list[NDArray[np.float64]]]:
     """By use, for every filter (2, S) or (2, S, S) accuracies on validation and test images."""
-    average = Member.from_grams(*(sum(parts) / len(pairs) for parts in zip(*pairs, strict=True)))
+    train, cross = (sum(parts) / len(pairs) for parts in zip(*pairs, strict=True))
+    average = Member.from_grams(train, cross)
     members = [Member.from_grams(*pair) for pair in pairs]
     accuracies: dict[str, list[NDArray[np.float64]]] = {use: [] for use in USES}
     for family in FILTERS.values():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.ntk.ensembles import USES
 from hilbertsd.studies import form
-from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PUBLISHED, PUBLISHED_NETWORKS
+from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PUBLISHED, PUBLISHED_NETWORKS, SOURCE
 from hilbertsd.studies.ntk_ensembles.results import verdict
 from hilbertsd.studies.ntk_vs_features.presets import (
     AFTER,
@@ -172,8 +172,13 @@ class Result(form.Result[Config]):
                 seen = form.Verdict.REPORTED
             numbers = {**estimate._asdict(), "p_corrected": p_holds, "p_of_the_opposite_corrected": p_opposite}
             note = f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, corrected p = {p_holds:.2g}"
-            claims.append(form.Claim(f"{row}: {claim} (Allen-Zhu & Li)", seen, numbers, note))
+            claims.append(form.Claim(claim, seen, numbers, note, source=SOURCE, setting=self._setting(row)))
         return [*claims, *self._control(), *self._features()]
+
+    def _setting(self, row: str) -> str:
+        """Row of the table, with its network."""
+        kind = PRACTICAL if row == PRACTICAL else PLAIN
+        return f"{row}, {self.about[kind]['name']}"
 
     def _control(self) -> list[form.Claim]:
         """Of the mixture: whether the ensemble gains nothing; what is seen is how much it can gain at most."""
@@ -185,7 +190,7 @@ class Result(form.Result[Config]):
             gains = gain.p_above <= LEVEL / 2  # of two rows
             seen = form.Verdict.NOT_UNDER_PROTOCOL if gains else form.Verdict.UNDECIDED
             note = f"{gain.mean:+.2f} ± {gain.standard_error:.2f} points, p = {gain.p_above:.2g}"
-            claims.append(form.Claim(f"{row}: {CONTROL} (Allen-Zhu & Li)", seen, gain._asdict(), note))
+            claims.append(form.Claim(CONTROL, seen, gain._asdict(), note, source=SOURCE, setting=self._setting(row)))
         return claims
 
     def _features(self) -> list[form.Claim]:
@@ -195,11 +200,12 @@ class Result(form.Result[Config]):
         change = paired_t(by_round[-1] - by_round[0], "two-sided")
         return [
             form.Claim(
-                "the tangent kernel moves in the last round as far as in round 0 (claimed by nobody)",
+                "the tangent kernel moves in the last round as far as in round 0",
                 form.Verdict.REPORTED,
                 {"distance_by_round": by_round.tolist(), "last_minus_first": change._asdict()},
                 f"distances by round {', '.join(f'{row.mean():.3f}' for row in by_round)}; last minus first "
                 f"{_shown(change)}, p = {change.p_value:.2g}",
+                setting=self._setting(PLAIN),
             )
         ]
 
