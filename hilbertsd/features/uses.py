@@ -34,10 +34,8 @@ from hilbertsd.networks.architectures import Architecture, architecture, check_a
 from hilbertsd.networks.losses import Loss
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.networks.training import Training
-from hilbertsd.ntk.ensembles import USES
+from hilbertsd.ntk.jax_backend import sixty_four_bits
 from hilbertsd.support.files import output_folder
-
-SIX_USES = (*USES, "ensemble of the distilled")
 
 CHAIN, STUDENTS, AVERAGE = "chain", "students-of-the-ensemble", "average"
 """Folders of the networks: singles with those distilled from them, round after round; students; and their average."""
@@ -60,7 +58,7 @@ class TrainedUses:
 
     @property
     def test_outputs(self) -> dict[str, NDArray[np.float32]]:
-        """By use in the order of `SIX_USES`, (L or 1, m, k) outputs for the test images."""
+        """By use in the order of `hilbertsd.ntk.ensembles.SIX_USES`, (L or 1, m, k) outputs for the test images."""
         single, students = self.chain.test_outputs[0], self.students.test_outputs[0]
         return {
             "single": single,
@@ -120,7 +118,9 @@ def train_uses(
     }
     distill = networks.distill_network
     chain = distill(network, images, labels, rounds=rounds, seeds=seeds, folder=place / CHAIN, **common)
-    targets = np.asarray(loss.next_targets(chain.train_outputs[0].mean(axis=0)))
+    # In float64, so that they are the same float32 numbers on every device, whose students the folder then knows again.
+    with sixty_four_bits(True):
+        targets = np.asarray(loss.next_targets(chain.train_outputs[0].mean(axis=0, dtype=np.float64)), np.float32)
     students = distill(
         network, images, labels, rounds=1, seeds=seeds, targets=targets, folder=place / STUDENTS, **common
     )

@@ -43,6 +43,9 @@ from hilbertsd.support.checks import check_positive
 
 USES = ("single", "ensemble", "train the average", "knowledge distillation", "self-distillation")
 
+SIX_USES = (*USES, "ensemble of the distilled")
+"""With the mean of the outputs of all students of the ensemble."""
+
 DISTILLED = USES[3:]
 """Uses with a teacher, whose strength is one more."""
 

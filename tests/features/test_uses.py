@@ -7,8 +7,9 @@ pytest.importorskip("jax", reason="needs the extra `networks`")
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.features import SIX_USES, train_uses
+from hilbertsd.features import train_uses
 from hilbertsd.networks import Loss, Training, architecture
+from hilbertsd.ntk.ensembles import SIX_USES
 
 RNG = np.random.default_rng(0)
 IMAGES, TEST = RNG.normal(size=(30, 6)).astype(np.float32), RNG.normal(size=(12, 6)).astype(np.float32)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hilbertsd.features.uses import CHAIN
 from hilbertsd.studies import form
+from hilbertsd.studies.ntk_vs_features.kernels import Images, infinite_gram, kernels_of_rounds, tangent_grams
 from hilbertsd.studies.ntk_vs_features.figures import figures
 from hilbertsd.studies.ntk_vs_features.presets import (
     AFTER,
@@ -28,6 +28,7 @@ from hilbertsd.studies.ntk_vs_features.presets import (
     load,
 )
 from hilbertsd.studies.ntk_vs_features.results import Result
+from hilbertsd.studies.ntk_vs_features.rows import kernel_row, stored_row, trained, trained_row
 from hilbertsd.support.clusters import connected
 from hilbertsd.support.files import output_folder
 
@@ -42,9 +43,7 @@ def run(config: Config) -> Result:
     NotConverged, MissingPackage
         A loss is not finite; JAX, neural-tangents, Flax or Optax is not installed.
     """
-    # What needs JAX is loaded where something runs.
-    from hilbertsd.studies.ntk_vs_features.kernels import Images, infinite_gram, kernels_of_rounds, tangent_grams
-    from hilbertsd.studies.ntk_vs_features.rows import kernel_row, stored_row, trained, trained_row
+    from hilbertsd.features.uses import CHAIN  # JAX is loaded where something runs
 
     preset, folder = PRESETS[config.preset], output_folder(config.parts_folder())
     data, draw = load(config, preset)

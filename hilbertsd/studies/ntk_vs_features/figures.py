@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from hilbertsd.ntk.ensembles import SIX_USES
 from hilbertsd.studies.ntk_vs_features.presets import INFINITE, ROWS
 from hilbertsd.studies.ntk_vs_features.results import Result
-from hilbertsd.studies.ntk_vs_features.rows import SIX_USES
 from hilbertsd.support.plotting import new_figure, round_colours
 
 MARKERS = "oDs^v"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.ntk.ensembles import USES
+from hilbertsd.ntk.ensembles import SIX_USES, USES
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PUBLISHED, PUBLISHED_NETWORKS, SOURCE
 from hilbertsd.studies.ntk_ensembles.results import verdict
@@ -22,7 +22,7 @@ from hilbertsd.studies.ntk_vs_features.presets import (
     ROWS,
     Config,
 )
-from hilbertsd.studies.ntk_vs_features.rows import SIX_USES, Row
+from hilbertsd.studies.ntk_vs_features.rows import Row
 from hilbertsd.studies.sizes.networks import Contrast, contrast
 from hilbertsd.studies.sizes.paired import LEVEL, holm
 from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t

@@ -9,21 +9,22 @@ What can be chosen, strengths of kernels and learning rates of networks, is chos
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd import networks
 from hilbertsd.errors import InvalidFile, NotConverged, WorkerDied
-from hilbertsd.features.uses import SIX_USES, TrainedUses, train_uses
 from hilbertsd.networks.architectures import Architecture
-from hilbertsd.ntk.ensembles import FILTERS, Member, five_uses
-from hilbertsd.ntk.jax_backend import eigh
+from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, five_uses
 from hilbertsd.studies.ntk_ensembles.parts import Draw
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES
 from hilbertsd.studies.ntk_vs_features.presets import TRIED_SEED, Kind, Preset
 from hilbertsd.support.array_files import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from hilbertsd.features.uses import TrainedUses
 
 FORMAT = "hilbertsd.UsesRow/1"
 
@@ -71,6 +72,8 @@ def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -
     grams : (n, n) kernel matrix of the fitted images, and (v + m, n) of the others with them, of every network.
     draw : images.
     """
+    from hilbertsd.ntk.jax_backend import eigh  # JAX is loaded where something runs
+
     members, train_sum, cross_sum, dtype = [], np.float64(0), np.float64(0), "float64"
     for train, cross in grams:
         members.append(Member.from_grams(train, cross, eigh))
@@ -95,7 +98,7 @@ def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -
     return Row(correct, chosen)
 
 
-def trained_row(uses: TrainedUses, training: dict[str, Any], draw: Draw) -> Row:
+def trained_row(uses: "TrainedUses", training: dict[str, Any], draw: Draw) -> Row:
     """Six uses of trained networks, whose test images are the draw's others."""
     v, correct, chosen = draw.sizes.validation, {}, {"training": training}
     for use, outputs in uses.test_outputs.items():
@@ -107,11 +110,13 @@ def trained_row(uses: TrainedUses, training: dict[str, Any], draw: Draw) -> Row:
 
 def trained(
     kind: Kind, network: Architecture, preset: Preset, rounds: int, draw: Draw, seed: int, folder: Path, client: Any
-) -> tuple[TrainedUses, dict[str, Any]]:
+) -> "tuple[TrainedUses, dict[str, Any]]":
     """Networks of all uses, trained at the learning rate that is best on the validation images; and what was tried.
 
     Errors as :func:`hilbertsd.networks.distill_network`.
     """
+    from hilbertsd.features.uses import train_uses
+
     labels, v = draw.targets.argmax(axis=1), draw.sizes.validation
     trainings = kind.trainings(len(labels), preset.epochs, preset.batch_size)
     accuracies = []
