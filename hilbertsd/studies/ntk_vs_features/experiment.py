@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from hilbertsd.studies import form
-from hilbertsd.studies.ntk_vs_features.kernels import Images, infinite_gram, kernels_of_rounds, tangent_grams
 from hilbertsd.studies.ntk_vs_features.figures import figures
+from hilbertsd.studies.ntk_vs_features.kernels import Images, infinite_gram, kernels_of_rounds, tangent_grams
 from hilbertsd.studies.ntk_vs_features.presets import (
     AFTER,
     BEFORE,
