@@ -55,13 +55,13 @@ def run(config: Config) -> Result:
             network = kind.architecture(config.dataset, n_classes)
             rounds = preset.rounds if row == PLAIN else 2
             place = folder / row.replace(" ", "-")
-            uses, training = trained(kind, network, preset, rounds, draw, config.seed, place, client)
+            uses, training = trained(kind, network, config, rounds, draw, place, client)
             table[row] = trained_row(uses, training, draw)
             about[row] = {
                 "name": network.name,
                 "network": network.config,
                 "parameters": network.count_parameters(shape),
-                "loss": kind.loss,
+                "loss": uses.chain.config["loss"],
                 "train_accuracy": uses.chain.train_accuracy.tolist(),
                 "made_with": uses.chain.made_with,
             }

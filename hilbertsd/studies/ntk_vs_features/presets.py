@@ -59,9 +59,10 @@ class Kind:
         given = {"steps": steps, "batch_size": batch_size, **self.training}
         return [networks.Training(learning_rate=rate, **given) for rate in self.rates]
 
-    def options(self) -> dict[str, Any]:
-        """Loss and start, as :func:`hilbertsd.networks.distill_network` takes them."""
-        return {"loss": networks.Loss(self.loss), "centred": self.centred}
+    def options(self, temperature: float) -> dict[str, Any]:
+        """Loss and start, as :func:`hilbertsd.networks.distill_network` takes them; τ is for the cross-entropy."""
+        of_students = {"temperature": temperature} if self.loss == "cross-entropy" else {}
+        return {"loss": networks.Loss(self.loss, **of_students), "centred": self.centred}
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ class Config(ImageConfig):
         "digits without]",
         choices=("digits", "cifar10", "cifar100", MIXTURE),
     )
+    temperature: float = form.option(4.0, "τ of the softmax with which practical networks teach and learn.")
     parts: Path | None = form.option(
         None,
         "Folder of networks and parts computed, from which a killed run goes on. [default: parts in that of --out]",

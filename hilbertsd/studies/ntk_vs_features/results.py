@@ -62,6 +62,8 @@ PROTOCOL = (
     "here: the preset's images, without augmentation, shrunk; networks and training as under 'rows'",
     "kernels: ridge regression, strengths of teacher and student chosen on validation images; of trained networks the "
     "learning rate is chosen on them, by networks of other seeds, and the last step counts",
+    "practical networks teach and learn with a softmax of temperature τ, as under 'config': without augmentation their "
+    "outputs for the training images are nearly the labels",
     "errors are over test images and networks; the training images are the same for all",
 )
 

@@ -20,7 +20,7 @@ from hilbertsd.networks.architectures import Architecture
 from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, five_uses
 from hilbertsd.studies.ntk_ensembles.parts import Draw
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES
-from hilbertsd.studies.ntk_vs_features.presets import TRIED_SEED, Kind, Preset
+from hilbertsd.studies.ntk_vs_features.presets import PRESETS, TRIED_SEED, Config, Kind
 from hilbertsd.support.array_files import read_arrays, write_arrays
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def trained_row(uses: "TrainedUses", training: dict[str, Any], draw: Draw) -> Ro
 
 
 def trained(
-    kind: Kind, network: Architecture, preset: Preset, rounds: int, draw: Draw, seed: int, folder: Path, client: Any
+    kind: Kind, network: Architecture, config: Config, rounds: int, draw: Draw, folder: Path, client: Any
 ) -> "tuple[TrainedUses, dict[str, Any]]":
     """Networks of all uses, trained at the learning rate that is best on the validation images; and what was tried.
 
@@ -117,6 +117,7 @@ def trained(
     """
     from hilbertsd.features.uses import train_uses
 
+    preset, options = PRESETS[config.preset], kind.options(config.temperature)
     labels, v = draw.targets.argmax(axis=1), draw.sizes.validation
     trainings = kind.trainings(len(labels), preset.epochs, preset.batch_size)
     accuracies = []
@@ -127,13 +128,13 @@ def trained(
                 draw.fitted,
                 labels,
                 rounds=2,  # a student may diverge where its teacher does not
-                seeds=[seed + TRIED_SEED],
+                seeds=[config.seed + TRIED_SEED],
                 test_images=draw.others[:v],
                 test_labels=draw.labels[:v],
                 training=training,
                 folder=folder / f"rate-{training.learning_rate:g}",
                 client=client,
-                **kind.options(),
+                **options,
             )
         except WorkerDied:  # tried again, it may come to its end
             raise
@@ -148,13 +149,13 @@ def trained(
         labels,
         draw.others,
         draw.labels,
-        seeds=range(seed, seed + preset.networks),
+        seeds=range(config.seed, config.seed + preset.networks),
         folder=folder,
         rounds=rounds,
         training=best,
         spread=preset.spread,
         client=client,
-        **kind.options(),
+        **options,
     )
     tried = [
         {"learning_rate": training.learning_rate, "validation_accuracy": accuracy}
