@@ -61,7 +61,7 @@ class Kind:
 
     def options(self, temperature: float) -> dict[str, Any]:
         """Loss and start, as :func:`hilbertsd.networks.distill_network` takes them; τ is for the cross-entropy."""
-        of_students = {"temperature": temperature} if self.loss == "cross-entropy" else {}
+        of_students: dict[str, Any] = {"temperature": temperature} if self.loss == "cross-entropy" else {}
         return {"loss": networks.Loss(self.loss, **of_students), "centred": self.centred}
 
 
