@@ -16,7 +16,7 @@ import numpy as np
 
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_vs_features.figures import figures
-from hilbertsd.studies.ntk_vs_features.kernels import Images, infinite_gram, kernels_of_rounds, tangent_grams
+from hilbertsd.studies.ntk_vs_features.kernels import Images, Which, infinite_gram, kernels_of_rounds, tangent_grams
 from hilbertsd.studies.ntk_vs_features.presets import (
     AFTER,
     BEFORE,
@@ -73,8 +73,8 @@ def run(config: Config) -> Result:
     source = {"config": config.recorded(), "network": network.config, "sizes": vars(preset.sizes)}
     grams = {
         INFINITE: lambda: [infinite_gram(network, images)],
-        BEFORE: lambda: tangent_grams(network, chain, 0, seeds, False, images, kernels),
-        AFTER: lambda: tangent_grams(network, chain, 0, seeds, True, images, kernels),
+        BEFORE: lambda: tangent_grams(network, chain, [Which(0, seed, False) for seed in seeds], images, kernels),
+        AFTER: lambda: tangent_grams(network, chain, [Which(0, seed, True) for seed in seeds], images, kernels),
     }
     for row, gram in grams.items():
         path = folder / f"{row.replace(' ', '-')}.npz"

@@ -6,7 +6,7 @@ A kernel is kept in a file, so that a killed run goes on from it.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,29 +52,36 @@ def infinite_gram(network: Architecture, images: Images) -> Gram:
     return kernel.matrix(images.fitted), kernel.matrix(images.others, images.fitted)
 
 
+class Which(NamedTuple):
+    """Round and seed of a network, and whether its kernel is that after training, not that before."""
+
+    round: int
+    seed: int
+    after: bool
+
+    def parameters(self, chain: Path) -> dict[str, NDArray[Any]]:
+        """Parameters in a folder of centred networks, whose statistics are the initial ones."""
+        network = networks.stored_network(chain, round=self.round, seed=self.seed)
+        return network.parameters if self.after else network.statistics
+
+
 def tangent_grams(
-    network: Architecture, chain: Path, t: int, seeds: Sequence[int], after: bool, images: Images, folder: Path
+    network: Architecture, chain: Path, wanted: Sequence[Which], images: Images, folder: Path
 ) -> Iterator[Gram]:
-    """(n, n) and (m, n) tangent kernel matrices of the networks of a round, read or computed and written.
+    """(n, n) and (m, n) tangent kernel matrices, read or computed and written.
 
     Parameters
     ----------
-    network : their architecture.
-    chain : folder of the centred networks, whose initial parameters are their statistics.
-    t : round.
-    seeds : seeds of the networks.
-    after : whether at the parameters after training, not at the initial ones.
+    network : architecture of the networks.
+    chain : folder of the networks.
+    wanted : which networks.
     images : which images.
     folder : folder of the kernels.
     """
-    when = "after" if after else "before"
-    places = [folder / f"{when}-round-{t}-seed-{seed}-of-{len(images.fitted)}.npz" for seed in seeds]
+    names = [f"{'after' if each.after else 'before'}-round-{each.round}-seed-{each.seed}" for each in wanted]
+    places = [folder / f"{name}-of-{len(images.fitted)}.npz" for name in names]
     missing = [place for place in places if not place.exists()]
-    arrays = (
-        getattr(networks.stored_network(chain, round=t, seed=seed), "parameters" if after else "statistics")
-        for seed, place in zip(seeds, places, strict=True)
-        if place in missing
-    )
+    arrays = (each.parameters(chain) for each, place in zip(wanted, places, strict=True) if place in missing)
     computed = ntk.empirical_grams(network, images.fitted, images.others, parameters=arrays, form=FORM)
     for place in places:
         if place in missing:
@@ -120,22 +127,22 @@ def kernels_of_rounds(
 ) -> Iterator[dict[str, Any]]:
     """Numbers of the kernels of every round and seed, read from their files or computed and written."""
     about = Network(network.name, (len(images.fitted),))
-    for t in range(rounds):
-        pairs = zip(
-            *(tangent_grams(network, chain, t, seeds, after, images, folder) for after in (False, True)), strict=True
-        )
-        for seed in seeds:
-            place = folder / f"round-{t}-seed-{seed}.npz"
-            before, after = next(pairs)
-            if not place.exists():
-                fits = tuple(
-                    fits_of_kernel(about, gram[0], gram[1], images.targets, images.labels, (RELATIVE_TOLERANCE,))
-                    for gram in (before, after)
-                )
-                alignment = tuple(target_alignment(gram[0], images.targets) for gram in (before, after))
-                found = KernelsOfARound(t, seed, kernel_distance(before[0], after[0]), alignment, fits)  # type: ignore[arg-type]
-                write_arrays(place, ROUND_FORMAT, {"numbers": found.to_dict()}, {})
-            yield read_arrays(place, ROUND_FORMAT, lambda _, metadata: metadata["numbers"])
+    places = {(t, seed): folder / f"round-{t}-seed-{seed}.npz" for t in range(rounds) for seed in seeds}
+    missing = [which for which, place in places.items() if not place.exists()]
+    wanted = [Which(t, seed, after) for t, seed in missing for after in (False, True)]
+    grams = tangent_grams(network, chain, wanted, images, folder)  # one call, in which JAX compiles once
+    for (t, seed), place in places.items():
+        if (t, seed) in missing:
+            both = next(grams), next(grams)
+            fits = [
+                fits_of_kernel(about, train, cross, images.targets, images.labels, (RELATIVE_TOLERANCE,))
+                for train, cross in both
+            ]
+            (before, _), (after, _) = both
+            alignment = target_alignment(before, images.targets), target_alignment(after, images.targets)
+            found = KernelsOfARound(t, seed, kernel_distance(before, after), alignment, (fits[0], fits[1]))
+            write_arrays(place, ROUND_FORMAT, {"numbers": found.to_dict()}, {})
+        yield read_arrays(place, ROUND_FORMAT, lambda _, metadata: metadata["numbers"])
 
 
 def _path(fits: Fits) -> dict[str, Any]:
