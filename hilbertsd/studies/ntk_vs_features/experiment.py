@@ -70,7 +70,8 @@ def run(config: Config) -> Result:
     kernels = output_folder(folder / "kernels")
     seeds = range(config.seed, config.seed + preset.networks)
     images = Images(draw.fitted, draw.others, draw.targets, draw.labels)
-    source = {"config": config.recorded(), "network": network.config, "sizes": vars(preset.sizes)}
+    of_images = {name: getattr(config, name) for name in ("preset", "dataset", "seed")}
+    source = {"config": of_images, "network": network.config, "sizes": vars(preset.sizes)}
     grams = {
         INFINITE: lambda: [infinite_gram(network, images)],
         BEFORE: lambda: tangent_grams(network, chain, [Which(0, seed, False) for seed in seeds], images, kernels),
