@@ -14,7 +14,6 @@ of weights, nor test-time augmentation.
 
 import argparse
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -66,8 +65,9 @@ def main() -> None:
         if not arguments.json:
             print(f"seed {seed}: {seconds:.2f} s, {100 * accuracy:.2f} % of the test images")
     settings = {key: value for key, value in vars(arguments).items() if key not in ("json", "out")}
+    typed = [f"--{name} {value}" for name, value in settings.items() if value is not None]
     record = {
-        **provenance(f"python benchmarks/time_to_accuracy.py {' '.join(sys.argv[1:])}", settings),
+        **provenance(f"python benchmarks/time_to_accuracy.py {' '.join(typed)} --json", settings),
         "device": made_with()["device"],
         "network": network.config,
         "training": vars(training),
