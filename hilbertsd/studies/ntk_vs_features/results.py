@@ -36,6 +36,7 @@ KERNEL_CLAIMS: tuple[tuple[str, Weights], ...] = tuple(
 
 NETWORK_CLAIMS: tuple[tuple[str, Weights], ...] = (
     ("the ensemble is better than single models", {"ensemble": 1, "single": -1}),
+    ("training the average is no better than single models", {"single": 1, "train the average": -1}),
     ("training the average is worse than the ensemble", {"ensemble": 1, "train the average": -1}),
     (
         "knowledge distillation of the ensemble is better than single models",
