@@ -122,8 +122,9 @@ def test_theorems_a_and_b_on_300_random_problems():
 
 
 @pytest.mark.slow
-def test_theorems_a_and_b_on_20_000_random_problems():
-    assert failures(range(20_000)) == []
+def test_theorems_a_and_b_on_8_000_random_problems():
+    """Every step of the proofs; what they state is checked on 20,000 by `hilbertsd run bounds --preset full`."""
+    assert failures(range(8_000)) == []
 
 
 def test_bounds_made_too_strong_are_caught():
