@@ -117,14 +117,14 @@ def test_from_kernel(problem, seed):
 @pytest.mark.slow
 @given(PROBLEMS)
 @example(Problem.random(28, 1, 0, 0, 0, 0, 3, 28))
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 def test_given_spectrum_in_full(problem):
     check_given_spectrum(problem)
 
 
 @pytest.mark.slow
 @given(PROBLEMS, st.integers(0, 2**32 - 1))
-@settings(max_examples=1500)
+@settings(max_examples=1000)
 def test_from_kernel_in_full(problem, seed):
     check_from_kernel(problem, seed)
 

@@ -53,7 +53,7 @@ def jacobian(network, images, seed):
         (DENSE, 3, True),
         *(
             pytest.param(*case, marks=pytest.mark.slow)
-            for case in ((WRN, 1, True), (WRN, 3, False), (DENSE, 1, False), (DENSE, 29, True))
+            for case in ((WRN, 1, True), (WRN, 3, False), (DENSE, 1, False), (DENSE, 11, True))
         ),
     ],
 )
