@@ -3,8 +3,8 @@
     split = mixture_split(n_train=2000, n_test=500, seed=0)
     split.train, split.train_labels      # (2000, 40), (2000,)
 
-Ensembles of networks, and networks distilled from them, are said to gain nothing on such data (Allen-Zhu & Li 2020,
-arXiv:2012.09816, section 7).
+Ensembles of networks are said to gain nothing on such data (Allen-Zhu & Li 2020, arXiv:2012.09816, Figure 4 of its
+summary).
 """
 
 import numpy as np

@@ -35,6 +35,15 @@ def kernel_distance(first: Any, second: Any) -> float:
     return float(np.sum((one - other) ** 2) / 2)
 
 
+def centred_kernel(kernel: Any) -> NDArray[np.float64]:
+    """HKH of an (n, n) kernel matrix: that of features whose mean over the samples is taken away.
+
+    Most of a wide ReLU network's kernel is one number in all entries, beside which no distance sees the rest.
+    """
+    K = np.asarray(as_real_array(kernel, "kernel", InvalidInput), np.float64)
+    return K - K.mean(axis=0) - K.mean(axis=1)[:, None] + K.mean()
+
+
 def target_alignment(kernel: Any, targets: Any) -> float:
     """⟨HKH, HYYᵀH⟩/(‖HKH‖ ‖HYYᵀH‖): alignment of the centred kernel with the centred targets.
 
@@ -52,7 +61,7 @@ def target_alignment(kernel: Any, targets: Any) -> float:
     Y = Y.reshape(len(Y), -1)
     if K.shape != (len(Y), len(Y)):
         raise InvalidInput(f"the kernel has shape {K.shape} for {len(Y):,} targets; give ({len(Y)}, {len(Y)})")
-    centred = _scaled(K - K.mean(axis=0) - K.mean(axis=1)[:, None] + K.mean())
+    centred = _scaled(centred_kernel(K))
     Y = Y - Y.mean(axis=0)
     norm = np.linalg.norm(Y.T @ Y)
     if norm == 0:

@@ -57,6 +57,11 @@ class TrainedUses:
     average: NetworkPath
 
     @property
+    def paths(self) -> dict[str, NetworkPath]:
+        """The three paths by the names of their folders."""
+        return {CHAIN: self.chain, STUDENTS: self.students, AVERAGE: self.average}
+
+    @property
     def test_outputs(self) -> dict[str, NDArray[np.float32]]:
         """By use in the order of `hilbertsd.ntk.ensembles.SIX_USES`, (L or 1, m, k) outputs for the test images."""
         single, students = self.chain.test_outputs[0], self.students.test_outputs[0]

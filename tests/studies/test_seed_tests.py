@@ -64,6 +64,11 @@ def test_uses_are_compared_over_networks_and_images():
     alone = stats.sem(100 * correct["single"].mean(axis=1))
     both = stats.sem(100 * (correct["ensemble"][0] - correct["single"].mean(axis=0)))
     assert over.standard_error == pytest.approx(np.hypot(alone, both))
+    # One that is there once and would spread as the singles do has the variance of one of these beside.
+    spread = contrast(correct, {"ensemble": 1, "single": -1}, classes, {"ensemble": "single"})
+    assert spread.standard_error == pytest.approx(
+        np.sqrt(over.standard_error**2 + (100 * correct["single"].mean(axis=1)).var(ddof=1))
+    )
     once = contrast(correct, {"ensemble": 1}, classes)
     assert once.standard_error == pytest.approx(stats.sem(100 * correct["ensemble"][0]))
     assert contrast(correct, {"single": 1, "ensemble": 0.0}, classes).mean == pytest.approx(

@@ -62,8 +62,10 @@ def run(config: Config) -> Result:
                 "network": network.config,
                 "parameters": network.count_parameters(shape),
                 "loss": uses.chain.config["loss"],
-                "train_accuracy": uses.chain.train_accuracy.tolist(),
-                "made_with": uses.chain.made_with,
+                "networks": {
+                    name: {"train_accuracy": path.train_accuracy.tolist(), "made_with": path.made_with}
+                    for name, path in uses.paths.items()
+                },
             }
     network = preset.kinds[PLAIN].architecture(config.dataset, n_classes)
     chain = folder / PLAIN.replace(" ", "-") / CHAIN

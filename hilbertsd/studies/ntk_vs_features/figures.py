@@ -63,11 +63,12 @@ def _kernels(result: Result) -> Any:
     def of(name: str) -> Any:
         return np.array([[each[name] for each in result.kernels if each["round"] == t] for t in rounds])
 
-    drawn(panels[0], of("distance"), dark, "o-")
-    panels[0].set(ylabel="distance of the tangent kernel\nafter training from that before")
-    panels[0].set_ylim(bottom=0)
+    drawn(panels[0], of("distance"), dark, "o-", "after training")
+    drawn(panels[0], of("distance_between_networks"), light, "s--", "of another network")
+    panels[0].set(ylabel="distance from the tangent kernel at\ninitialisation, both centred", yscale="log")
+    panels[0].legend(fontsize=7)
     for axes, name, scale, label in (
-        (panels[1], "alignment", 1, "alignment of the tangent kernel\nwith the labels"),
+        (panels[1], "alignment", 1, "alignment of the tangent kernel\nwith the training labels"),
         (panels[2], "ridge_accuracy", 100, "test accuracy of ridge regression\nwith the tangent kernel, %"),
     ):
         values = scale * of(name)

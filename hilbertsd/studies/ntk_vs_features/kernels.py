@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd import networks, ntk
-from hilbertsd.features.alignment import kernel_distance, target_alignment
+from hilbertsd.features.alignment import centred_kernel, kernel_distance, target_alignment
 from hilbertsd.networks.architectures import Architecture
 from hilbertsd.studies.ntk_cifar.experiment import fits_of_kernel
 from hilbertsd.studies.ntk_cifar.fits import Fits, Network
 from hilbertsd.support.array_files import read_arrays, write_arrays
 
-FORMAT, ROUND_FORMAT = "hilbertsd.TangentKernel/1", "hilbertsd.RoundOfKernels/1"
+FORMAT, ROUND_FORMAT = "hilbertsd.TangentKernel/1", "hilbertsd.RoundOfKernels/2"
 
 FORM = "mean-over-outputs"
 """One kernel for all classes, in which the gradients of every output have a share."""
@@ -99,7 +99,9 @@ class KernelsOfARound:
     Attributes
     ----------
     round, seed : which network.
-    distance : of the kernel after training from the one before.
+    distance : of the centred kernel after training from the one before.
+    distance_between_networks : of the centred kernels before training of this network and of the next seed's.
+    distance_as_it_is : as `distance`, of kernels that are not centred.
     alignment : of the kernel with the labels, before and after.
     fits : exact paths and ridge regression with the kernel before and after.
     """
@@ -107,6 +109,8 @@ class KernelsOfARound:
     round: int
     seed: int
     distance: float
+    distance_between_networks: float
+    distance_as_it_is: float
     alignment: tuple[float, float]
     fits: tuple[Fits, Fits]
 
@@ -116,6 +120,8 @@ class KernelsOfARound:
             "round": self.round,
             "seed": self.seed,
             "distance": self.distance,
+            "distance_between_networks": self.distance_between_networks,
+            "distance_as_it_is": self.distance_as_it_is,
             "alignment": list(self.alignment),
             "ridge_accuracy": [fits.tuned_ridge for fits in self.fits],
             "paths": [_path(fits) for fits in self.fits],
@@ -129,20 +135,35 @@ def kernels_of_rounds(
     about = Network(network.name, (len(images.fitted),))
     places = {(t, seed): folder / f"round-{t}-seed-{seed}.npz" for t in range(rounds) for seed in seeds}
     missing = [which for which, place in places.items() if not place.exists()]
-    wanted = [Which(t, seed, after) for t, seed in missing for after in (False, True)]
-    grams = tangent_grams(network, chain, wanted, images, folder)  # one call, in which JAX compiles once
+    following = dict(zip(seeds, [*seeds[1:], seeds[0]], strict=True))
+    wanted = {(t, seed): _three(t, seed, following[seed]) for t, seed in missing}
+    every = list(dict.fromkeys(which for three in wanted.values() for which in three))
+    for _ in tangent_grams(network, chain, every, images, folder):  # in one call, in which JAX compiles once
+        pass
     for (t, seed), place in places.items():
         if (t, seed) in missing:
-            both = next(grams), next(grams)
+            both = list(tangent_grams(network, chain, wanted[t, seed], images, folder))
             fits = [
                 fits_of_kernel(about, train, cross, images.targets, images.labels, (RELATIVE_TOLERANCE,))
-                for train, cross in both
+                for train, cross in both[:2]
             ]
-            (before, _), (after, _) = both
-            alignment = target_alignment(before, images.targets), target_alignment(after, images.targets)
-            found = KernelsOfARound(t, seed, kernel_distance(before, after), alignment, (fits[0], fits[1]))
+            before, after, other = (train for train, _ in both)
+            found = KernelsOfARound(
+                t,
+                seed,
+                kernel_distance(centred_kernel(before), centred_kernel(after)),
+                kernel_distance(centred_kernel(before), centred_kernel(other)),
+                kernel_distance(before, after),
+                (target_alignment(before, images.targets), target_alignment(after, images.targets)),
+                (fits[0], fits[1]),
+            )
             write_arrays(place, ROUND_FORMAT, {"numbers": found.to_dict()}, {})
         yield read_arrays(place, ROUND_FORMAT, lambda _, metadata: metadata["numbers"])
+
+
+def _three(t: int, seed: int, following: int) -> list[Which]:
+    """A network before and after its training, and the next seed's before."""
+    return [Which(t, seed, False), Which(t, seed, True), Which(t, following, False)]
 
 
 def _path(fits: Fits) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hilbertsd import networks
 from hilbertsd.errors import InvalidFile, NotConverged, WorkerDied
 from hilbertsd.networks.architectures import Architecture
 from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, five_uses
+from hilbertsd.studies.ntk_ensembles.orderings import ONE_STRENGTH
 from hilbertsd.studies.ntk_ensembles.parts import Draw
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES
 from hilbertsd.studies.ntk_vs_features.presets import PRESETS, TRIED_SEED, Config, Kind
@@ -35,7 +36,8 @@ class Row:
 
     Attributes
     ----------
-    correct : by use, (L or 1, m) whether each network or kernel classifies each test image as it is labelled.
+    correct : by use, (L or 1, m) whether each network or kernel classifies each test image as it is labelled; of
+        kernels also by use at one strength for all.
     chosen : by use what was chosen, and accuracies on the validation images, ready for JSON.
     """
 
@@ -53,12 +55,12 @@ def stored_row(path: Path, source: dict[str, Any], compute: Callable[[], Row]) -
             path, FORMAT, lambda arrays, metadata: (Row(arrays, metadata["chosen"]), metadata["source"])
         )
         different = [name for name in source if found.get(name) != source[name]]
-        if different or set(row.correct) != set(SIX_USES):
+        if different or not set(SIX_USES) <= set(row.correct):
             raise InvalidFile(
                 f"{path} has results of other {', '.join(different) or 'uses'}; give another folder with --parts, or "
                 f"delete {path.parent}"
             )
-        return Row({use: row.correct[use] for use in SIX_USES}, row.chosen)
+        return row
     row = compute()
     write_arrays(path, FORMAT, {"source": source, "chosen": row.chosen}, row.correct)
     return row
@@ -66,6 +68,8 @@ def stored_row(path: Path, source: dict[str, Any], compute: Callable[[], Row]) -
 
 def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -> Row:
     """Six uses of kernels in ridge regression, each at the strengths that are best on the validation images.
+
+    And once more all of them at the strength of single models, for teacher and student alike.
 
     Parameters
     ----------
@@ -86,15 +90,18 @@ def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -
     outputs = five_uses(members, average, draw.targets, FILTERS["ridge"], MULTIPLES)
     outputs[SIX_USES[-1]] = outputs["knowledge distillation"].mean(axis=2, keepdims=True)
     v, correct, chosen = draw.sizes.validation, {}, {}
+    right = {use: outputs[use].argmax(axis=-1) == draw.labels for use in SIX_USES}
     for use in SIX_USES:
-        right = outputs[use].argmax(axis=-1) == draw.labels
-        validation = right[..., :v].mean(axis=(-2, -1))
+        validation = right[use][..., :v].mean(axis=(-2, -1))
         place = np.unravel_index(validation.argmax(), validation.shape)
-        correct[use] = right[place][:, v:]
+        correct[use] = right[use][place][:, v:]
         chosen[use] = {
             "strengths": [MULTIPLES[index] for index in place],
             "validation_accuracy": float(validation[place]),
         }
+    one = MULTIPLES.index(chosen["single"]["strengths"][0])
+    for use in SIX_USES[1:]:
+        correct[use + ONE_STRENGTH] = right[use][(one,) * (right[use].ndim - 2)][:, v:]
     return Row(correct, chosen)
 
 

@@ -23,7 +23,10 @@ class Contrast(NamedTuple):
 
 
 def contrast(
-    correct: Mapping[str, NDArray[np.bool_]], weights: Mapping[str, float], classes: NDArray[np.integer]
+    correct: Mapping[str, NDArray[np.bool_]],
+    weights: Mapping[str, float],
+    classes: NDArray[np.integer],
+    like: Mapping[str, str] | None = None,
 ) -> Contrast:
     """Weighted sum of the test accuracies of several uses.
 
@@ -33,13 +36,15 @@ def contrast(
         several networks have equally many, paired by their order.
     weights : by use, its weight, such as 1 and −1 for a difference.
     classes : (m,) classes of the images.
+    like : by use that is there once, a use of several networks among which it would spread as much; the variance of one
+        of these is added.
 
     Notes
     -----
     The variance is that over images of the weighted sum, each use averaged over its networks, plus that over networks,
     each averaged over the images. Both hold the share of the networks that changes from image to image, so that the sum
-    errs on the large side. An ensemble, or an average that is trained as one network, is there once: how it changes
-    with its members is not in the error, and neither are other training images. Degrees of freedom are Welch's.
+    errs on the large side. An ensemble is there once: how it changes with its members is not in the error, and neither
+    are other training images. Degrees of freedom are Welch's.
     """
     from scipy.special import stdtr
 
@@ -52,6 +57,10 @@ def contrast(
     if several:
         by_network: NDArray[Any] = np.sum(several, axis=0)
         variances.append(float(by_network.var(ddof=1)) / len(by_network))
+        freedom.append(len(by_network) - 1)
+    for use, others in (like or {}).items():
+        by_network = weights.get(use, 0) * 100 * correct[others].mean(axis=1)
+        variances.append(float(by_network.var(ddof=1)))
         freedom.append(len(by_network) - 1)
     variance = sum(variances)
     if variance == 0:
