@@ -15,6 +15,14 @@ zero eigenvalue.
     fit.training_error, flow.strength  # 0.3, and the time at which the flow stops there
     fit.predict(cross_kernel)
 
+Any of them is distilled into itself as ridge is: round t is the member that meets ε against its own targets, which are
+the predictions of the round before. With ridge that is :func:`hilbertsd.distill`; with gradient flow it is what
+networks that are trained until their error is ε do in the limit of infinite width.
+
+    chain = filter_chain(spectrum, gradient_flow, tolerance=0.1)
+    chain.collapse_round, chain.basis_weights  # T, and (T, m) B_t
+    chain.predict(cross_kernel, round=1)
+
 Source: for the family Engl, Hanke & Neubauer, Regularization of Inverse Problems (1996), §4-6; Bauer, Pereverzev &
 Rosasco (2007); for distillation MFB (arXiv:2002.05715) §3.4.
 """
@@ -23,19 +31,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidRound, InvalidTolerance, NotConverged
 from hilbertsd.spectral.multiplier import check_above_floor
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array, check_positive, check_whole
 
 Eigenvalues = NDArray[np.float64]
+
+Family = Callable[[float], "Filter"]
+"""Function of a strength that gives a filter."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +182,119 @@ class FilteredFit:
         return self.spectrum.shaped(self.spectrum.from_eigenbasis(self.weights))
 
 
-def match_training_error(spectrum: Spectrum, family: Callable[[float], Filter], training_error: float) -> Filter:
+@dataclass(frozen=True, eq=False)
+class FilterChain:
+    """Chain of T fits with filters of one family, each to the predictions of the one before.
+
+    Attributes
+    ----------
+    spectrum : spectrum of the kernel matrix and of the targets of round 0.
+    tolerance : ε, the training error of every round against its own targets.
+    filters : (T,) filter of every round.
+    collapse_round : T where the targets of round T have a mean square of at most ε, so that the zero function meets it;
+        None where the chain ended before.
+    """
+
+    spectrum: Spectrum
+    tolerance: float
+    filters: tuple[Filter, ...]
+    collapse_round: int | None
+
+    @property
+    def n_rounds(self) -> int:
+        """Number T of nonzero fits."""
+        return len(self.filters)
+
+    @property
+    def strengths(self) -> NDArray[np.float64]:
+        """(T,) strength of every round; with ridge the multipliers c_t."""
+        return np.array([each.strength for each in self.filters])
+
+    @cached_property
+    def basis_weights(self) -> NDArray[np.float64]:
+        """(T, m) B_t = φ_t ⋯ φ_0 at the eigenvalues: what is left of the original targets after round t."""
+        d = self.spectrum.eigenvalues
+        weights = np.array([each.weights(d) for each in self.filters], dtype=np.float64)
+        return np.cumprod(weights.reshape(-1, len(d)), axis=0, dtype=np.float64)
+
+    @property
+    def target_mean_squares(self) -> NDArray[np.float64]:
+        """(T+1,) mean square of each round's targets; the last is at most ε where the chain collapsed."""
+        kept = np.concatenate([np.ones((1, len(self.spectrum.eigenvalues))), self.basis_weights])
+        return kept**2 @ self.spectrum.energies
+
+    def fit(self, round: int) -> FilteredFit:  # noqa: A002  # the field's word
+        """Fit of a round, to its own targets; negative counts from the last.
+
+        Raises InvalidRound for a round that the chain does not have; from the collapse round on the fit is zero.
+        """
+        T = self.n_rounds
+        if isinstance(round, bool) or not isinstance(round, int | np.integer) or not -T <= round < T:
+            raise InvalidRound(
+                f"round is {round!r} and the chain has {T} nonzero rounds; give a whole number from {-T} to {T - 1}"
+            )
+        t = int(round) % T
+        before = self.basis_weights[t - 1] if t else np.ones_like(self.spectrum.eigenvalues)
+        return FilteredFit(_scaled(self.spectrum, before), self.filters[t])
+
+    def predict(self, cross_kernel: Any, round: int = -1) -> Any:  # noqa: A002
+        """Predictions of a round at new points from (n_query, n_samples) raw kernel values.
+
+        Raises InvalidRound as :meth:`fit`, InvalidCrossKernel as :meth:`Spectrum.predict`.
+        """
+        return self.fit(round).predict(cross_kernel)
+
+    def train_predictions(self, round: int = -1) -> Any:  # noqa: A002
+        """Predictions of a round at the training samples: the targets of the next round. Raises as :meth:`fit`."""
+        return self.fit(round).train_predictions()
+
+
+def filter_chain(spectrum: Spectrum, family: Family, *, tolerance: float, max_rounds: int | None = None) -> FilterChain:
+    """Distil a filter into itself, round after round, until the zero function meets ε.
+
+    Parameters
+    ----------
+    spectrum : spectrum of the kernel matrix and targets.
+    family : from its strength to a filter, as in :func:`match_training_error`.
+    tolerance : ε, the mean squared training error of every round against its own targets.
+    max_rounds : largest number of fits; None for all until collapse.
+
+    Returns
+    -------
+    FilterChain; without a round where ε is at least the targets' mean square. With `ridge` its strengths are the
+    multipliers of :func:`hilbertsd.distill`.
+
+    Raises
+    ------
+    InvalidTolerance
+        `tolerance` is no positive number, or `max_rounds` no whole number of at least 1.
+    InfeasibleTolerance
+        The tolerance is at or below the floor of a singular kernel matrix.
+    NotConverged
+        A round leaves its targets as they are, as truncation can, so that without `max_rounds` the chain has no end.
+
+    Source: MFB (27-31) for ridge.
+    """
+    epsilon = check_positive(tolerance, "tolerance", "the mean squared error of every round", InvalidTolerance)
+    if max_rounds is not None:
+        check_whole(max_rounds, "max_rounds", InvalidTolerance)
+    found: list[Filter] = []
+    current = spectrum
+    while current.target_mean_square > epsilon and len(found) != max_rounds:
+        found.append(match_training_error(current, family, epsilon))
+        weights = found[-1].weights(current.eigenvalues)
+        if max_rounds is None and np.all(weights[current.energies > 0] == 1):
+            raise NotConverged(
+                f"round {len(found) - 1} with {found[-1].name} keeps its targets whole, and their mean square "
+                f"{current.target_mean_square:.6g} is above tolerance {epsilon:.6g}: the chain has no end; give "
+                "max_rounds, or a larger tolerance"
+            )
+        current = _scaled(current, weights)
+    collapsed = current.target_mean_square <= epsilon
+    return FilterChain(spectrum, epsilon, tuple(found), len(found) if collapsed else None)
+
+
+def match_training_error(spectrum: Spectrum, family: Family, training_error: float) -> Filter:
     """Member of a family with a given training error: the common ground on which filters are compared (MFB §3.4).
 
     Parameters
@@ -211,6 +334,11 @@ def match_training_error(spectrum: Spectrum, family: Callable[[float], Filter], 
     while good != (middle := (good + bad) / 2) and middle != bad:
         good, bad = (middle, bad) if fits(middle) else (good, middle)
     return family(math.exp(good))
+
+
+def _scaled(spectrum: Spectrum, weights: NDArray[np.float64]) -> Spectrum:
+    """Spectrum of the same kernel matrix whose targets' coefficients are multiplied by (m,) weights."""
+    return replace(spectrum, rotated_targets=weights[:, None] * spectrum.rotated_targets)
 
 
 def _divided(weights: Eigenvalues, d: Eigenvalues, at_zero: float) -> Eigenvalues:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hilbertsd import Spectrum, distill, filters
-from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidRound, InvalidTolerance, NotConverged
 
 
 @pytest.fixture
@@ -135,3 +135,63 @@ def test_bad_arguments_are_refused(spectrum):
         filters.match_training_error(spectrum, filters.ridge, 2 * spectrum.target_mean_square)
     with pytest.raises(InvalidInput, match="monotone"):
         filters.match_training_error(spectrum, lambda _: filters.ridge(1.0), 0.5 * spectrum.target_mean_square)
+
+
+@pytest.mark.parametrize("tolerance", [0.02, 0.2])
+def test_a_chain_of_ridges_is_the_path(data, spectrum, tolerance):
+    kernel_matrix, targets, cross_kernel = data
+    path = distill(kernel_matrix, targets, tolerance=tolerance)
+    chain = filters.filter_chain(spectrum, filters.ridge, tolerance=tolerance)
+    assert (chain.n_rounds, chain.collapse_round) == (path.n_rounds, path.collapse_round)
+    np.testing.assert_allclose(chain.strengths, path.multipliers, rtol=1e-10)
+    np.testing.assert_allclose(chain.basis_weights, path.basis_weights, rtol=1e-9)
+    np.testing.assert_allclose(chain.target_mean_squares, path.target_mean_squares, rtol=1e-10)
+    for t in range(path.n_rounds):
+        np.testing.assert_allclose(chain.predict(cross_kernel, t), path.predict(cross_kernel, t), rtol=1e-8, atol=1e-12)
+        np.testing.assert_allclose(chain.train_predictions(t), path.train_predictions(t), rtol=1e-8, atol=1e-12)
+    np.testing.assert_array_equal(chain.predict(cross_kernel), chain.predict(cross_kernel, chain.n_rounds - 1))
+
+
+def test_a_chain_of_gradient_flows_stops_each_at_the_tolerance(data):
+    """The same chain by explicit small steps on dual coefficients, each round from zero to the predictions before."""
+    kernel_matrix, targets, cross_kernel = data
+    tolerance, step = 0.2, 0.002
+    chain = filters.filter_chain(
+        Spectrum.from_kernel(kernel_matrix, targets), filters.gradient_flow, tolerance=tolerance
+    )
+    n, current = len(targets), targets
+    for t in range(chain.n_rounds):
+        dual, taken = np.zeros_like(targets), 0
+        while np.sum((residual := current - kernel_matrix @ dual) ** 2) / n > tolerance:
+            dual += step * residual / n
+            taken += 1
+        assert chain.strengths[t] == pytest.approx(taken * step, rel=0.02)
+        np.testing.assert_allclose(chain.predict(cross_kernel, t), cross_kernel @ dual, atol=0.02)
+        assert chain.fit(t).training_error == pytest.approx(tolerance, rel=1e-9)
+        current = kernel_matrix @ dual
+    assert np.sum(current**2) / n <= tolerance * 1.02
+    assert chain.collapse_round == chain.n_rounds > 2
+
+
+def test_a_chain_ends_as_it_is_told(spectrum):
+    mean_square = spectrum.target_mean_square
+    short = filters.filter_chain(spectrum, filters.ridge, tolerance=0.1, max_rounds=2)
+    assert (short.n_rounds, short.collapse_round) == (2, None)
+    none = filters.filter_chain(spectrum, filters.ridge, tolerance=mean_square)
+    assert (none.n_rounds, none.collapse_round) == (0, 0)
+    assert none.basis_weights.shape == (0, len(spectrum.eigenvalues))
+    np.testing.assert_allclose(none.target_mean_squares, [mean_square])
+    for chain, wrong in ((short, 2), (short, -3), (short, 0.5), (none, 0), (none, -1)):
+        with pytest.raises(InvalidRound, match="give a whole number"):
+            chain.fit(wrong)
+    for wrong in ({"tolerance": 0}, {"tolerance": 0.1, "max_rounds": 0}):
+        with pytest.raises(InvalidTolerance):
+            filters.filter_chain(spectrum, filters.ridge, **wrong)
+
+
+def test_a_chain_that_cannot_shrink_its_targets_is_refused():
+    spectrum = Spectrum.from_kernel(np.diag([1.0, 2.0, 3.0]), np.array([0.1, 0.1, 2.0]))
+    with pytest.raises(NotConverged, match=r"round 1 with truncation keeps its targets whole"):
+        filters.filter_chain(spectrum, filters.truncation, tolerance=0.1)
+    chain = filters.filter_chain(spectrum, filters.truncation, tolerance=0.1, max_rounds=3)
+    np.testing.assert_array_equal(chain.basis_weights, [[0, 0, 1]] * 3)

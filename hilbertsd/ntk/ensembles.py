@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
-from hilbertsd.filters import Filter, gradient_flow, ridge
+from hilbertsd.filters import Family, Filter, gradient_flow, ridge
 from hilbertsd.spectral.inputs import checked_kernel
 from hilbertsd.spectral.rounding import exact_eigenvalues
 from hilbertsd.spectral.spectrum import Spectrum
@@ -48,8 +48,6 @@ SIX_USES = (*USES, "ensemble of the distilled")
 
 DISTILLED = USES[3:]
 """Uses with a teacher, whose strength is one more."""
-
-Family = Callable[[float], Filter]
 
 Eigh = Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]
 
