@@ -1,0 +1,107 @@
+"""Figures of basis weights: networks beside their kernels by eigenvalue and round, and agreement by width."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hilbertsd.studies import form
+from hilbertsd.support.plotting import new_figure, round_colours
+
+if TYPE_CHECKING:
+    from hilbertsd.studies.network_weights.results import Measured, Result
+
+MARKERS = "os^Dv"
+SPREAD = 1.12
+"""Factor by which points of one bin are drawn apart."""
+
+
+def figures(result: "Result") -> dict[str, Any]:
+    """weights: b_t by eigenvalue. agreement: distance from the kernel by width, and sparsity by round."""
+    return {"weights": _weights(result), "agreement": _agreement(result)}
+
+
+def _groups(result: "Result") -> "list[tuple[str, list[Measured]]]":
+    """Rows of the figure: networks that differ in width, and then those that are trained otherwise."""
+    groups = []
+    for network in result.kernels:
+        others = [each for each in result.measured if each.setting.network == network and not each.setting.is_plain]
+        groups += [(network, result.plain(network)), (f"{network}, trained otherwise", others)]
+    return [(title, group) for title, group in groups if group]
+
+
+def _weights(result: "Result") -> Any:
+    groups = _groups(result)
+    rounds = result.measured[0].weights.shape[0]
+    figure = new_figure(3.1 * rounds + 0.4, 2.5 * len(groups) + 0.4)
+    panels = figure.subplots(len(groups), rounds, squeeze=False, sharey=True, sharex="row")
+    for row, (title, group) in zip(panels, groups, strict=True):
+        kernel = result.kernels[group[0].setting.network]
+        centres, shown = kernel.bins.centres, kernel.shown
+        for t, panel in enumerate(row):
+            lines = zip(("gradient flow", "ridge"), ("-", ":"), ("infinite, flow", "infinite, ridge"), strict=True)
+            for kind, line, label in lines:
+                panel.plot(centres[shown], kernel.weights[kind][t, shown], line, color="0.5", label=label, zorder=1)
+            for place, (each, colour) in enumerate(zip(group, round_colours(len(group)), strict=True)):
+                values = each.weights[t][:, shown]
+                apart = SPREAD ** (place - (len(group) - 1) / 2)
+                error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
+                look = {"fmt": MARKERS[place], "markersize": 3.5, "linewidth": 0.9, "color": colour}
+                panel.errorbar(centres[shown] * apart, values.mean(axis=0), error, label=each.setting.name, **look)
+            panel.set(xscale="log", title=f"{title}, round {t}" if t == 0 else f"round {t}")
+            panel.title.set_fontsize(8)
+            panel.axhline(0, color="0.85", linewidth=0.6, zorder=0)
+        row[0].set(ylabel="share kept of the labels, $b_t$")
+        row[0].legend(fontsize=6.5, loc="upper left")
+    for panel in panels[-1]:
+        panel.set(xlabel="eigenvalue of K/n, infinite kernel")
+    figure.suptitle(f"{result.data}, {result.n_train:,} images: bins of the eigenvalue, ± s.e. over seeds", fontsize=10)
+    return figure
+
+
+def _agreement(result: "Result") -> Any:
+    figure = new_figure(9.4, 3.4)
+    distance, sparsity = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    colours = round_colours(len(result.kernels) + 1)
+    for (network, kernel), colour, line in zip(result.kernels.items(), colours, ("-", "--"), strict=False):
+        plain = result.plain(network)
+        for kind, look in (("gradient flow", "o"), ("ridge", "x")):
+            found = [form.mean_and_standard_error(kernel.distances(each.weights, kind)) for each in plain]
+            widths = np.array([each.setting.width for each in plain])
+            means, errors = np.array(found).T
+            label = f"{network}, from {kind}"
+            distance.errorbar(
+                widths, means, errors, fmt=look + line, color=colour, markersize=4, linewidth=1, label=label
+            )
+            if kind == "gradient flow":
+                distance.plot(widths, means[0] * np.sqrt(widths[0] / widths), ":", color="0.6", linewidth=1)
+        others = [each for each in result.measured if each.setting.network == network and not each.setting.is_plain]
+        for place, each in enumerate(others):
+            one = form.mean_and_standard_error(kernel.distances(each.weights, "gradient flow"))
+            x = each.setting.width * 1.12 ** (place + 1)
+            distance.errorbar(
+                [x], [one.mean], [one.standard_error], fmt=MARKERS[place + 1], color="0.35", label=each.setting.name
+            )
+    distance.set(xscale="log", yscale="log", xlabel="width (dotted: 1/√width)")
+    distance.set(ylabel="distance from the infinite kernel's\nbasis weights (r.m.s., ± s.e.)", title="(a) agreement")
+    distance.legend(fontsize=6)
+    first = next(iter(result.kernels))
+    kernel, group = result.kernels[first], [each for each in result.measured if each.setting.network == first]
+    rounds = np.arange(len(kernel.weights["ridge"]))
+    for kind, line in (("gradient flow", "-"), ("ridge", ":")):
+        sparsity.plot(
+            rounds, kernel.eigenvectors_in_use(kernel.weights[kind]), line, color="0.5", label=f"infinite, {kind}"
+        )
+    for place, (each, colour) in enumerate(zip(group, round_colours(len(group)), strict=True)):
+        index = kernel.eigenvectors_in_use(each.weights)
+        error = index.std(axis=1, ddof=1) / np.sqrt(index.shape[1])
+        x = rounds + 0.04 * (place - (len(group) - 1) / 2)
+        marker = (MARKERS + "<>")[place % 7]
+        sparsity.errorbar(
+            x, index.mean(axis=1), error, fmt=marker, color=colour, markersize=3.5, label=each.setting.name
+        )
+    sparsity.set(
+        xlabel="round t", ylabel="eigenvectors in use, $(\\Sigma b)^2/\\Sigma b^2$", title=f"(b) sparsity, {first}"
+    )
+    sparsity.xaxis.get_major_locator().set_params(integer=True)
+    sparsity.legend(fontsize=6.5)
+    return figure

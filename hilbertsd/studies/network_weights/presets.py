@@ -1,0 +1,130 @@
+"""Which networks the study of basis weights trains, how, and on which images."""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from hilbertsd.networks.architectures import Architecture, architecture
+
+RELATIVE_TOLERANCE = 0.1
+"""ε as a fraction of the labels' mean square, of networks and kernels alike."""
+
+ROUNDS = 3
+"""Rounds of every chain; at this ε the kernels' chains have as many before collapse, or one or two more."""
+
+BINS = 12
+"""Bins of the eigenvalue."""
+
+LEAST_ENERGY = 0.005
+"""Share of the labels' energy below which a bin is neither drawn nor part of the sparsity index."""
+
+SMALL_RATE = 0.5
+"""Learning rate times the largest eigenvalue of K/n at which gradient descent takes for gradient flow; 1 is where an
+infinitely wide network ceases to be stable."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of network and training.
+
+    Attributes
+    ----------
+    name : in tables and figures.
+    network : name of the architecture, without a width.
+    width : of the hidden layers.
+    parameterization : "ntk" or "standard".
+    optimiser : "sgd", that is gradient descent on all images without momentum, or "adam".
+    rate : learning rate; of gradient descent over 1/(largest eigenvalue of the infinite network's K/n), and in the
+        standard parameterization over 1/(that eigenvalue times the width).
+    has_tangent_kernel : whether every network is laid beside its own tangent kernel at initialisation, too.
+    """
+
+    name: str
+    network: str
+    width: int
+    parameterization: str = "ntk"
+    optimiser: str = "sgd"
+    rate: float = SMALL_RATE
+    has_tangent_kernel: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the width distinguishes the network from an infinitely wide one."""
+        return (self.parameterization, self.optimiser, self.rate) == ("ntk", "sgd", SMALL_RATE)
+
+    def architecture(self, n_classes: int) -> Architecture:
+        """Network with an output for every class."""
+        options: dict[str, Any] = {"width": self.width, "parameterization": self.parameterization}
+        return architecture(self.network, n_classes=n_classes, **options)
+
+    def learning_rate(self, largest_eigenvalue: float) -> float:
+        """Learning rate, from the largest eigenvalue of the infinite network's K/n."""
+        if self.optimiser == "adam":
+            return self.rate
+        return self.rate / largest_eigenvalue / (self.width if self.parameterization == "standard" else 1)
+
+
+class Images(NamedTuple):
+    """Height and width to which images are shrunk (None for as they are), and number of training images."""
+
+    size: int | None
+    train: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Images, seeds and settings.
+
+    Attributes
+    ----------
+    images : which images.
+    seeds : number of chains of every setting.
+    settings : kinds of networks and training.
+    steps : largest number of steps of a round.
+    check_every : steps between two looks at the error.
+    spread : how seeds are trained, as in :func:`hilbertsd.networks.distill_network`.
+    """
+
+    images: Images
+    seeds: int
+    settings: tuple[Setting, ...]
+    steps: int
+    check_every: int
+    spread: str | None = None
+
+
+def _widths(network: str, widths: tuple[int, ...]) -> tuple[Setting, ...]:
+    """Plain networks; the narrowest with its tangent kernel."""
+    return tuple(Setting(f"width {w:,}", network, w, has_tangent_kernel=w == widths[0]) for w in widths)
+
+
+def _variants(network: str, width: int) -> tuple[Setting, ...]:
+    plain = Setting("", network, width)
+    return (
+        replace(plain, name="Adam", optimiser="adam", rate=0.005, has_tangent_kernel=True),
+        replace(plain, name="larger rate", rate=1.5),
+        replace(plain, name="standard parameterisation", parameterization="standard", rate=0.25),
+    )
+
+
+FULLY_CONNECTED = "fully-connected-2"
+
+PRESETS = {
+    "smoke": Preset(
+        Images(None, 150),
+        2,
+        (*_widths(FULLY_CONNECTED, (64, 128, 256)), *_variants(FULLY_CONNECTED, 64)[:1]),
+        2_000,
+        2,
+        "side by side",
+    ),
+    "cpu": Preset(
+        Images(16, 500),
+        4,
+        (
+            *_widths(FULLY_CONNECTED, (64, 128, 256)),
+            *_variants(FULLY_CONNECTED, 64),
+        ),
+        6_000,
+        2,
+    ),
+}
