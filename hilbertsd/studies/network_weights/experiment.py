@@ -47,7 +47,7 @@ class Config(ImageConfig):
 
     preset: str = form.option(
         None,
-        "smoke (a minute) or cpu (25 minutes on CIFAR). [default: cpu with data, smoke without]",
+        "smoke (a minute) or cpu (half an hour on CIFAR). [default: cpu with data, smoke without]",
         choices=tuple(PRESETS),
     )
     networks: Path | None = form.option(

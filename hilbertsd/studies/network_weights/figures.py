@@ -51,7 +51,7 @@ def _weights(result: "Result") -> Any:
             panel.title.set_fontsize(8)
             panel.axhline(0, color="0.85", linewidth=0.6, zorder=0)
         row[0].set(ylabel="share kept of the labels, $b_t$")
-        row[0].legend(fontsize=6.5, loc="upper left")
+        row[-1].legend(fontsize=6.5, loc="upper left")
     for panel in panels[-1]:
         panel.set(xlabel="eigenvalue of K/n, infinite kernel")
     figure.suptitle(f"{result.data}, {result.n_train:,} images: bins of the eigenvalue, ± s.e. over seeds", fontsize=10)
@@ -82,6 +82,10 @@ def _agreement(result: "Result") -> Any:
                 [x], [one.mean], [one.standard_error], fmt=MARKERS[place + 1], color="0.35", label=each.setting.name
             )
     distance.set(xscale="log", yscale="log", xlabel="width (dotted: 1/√width)")
+    all_widths = sorted({each.setting.width for each in result.measured})
+    distance.set_xticks(all_widths, [f"{width:,}" for width in all_widths])
+    distance.minorticks_off()
+    distance.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
     distance.set(ylabel="distance from the infinite kernel's\nbasis weights (r.m.s., ± s.e.)", title="(a) agreement")
     distance.legend(fontsize=6)
     first = next(iter(result.kernels))

@@ -93,17 +93,11 @@ class Preset:
 
 
 def _widths(network: str, widths: tuple[int, ...]) -> tuple[Setting, ...]:
-    """Plain networks; the narrowest with its tangent kernel."""
-    return tuple(Setting(f"width {w:,}", network, w, has_tangent_kernel=w == widths[0]) for w in widths)
+    return tuple(Setting(f"width {width:,}", network, width) for width in widths)
 
 
-def _variants(network: str, width: int) -> tuple[Setting, ...]:
-    plain = Setting("", network, width)
-    return (
-        replace(plain, name="Adam", optimiser="adam", rate=0.005, has_tangent_kernel=True),
-        replace(plain, name="larger rate", rate=1.5),
-        replace(plain, name="standard parameterisation", parameterization="standard", rate=0.25),
-    )
+def _adam(network: str, width: int) -> Setting:
+    return Setting("Adam", network, width, optimiser="adam", rate=0.005)
 
 
 FULLY_CONNECTED = "fully-connected-2"
@@ -112,7 +106,10 @@ PRESETS = {
     "smoke": Preset(
         Images(None, 150),
         2,
-        (*_widths(FULLY_CONNECTED, (64, 128, 256)), *_variants(FULLY_CONNECTED, 64)[:1]),
+        tuple(
+            replace(setting, has_tangent_kernel=setting.width == 64)
+            for setting in (*_widths(FULLY_CONNECTED, (64, 128, 256)), _adam(FULLY_CONNECTED, 64))
+        ),
         2_000,
         2,
         "side by side",
@@ -120,10 +117,7 @@ PRESETS = {
     "cpu": Preset(
         Images(16, 500),
         4,
-        (
-            *_widths(FULLY_CONNECTED, (64, 128, 256)),
-            *_variants(FULLY_CONNECTED, 64),
-        ),
+        (*_widths(FULLY_CONNECTED, (64, 128, 256)), _adam(FULLY_CONNECTED, 64)),
         6_000,
         2,
     ),
