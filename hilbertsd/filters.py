@@ -223,7 +223,7 @@ class FilterChain:
         kept = np.concatenate([np.ones((1, len(self.spectrum.eigenvalues))), self.basis_weights])
         return kept**2 @ self.spectrum.energies
 
-    def fit(self, round: int) -> FilteredFit:  # noqa: A002  # the field's word
+    def fit(self, round: int) -> FilteredFit:
         """Fit of a round, to its own targets; negative counts from the last.
 
         Raises InvalidRound for a round that the chain does not have; from the collapse round on the fit is zero.
@@ -237,14 +237,14 @@ class FilterChain:
         before = self.basis_weights[t - 1] if t else np.ones_like(self.spectrum.eigenvalues)
         return FilteredFit(_scaled(self.spectrum, before), self.filters[t])
 
-    def predict(self, cross_kernel: Any, round: int = -1) -> Any:  # noqa: A002
+    def predict(self, cross_kernel: Any, round: int = -1) -> Any:
         """Predictions of a round at new points from (n_query, n_samples) raw kernel values.
 
         Raises InvalidRound as :meth:`fit`, InvalidCrossKernel as :meth:`Spectrum.predict`.
         """
         return self.fit(round).predict(cross_kernel)
 
-    def train_predictions(self, round: int = -1) -> Any:  # noqa: A002
+    def train_predictions(self, round: int = -1) -> Any:
         """Predictions of a round at the training samples: the targets of the next round. Raises as :meth:`fit`."""
         return self.fit(round).train_predictions()
 

@@ -4,5 +4,10 @@ from .alignment import target_alignment as target_alignment
 from .basis_weights import BinnedWeights as BinnedWeights
 from .basis_weights import EigenBins as EigenBins
 from .basis_weights import weights_distance as weights_distance
+from .tangent import TangentNetwork as TangentNetwork
+from .tangent_chains import TangentChain as TangentChain
+from .tangent_chains import train_tangent_chain as train_tangent_chain
+from .tangent_rules import Descent as Descent
+from .tangent_rules import Penalised as Penalised
 from .uses import TrainedUses as TrainedUses
 from .uses import train_uses as train_uses

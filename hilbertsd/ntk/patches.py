@@ -8,15 +8,21 @@ for every image: there a kernel of 640 images took 1.4 s with them.
 """
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hilbertsd.networks.architectures import Architecture
 from hilbertsd.networks.layers import AveragePool, Convolution, Dense, GlobalAveragePool, Layer, Relu, Residual
 from hilbertsd.ntk.jax_backend import jnp
 
+Product = Callable[[Any, Any], Any]
+"""Function of rows (…, inputs) and weights (inputs, outputs) that gives their product (…, outputs)."""
 
-def apply_by_patches(architecture: Architecture, parameters: Any, image: Any) -> Any:
+
+def apply_by_patches(
+    architecture: Architecture, parameters: Any, image: Any, product: Product = operator.matmul
+) -> Any:
     """(outputs,) outputs of a finite network for one image.
 
     Parameters
@@ -24,26 +30,28 @@ def apply_by_patches(architecture: Architecture, parameters: Any, image: Any) ->
     architecture : the network.
     parameters : from :meth:`hilbertsd.ntk.StaxNetwork.init`.
     image : (rows, columns, channels), or (d,) for a fully connected network.
+    product : function that every layer with weights calls in place of a matrix product, for who wants to see what it
+        multiplies or to add to it.
     """
-    return _through(architecture.layers, parameters, image, architecture.parameterization == "standard")
+    return _through(architecture.layers, parameters, image, architecture.parameterization == "standard", product)
 
 
-def _through(layers: Sequence[Layer], parameters: Sequence[Any], values: Any, standard: bool) -> Any:
+def _through(layers: Sequence[Layer], parameters: Sequence[Any], values: Any, standard: bool, product: Product) -> Any:
     """Outputs of some layers for one input, (rows, columns, channels) or (d,), with neural-tangents' parameters."""
     for layer, own in zip(layers, parameters, strict=True):
         if isinstance(layer, Dense | Convolution):
             weights, biases = own
             rows = _patches(values, layer) if isinstance(layer, Convolution) else values
             scale = 1.0 if standard else layer.weight_std / math.sqrt(rows.shape[-1])
-            values = rows @ weights.reshape(rows.shape[-1], -1) * scale
+            values = product(rows, weights.reshape(rows.shape[-1], -1)) * scale
             if biases is not None:
                 values = values + biases.reshape(-1) * (1.0 if standard else layer.bias_std)
         elif isinstance(layer, Relu):
             values = jnp.maximum(values, 0)
         elif isinstance(layer, Residual):
             _, (main, shortcut), _ = own
-            through = [_through(layer.main, main, values, standard)]
-            through.append(_through(layer.shortcut, shortcut, values, standard) if layer.shortcut else values)
+            through = [_through(layer.main, main, values, standard, product)]
+            through.append(_through(layer.shortcut, shortcut, values, standard, product) if layer.shortcut else values)
             values = through[0] + through[1]
         elif isinstance(layer, AveragePool):
             rows, columns, channels = values.shape
