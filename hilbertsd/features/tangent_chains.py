@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.errors import InvalidInput
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput
 from hilbertsd.features.tangent import TangentNetwork
 from hilbertsd.features.tangent_rules import Rule
 from hilbertsd.networks.architectures import Architecture, finite_images
@@ -32,7 +32,8 @@ class TangentChain:
     Attributes
     ----------
     train_outputs, test_outputs : (T, n) and (T, m) outputs minus those at the start; 0 from the collapse round on.
-    linearised_outputs : (T, m) the same of the network's linearisation at its start, fitted to the same targets.
+    linearised_outputs : (T, m) the same of the network's linearisation at its start, fitted to the same targets; NaN
+        where it cannot meet the rule's tolerance.
     initial_kernels, trained_kernels : (T, n, n) tangent kernels of the training images; NaN from the collapse round on.
     steps : (T,) number of steps of every fit.
     collapse_round : first round whose targets the zero function meets, None where there is none among the T.
@@ -66,8 +67,8 @@ def train_tangent_chain(
     ------
     InvalidInput, MissingPackage
         `rounds` or `seed` is no whole number in its range; as :meth:`TangentNetwork.at`.
-    InvalidTargets, InfeasibleTolerance
-        Targets do not fit the images; a network's linearisation cannot meet the rule's tolerance.
+    InvalidTargets
+        Targets do not fit the images.
     NotConverged
         A fit did not come to its end.
     """
@@ -82,7 +83,7 @@ def train_tangent_chain(
     initial, trained = (np.full((rounds, n, n), np.nan) for _ in range(2))
     steps, collapse_round = np.zeros(rounds), None
     for t in range(rounds):
-        if rule.meets(current):
+        if rule.collapsed(current, t):
             collapse_round = t
             break
         network = TangentNetwork.at(architecture, images, ROUNDS_APART * seed + t)
@@ -103,10 +104,14 @@ def linearised_fit(
 ) -> NDArray[np.float64]:
     """(m,) outputs for other images of the network's linearisation, fitted by the rule's filter of its own kernel.
 
-    Raises InfeasibleTolerance where its training error cannot be the rule's tolerance.
+    They are NaN where its kernel is singular and its training error cannot be the rule's tolerance.
     """
     spectrum = Spectrum.from_kernel(network.initial_kernel, targets)
+    try:
+        fitted = rule.filter(spectrum, round)
+    except InfeasibleTolerance:
+        return np.full(len(others), np.nan)
     with np.errstate(over="ignore"):
-        over = rule.filter(spectrum, round).over_eigenvalues(spectrum.eigenvalues)
+        over = fitted.over_eigenvalues(spectrum.eigenvalues)
     dual = spectrum.dual_coefficients(over)[:, 0]
     return network.derivative(network.start, network.combination(network.start, dual), others)

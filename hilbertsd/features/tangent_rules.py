@@ -51,8 +51,8 @@ class Fitted(NamedTuple):
 class Rule(Protocol):
     """How every round of a chain is fitted."""
 
-    def meets(self, targets: NDArray[np.float64]) -> bool:
-        """Whether the zero function is the fit to (n,) targets."""
+    def collapsed(self, targets: NDArray[np.float64], round: int) -> bool:
+        """Whether the zero function is the round's fit to (n,) targets, and of every round after it."""
         ...
 
     def filter(self, spectrum: Spectrum, round: int) -> Filter:
@@ -81,10 +81,10 @@ class Penalised:
         for c in self.multipliers:
             check_positive(c, "multipliers", "in units of the eigenvalues", InvalidInput)
 
-    def meets(self, targets: NDArray[np.float64]) -> bool:
-        """False: with a multiplier no fit is zero."""
+    def collapsed(self, targets: NDArray[np.float64], round: int) -> bool:
+        """Whether the path has no multiplier for the round."""
         del targets
-        return False
+        return round >= len(self.multipliers)
 
     def filter(self, spectrum: Spectrum, round: int) -> Filter:
         """Ridge with the round's multiplier."""
@@ -149,8 +149,9 @@ class Descent:
         check_positive(self.tolerance, "tolerance", "the mean squared error at which training stops", InvalidInput)
         check_positive(self.rate, "rate", "a share of the largest stable one", InvalidInput)
 
-    def meets(self, targets: NDArray[np.float64]) -> bool:
-        """Whether the targets' mean square is at most ε: the chain has collapsed."""
+    def collapsed(self, targets: NDArray[np.float64], round: int) -> bool:
+        """Whether the targets' mean square is at most ε."""
+        del round
         return bool(np.mean(targets**2) <= self.tolerance)
 
     def filter(self, spectrum: Spectrum, round: int) -> Filter:

@@ -21,6 +21,11 @@ from hilbertsd.studies.form import Claim, Verdict
 PAPERS = {
     "MFB": ("Mobahi, Farajtabar & Bartlett 2020", "https://arxiv.org/abs/2002.05715"),
     "Allen-Zhu & Li": ("Allen-Zhu & Li 2020", "https://arxiv.org/abs/2012.09816"),
+    "Jacot, Gabriel & Hongler": ("Jacot, Gabriel & Hongler 2018", "https://arxiv.org/abs/1806.07572"),
+    "Lee et al. 2019": ("Lee et al. 2019", "https://arxiv.org/abs/1902.06720"),
+    "Hu, Li & Yu": ("Hu, Li & Yu 2020", "https://arxiv.org/abs/1905.11368"),
+    "Yang 2020": ("Yang 2020", "https://arxiv.org/abs/2006.14548"),
+    "Yang & Littwin": ("Yang & Littwin 2021", "https://arxiv.org/abs/2105.03703"),
 }
 """By what a source begins with: authors and year of the paper, and where it is."""
 
