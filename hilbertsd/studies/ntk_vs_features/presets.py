@@ -115,8 +115,8 @@ _SMALL = _kinds({"name": "fully-connected-1-32"}, {"name": "fully-connected-1-32
 
 PRESETS = {
     "smoke": Preset(_SMALL, 3, None, Sizes(200, 100, 300), 10, 50, 2, (2, 60, 100), "side by side"),
-    "cpu": Preset(_CONVOLUTIONAL, 10, 16, Sizes(2000, 500, 2000), 30, 64, 3, (5, 500, 500)),
-    "gpu": Preset(_CONVOLUTIONAL, 5, 16, Sizes(10_000, 1000, 2000), 20, 128, 3, (5, 500, 500)),
+    "cpu": Preset(_CONVOLUTIONAL, 10, 16, Sizes(2000, 500, 2000), 30, 64, 3, (3, 500, 500)),
+    "gpu": Preset(_CONVOLUTIONAL, 5, 16, Sizes(10_000, 1000, 2000), 20, 128, 3, (3, 500, 500)),
 }
 
 
