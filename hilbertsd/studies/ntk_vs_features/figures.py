@@ -45,8 +45,9 @@ def _uses(result: Result) -> Any:
         added.axvline(boundary + 0.5, color="0.9", linewidth=0.8)
     added.set_xticks(range(len(SIX_USES) - 1), [use.replace(" ", "\n", 1) for use in SIX_USES[1:]])
     added.set(ylabel="test accuracy minus that of single models,\npercentage points")
-    added.legend(fontsize=7, loc="best")
-    figure.suptitle(result.data, fontsize=10)
+    handles, names = added.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
+    figure.suptitle(f"{result.data}, {len(result.table[INFINITE].correct['single'][0]):,} test images", fontsize=10)
     return figure
 
 
