@@ -112,6 +112,8 @@ def trained_row(uses: "TrainedUses", training: dict[str, Any], draw: Draw) -> Ro
         right = outputs.argmax(axis=-1) == draw.labels
         correct[use] = right[:, v:]
         chosen[use] = {"validation_accuracy": float(right[:, :v].mean())}
+    # Near 1 a teacher's softmax is hardly more than the labels.
+    chosen["knowledge distillation"]["mean_largest_target"] = float(uses.students.targets[0, 0].max(axis=-1).mean())
     return Row(correct, chosen)
 
 
