@@ -217,13 +217,15 @@ class Result(form.Result[Config]):
         claims = []
         for row, claim, estimate, p_holds, p_opposite in self.tests:
             seen = verdict(np.array([p_holds <= LEVEL]), np.array([p_opposite <= LEVEL]))
-            if self.config.dataset == "digits":
-                seen = form.Verdict.NOT_TESTABLE
-            elif row not in OF_THE_PAPER or self.config.dataset == MIXTURE:
+            of_the_paper = row in OF_THE_PAPER and self.config.dataset != MIXTURE
+            if not of_the_paper:
                 seen = form.Verdict.REPORTED
+            elif self.config.dataset == "digits":
+                seen = form.Verdict.NOT_TESTABLE
             numbers = {**estimate._asdict(), "p_corrected": p_holds, "p_of_the_opposite_corrected": p_opposite}
             note = f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, corrected p = {p_holds:.2g}"
-            claims.append(form.Claim(claim, seen, numbers, note, source=SOURCE, setting=self._setting(row)))
+            source = SOURCE if of_the_paper else ""
+            claims.append(form.Claim(claim, seen, numbers, note, source=source, setting=self._setting(row)))
         return [*claims, *self._control(), *self._features()]
 
     def _setting(self, row: str) -> str:
@@ -253,7 +255,11 @@ class Result(form.Result[Config]):
             form.Claim(
                 "the tangent kernel moves in the last round as far as in round 0 (targets shrink from round to round)",
                 form.Verdict.REPORTED,
-                {"distance_by_round": by_round.tolist(), "last_minus_first": change._asdict()},
+                {
+                    "distance_by_round": by_round.tolist(),
+                    "mean_distance_by_round": by_round.mean(axis=1).tolist(),
+                    "last_minus_first": change._asdict(),
+                },
                 f"centred distances by round {', '.join(f'{row.mean():.2g}' for row in by_round)}; last minus first "
                 f"{_shown(change)}, p = {change.p_value:.2g}",
                 setting=self._setting(PLAIN),
