@@ -141,7 +141,7 @@ def test_run_ntk_cifar(hilbertsd, tmp_path, monkeypatch, caplog):
     assert caplog.messages == ["fully-connected-1, 60 training images"]
     assert not (tmp_path / "again/kernels").exists()
     assert "digits (scikit-learn), accuracies in % against the original labels" in out
-    assert "reproduced: every bound of the paper holds (on 6 of 6 paths)" in out
+    assert "reproduced: every bound of the paper holds (MFB §3; on 6 of 6 paths, " in out
 
 
 def test_data_suggest_the_preset(monkeypatch, tmp_path):
