@@ -68,6 +68,23 @@ def read_arrays(
         raise InvalidFile(f"{str(source)!r} holds no {name}: {error}; save it again") from error
 
 
+def check_source(path: Path, found: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Raise InvalidFile, naming what differs, unless a study's part in a file was made from the same source.
+
+    Parameters
+    ----------
+    path : file of the part; its folder is that of `--parts`.
+    found : source that the file names.
+    source : what the part depends on now, as JSON gives it back.
+    """
+    different = [name for name in source if found.get(name) != source[name]]
+    if different:
+        raise InvalidFile(
+            f"{path} has results of other {', '.join(different)}; give another folder with --parts, or delete "
+            f"{path.parent}"
+        )
+
+
 def _class_of(file_format: str) -> str:
     return file_format.partition("/")[0].removeprefix("hilbertsd.")
 

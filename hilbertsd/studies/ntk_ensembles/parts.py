@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 
 from hilbertsd import ntk
 from hilbertsd.data.splits import ImageSplit, image_split
-from hilbertsd.errors import InvalidFile
 from hilbertsd.networks.architectures import Architecture, architecture
 from hilbertsd.ntk.ensembles import FILTERS, USES, Member, five_uses, normalised, scores
 from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES, Config, Preset, Sizes
-from hilbertsd.support.array_files import read_arrays, write_arrays
+from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
 
 FORMAT = "hilbertsd.EnsemblePart/1"
 
@@ -111,12 +110,7 @@ def stored(folder: Path, preset: Preset, part: Part, draw: Draw, seed: int) -> A
     source = _source(preset, part, draw, seed)
     if path.exists():
         accuracies, found = read_arrays(path, FORMAT, lambda arrays, metadata: (arrays, metadata["source"]))
-        different = [name for name in source if found.get(name) != source[name]]
-        if different or set(accuracies) != set(USES):
-            raise InvalidFile(
-                f"{path} has results of other {', '.join(different) or 'uses'}; give another folder with --parts, or "
-                f"delete {folder}"
-            )
+        check_source(path, {**found, "uses": sorted(accuracies)}, {**source, "uses": sorted(USES)})
         return accuracies
     accuracies = measured(preset, part, draw, seed)
     write_arrays(path, FORMAT, {"source": source}, accuracies)

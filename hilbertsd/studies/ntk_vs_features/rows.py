@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd import networks
-from hilbertsd.errors import InvalidFile, NotConverged, WorkerDied
+from hilbertsd.errors import NotConverged, WorkerDied
 from hilbertsd.networks.architectures import Architecture
 from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, five_uses
 from hilbertsd.studies.ntk_ensembles.orderings import ONE_STRENGTH
 from hilbertsd.studies.ntk_ensembles.parts import Draw
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES
 from hilbertsd.studies.ntk_vs_features.presets import PRESETS, TRIED_SEED, Config, Kind
-from hilbertsd.support.array_files import read_arrays, write_arrays
+from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from hilbertsd.features.uses import TrainedUses
@@ -54,12 +54,8 @@ def stored_row(path: Path, source: dict[str, Any], compute: Callable[[], Row]) -
         row, found = read_arrays(
             path, FORMAT, lambda arrays, metadata: (Row(arrays, metadata["chosen"]), metadata["source"])
         )
-        different = [name for name in source if found.get(name) != source[name]]
-        if different or not set(SIX_USES) <= set(row.correct):
-            raise InvalidFile(
-                f"{path} has results of other {', '.join(different) or 'uses'}; give another folder with --parts, or "
-                f"delete {path.parent}"
-            )
+        uses = [use for use in SIX_USES if use in row.correct]
+        check_source(path, {**found, "uses": uses}, {**source, "uses": list(SIX_USES)})
         return row
     row = compute()
     write_arrays(path, FORMAT, {"source": source, "chosen": row.chosen}, row.correct)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.errors import InvalidFile, NotConverged
+from hilbertsd.errors import NotConverged
 from hilbertsd.features import Descent, Penalised, TangentChain, train_tangent_chain
 from hilbertsd.features.tangent_rules import Rule
 from hilbertsd.studies.wide_limit.limits import Limit, Problem
 from hilbertsd.studies.wide_limit.presets import PENALISED, Setting
-from hilbertsd.support.array_files import read_arrays, write_arrays
+from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
 
 FORMAT = "hilbertsd.WideLimitPart/1"
 
@@ -42,12 +42,7 @@ def stored(folder: Path, setting: Setting, width: int, seed: int, problem: Probl
     source = _source(setting, width, seed, problem)
     if path.exists():
         arrays, found = read_arrays(path, FORMAT, lambda arrays, metadata: (arrays, metadata))
-        different = [name for name in source if found["source"].get(name) != source[name]]
-        if different:
-            raise InvalidFile(
-                f"{path} has results of other {', '.join(different)}; give another folder with --parts, or delete "
-                f"{folder}"
-            )
+        check_source(path, found["source"], source)
         return _chain(arrays, found)
     metadata: dict[str, Any] = {"source": source, "collapse_round": None, "unmet": None}
     arrays: dict[str, NDArray[np.float64]] = {}
