@@ -47,7 +47,7 @@ def _uses(result: Result) -> Any:
     added.set(ylabel="test accuracy minus that of single models,\npercentage points")
     handles, names = added.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8)
-    figure.suptitle(f"{result.data}, {len(result.table[INFINITE].correct['single'][0]):,} test images", fontsize=10)
+    figure.suptitle(f"{result.data}, {len(result.labels):,} test samples, ± standard errors", fontsize=10)
     return figure
 
 
