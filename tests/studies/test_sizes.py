@@ -136,7 +136,8 @@ def test_wrong_standard_errors_are_caught_by_their_size():
         if row["right"]:
             assert row["size"] - 5 < 4 * row["standard_error"]
             assert name in experiment.AT_MOST or row["size"] - 5 > -4 * row["standard_error"]
-    assert all(row["size"] > 5 + 3 * row["standard_error"] for row in rows.values() if not row["right"])
+        else:  # two of them, with half of the variance, are wrong by three points only
+            assert row["size"] > 5 + 2 * row["standard_error"]
     gain = result.numbers()["gain_under_no_effect"]
     assert 0.9 < gain["root_mean_square_of_its_standard_error"] / gain["standard_deviation"] < 2
 
