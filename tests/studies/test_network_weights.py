@@ -13,10 +13,10 @@ from commands import one_line
 from hilbertsd.features import EigenBins
 from hilbertsd.studies.network_weights import presets
 from hilbertsd.studies.network_weights.presets import Images, Preset, Setting
-from hilbertsd.studies.network_weights.results import Kernel, Measured, Result
+from hilbertsd.studies.network_weights.results import Kernel, Measured, Result, Tangent
 
 NETWORK = "fully-connected-1"
-PLAIN = tuple(Setting(f"width {w}", NETWORK, w, has_tangent_kernel=w == 64) for w in (64, 512))
+PLAIN = tuple(Setting(f"width {w}", NETWORK, w) for w in (64, 512))
 NARROW = Setting("narrow", NETWORK, 1)
 QUICK = Preset(Images(None, 30), 2, (*PLAIN, NARROW), 400, 2, "side by side")
 
@@ -46,8 +46,8 @@ def test_the_study_from_the_command_line(record, hilbertsd, tmp_path, monkeypatc
     }
     assert distances["wide"] < 0.8 * distances["narrow"]
     assert distances["wide"] < 0.1
-    assert np.mean(narrow["tangent"]["distances"]) < distances["narrow"]
-    assert wide["tangent"] is None
+    for name, each in (("narrow", narrow), ("wide", wide)):
+        assert np.mean(each["tangent"]["distances"]) < distances[name]
     assert np.shape(wide["weights"]) == (presets.ROUNDS, 2, presets.BINS)
     verdicts = {claim["claim"]: (claim["verdict"], claim["source"]) for claim in record["claims"]}
     assert verdicts["basis weights get sparser in every round"] == ("reproduced", "MFB §3.5, Theorem 5")
@@ -69,11 +69,19 @@ def test_claims_follow_from_weights_that_are_put_in():
     adam = replace(PLAIN[0], name="Adam", optimiser="adam")
     far = {16: 0.2, 64: 0.1, "adam": 0.3}
     measured = [
-        Measured(setting, 0.1, exact[:, None] + away * np.array([0.9, 1.0, 1.1])[:, None], np.ones((3, 3)), None)
+        Measured(
+            setting,
+            0.1,
+            exact[:, None] + away * np.array([0.9, 1.0, 1.1])[:, None],
+            np.ones((3, 3)),
+            _tangent(away / 2),
+        )
         for setting, away in zip((replace(PLAIN[0], width=16), PLAIN[0], adam), far.values(), strict=True)
     ]
     result = Result(None, "made up", 5, {NETWORK: kernel}, tuple(measured), {})
-    width, variant, theory, *sparser = result.claims()
+    width, own, variant, theory, *sparser = result.claims()
+    assert own.claim.endswith("its own tangent kernel at initialisation")
+    assert [each["mean"] for each in own.numbers["distances"]] == pytest.approx([0.1, 0.05])
     assert width.numbers["exponent"]["mean"] == pytest.approx(-0.5)
     assert [each["mean"] for each in width.numbers["distances"]] == pytest.approx([0.2, 0.1])
     assert variant.numbers["over_small_rate"]["mean"] == pytest.approx(0.2)
@@ -81,7 +89,15 @@ def test_claims_follow_from_weights_that_are_put_in():
     assert len(sparser) == 3
     assert all(each.numbers["last_round_minus_round_0"]["mean"] < 0 for each in sparser)
     rising = kernel._replace(weights={"ridge": exact[::-1], "gradient flow": exact})
-    assert replace(result, kernels={NETWORK: rising}).claims()[2].verdict == "not reproduced"
+    assert replace(result, kernels={NETWORK: rising}).claims()[3].verdict == "not reproduced"
+
+
+def _tangent(away):
+    """Three seeds whose networks keep more than their kernels; the second chain collapses before the last round."""
+    energies = np.full((3, 3, 2), 0.5)
+    energies[2, 1] = np.nan
+    kernels = np.where(np.isnan(energies), np.nan, 0.3)
+    return Tangent(kernels + away, kernels, energies)
 
 
 def test_eigenvectors_in_use_of_equal_weights_are_their_number():

@@ -47,7 +47,7 @@ class Config(ImageConfig):
 
     preset: str = form.option(
         None,
-        "smoke (a minute) or cpu (half an hour on CIFAR). [default: cpu with data, smoke without]",
+        "smoke (a minute), cpu (half an hour on CIFAR) or convolutional. [default: cpu with data, smoke without]",
         choices=tuple(PRESETS),
     )
     networks: Path | None = form.option(
@@ -86,10 +86,8 @@ def run(config: Config) -> Result:
         bins, tolerance = kernels[setting.network].bins, kernels[setting.network].tolerance
         outputs = np.asarray(path.train_outputs, np.float64)
         kept = np.array([[bins.weights(one, labels).weights for one in of_round] for of_round in outputs])
-        tangent = None
-        if setting.has_tangent_kernel:
-            file = _folder(setting, config) / "tangent.npz"
-            tangent = _stored_tangent(path, file) if file.exists() else _tangent(path, setting, images, tolerance, file)
+        file = _folder(setting, config) / "tangent.npz"
+        tangent = _stored_tangent(path, file) if file.exists() else _tangent(path, setting, images, tolerance, file)
         measured.append(Measured(setting, path.config["training"]["learning_rate"], kept, path.steps, tangent))
     return Result(config, images.name, len(labels), kernels, tuple(measured), unmet)
 

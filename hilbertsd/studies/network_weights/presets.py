@@ -1,6 +1,6 @@
 """Which networks the study of basis weights trains, how, and on which images."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from hilbertsd.networks.architectures import Architecture, architecture
@@ -35,7 +35,6 @@ class Setting:
     optimiser : "sgd", that is gradient descent on all images without momentum, or "adam".
     rate : learning rate; of gradient descent over 1/(largest eigenvalue of the infinite network's K/n), and in the
         standard parameterization over 1/(that eigenvalue times the width).
-    has_tangent_kernel : whether every network is laid beside its own tangent kernel at initialisation, too.
     """
 
     name: str
@@ -44,7 +43,6 @@ class Setting:
     parameterization: str = "ntk"
     optimiser: str = "sgd"
     rate: float = SMALL_RATE
-    has_tangent_kernel: bool = False
 
     @property
     def is_plain(self) -> bool:
@@ -96,29 +94,30 @@ def _widths(network: str, widths: tuple[int, ...]) -> tuple[Setting, ...]:
     return tuple(Setting(f"width {width:,}", network, width) for width in widths)
 
 
-def _adam(network: str, width: int) -> Setting:
-    return Setting("Adam", network, width, optimiser="adam", rate=0.005)
+def _otherwise(network: str, width: int) -> tuple[Setting, ...]:
+    """Networks of one width that are not trained by small steps of gradient descent in the NTK parameterisation."""
+    return (
+        Setting("Adam", network, width, optimiser="adam", rate=0.005),
+        Setting("larger rate", network, width, rate=3 * SMALL_RATE),
+        Setting("standard parameterisation", network, width, parameterization="standard"),
+    )
 
 
-FULLY_CONNECTED = "fully-connected-2"
+FULLY_CONNECTED, CONVOLUTIONAL = "fully-connected-2", "convolutional-2"
 
 PRESETS = {
     "smoke": Preset(
         Images(None, 150),
         2,
-        tuple(
-            replace(setting, has_tangent_kernel=setting.width == 64)
-            for setting in (*_widths(FULLY_CONNECTED, (64, 128, 256)), _adam(FULLY_CONNECTED, 64))
-        ),
+        (*_widths(FULLY_CONNECTED, (64, 128, 256)), _otherwise(FULLY_CONNECTED, 64)[0]),
         2_000,
         2,
         "side by side",
     ),
     "cpu": Preset(
-        Images(16, 500),
-        4,
-        (*_widths(FULLY_CONNECTED, (64, 128, 256)), _adam(FULLY_CONNECTED, 64)),
-        6_000,
-        2,
+        Images(16, 500), 4, (*_widths(FULLY_CONNECTED, (64, 128, 256)), *_otherwise(FULLY_CONNECTED, 64)), 6_000, 2
+    ),
+    "convolutional": Preset(
+        Images(8, 200), 3, (*_widths(CONVOLUTIONAL, (8, 16, 32)), *_otherwise(CONVOLUTIONAL, 16)), 6_000, 2
     ),
 }

@@ -15,6 +15,10 @@ KINDS = ("gradient flow", "ridge")
 """Chains of a kernel: what networks that are stopped at ε tend to, and what the theory is about."""
 
 
+INFINITE, OWN = "the infinite kernel", "its own tangent kernel at initialisation"
+"""Kernels that a network is laid beside: in all rounds together, and round by round."""
+
+
 class Tangent(NamedTuple):
     """Weights a_t of single rounds in bins of the eigenvalue of the tangent kernel at each network's initialisation.
 
@@ -90,14 +94,14 @@ class Measured:
     learning_rate : as it was used.
     weights : (T, S, b) b_t, what is left of the labels in bins of the infinite network's eigenvalue.
     steps : (T, S) numbers of steps.
-    tangent : the same of every single round with its network's own kernel; None for a large network.
+    tangent : the same of every single round with its network's own kernel.
     """
 
     setting: Setting
     learning_rate: float
     weights: NDArray[np.float64]
     steps: NDArray[np.int64]
-    tangent: Tangent | None
+    tangent: Tangent
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +147,7 @@ class Result(form.Result[Any]):
                 "setting": each.setting.name,
                 "from flow": _shown(self._distances(each, "gradient flow")),
                 "from ridge": _shown(self._distances(each, "ridge")),
-                "from own tangent kernel": None if each.tangent is None else _shown(each.tangent.distances()),
+                "from own tangent kernel": _shown(each.tangent.distances()),
                 "eigenvectors in use by round": _listed(self._in_use(each).mean(axis=1)),
                 "steps": ", ".join(f"{steps:,.0f}" for steps in each.steps.mean(axis=1)),
             }
@@ -152,7 +156,8 @@ class Result(form.Result[Any]):
 
     def claims(self) -> list[form.Claim]:
         """What nobody has published: how the agreement goes with width and training; and who gets sparser."""
-        claims = [self._width_claim(name) for name in self.kernels if len(self.plain(name)) > 1]
+        several = [name for name in self.kernels if len(self.plain(name)) > 1]
+        claims = [self._width_claim(name, kernel) for name in several for kernel in (INFINITE, OWN)]
         for each in self.measured:
             if not each.setting.is_plain:
                 claims.append(self._variant_claim(each))
@@ -187,9 +192,7 @@ class Result(form.Result[Any]):
                     "weights": _json(each.weights),
                     "distances": {kind: self._distances(each, kind).tolist() for kind in KINDS},
                     "eigenvectors_in_use": _json(self._in_use(each)),
-                    "tangent": None
-                    if each.tangent is None
-                    else {
+                    "tangent": {
                         **{name: _json(values) for name, values in each.tangent._asdict().items()},
                         "distances": each.tangent.distances().tolist(),
                     },
@@ -204,14 +207,18 @@ class Result(form.Result[Any]):
     def _distances(self, each: Measured, kind: str) -> NDArray[np.float64]:
         return self._kernel(each).distances(each.weights, kind)
 
+    def from_flow(self, each: Measured, kernel: str) -> NDArray[np.float64]:
+        """(S,) distances of a setting's networks from gradient flow with one of two kernels, `INFINITE` or `OWN`."""
+        return each.tangent.distances() if kernel == OWN else self._distances(each, "gradient flow")
+
     def _in_use(self, each: Measured) -> NDArray[np.float64]:
         """(T, S) eigenvectors in use."""
         return self._kernel(each).eigenvectors_in_use(each.weights)
 
-    def _width_claim(self, network: str) -> form.Claim:
+    def _width_claim(self, network: str, kernel: str) -> form.Claim:
         """Distance by width, and the exponent of the width between the narrowest and the widest."""
         plain = self.plain(network)
-        found = [form.mean_and_standard_error(self._distances(each, "gradient flow")) for each in plain]
+        found = [form.mean_and_standard_error(self.from_flow(each, kernel)) for each in plain]
         widths = [each.setting.width for each in plain]
         span = np.log(widths[-1] / widths[0])
         exponent = float(np.log(found[-1].mean / found[0].mean) / span)
@@ -219,7 +226,7 @@ class Result(form.Result[Any]):
         error = float(np.linalg.norm(relative) / span)
         by_width = ", ".join(f"{_estimate(each)} at {width:,}" for each, width in zip(found, widths, strict=True))
         return form.Claim(
-            "the wider a network, the closer its basis weights are to those of gradient flow with the infinite kernel",
+            f"the wider a network, the closer its basis weights are to those of gradient flow with {kernel}",
             form.Verdict.REPORTED,
             {
                 "widths": widths,
