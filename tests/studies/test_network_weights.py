@@ -113,6 +113,7 @@ def test_rates_are_those_of_the_infinite_kernel():
     assert plain.is_plain
     standard = replace(plain, parameterization="standard")
     assert (standard.learning_rate(2.0), standard.is_plain) == (0.25 / 64, False)
+    assert plain.learning_rate(3.0 * (1 + 1e-14)) == plain.learning_rate(3.0) == 0.166667
     assert replace(plain, optimiser="adam", rate=0.01).learning_rate(2.0) == 0.01
 
 

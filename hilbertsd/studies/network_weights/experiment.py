@@ -32,6 +32,7 @@ from hilbertsd.studies.network_weights.presets import (
     RELATIVE_TOLERANCE,
     ROUNDS,
     Setting,
+    rounded,
 )
 from hilbertsd.studies.network_weights.results import Kernel, Measured, Result, Tangent
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
@@ -98,7 +99,7 @@ def _kernel(network: str, images: ImageSplit, labels: NDArray[np.float64]) -> Ke
 
     matrix = gram(network, images.train)
     spectrum, bins = Spectrum.from_kernel(matrix, labels), EigenBins.of(matrix, BINS)
-    tolerance = RELATIVE_TOLERANCE * spectrum.target_mean_square
+    tolerance = rounded(RELATIVE_TOLERANCE * spectrum.target_mean_square)
     families = {"gradient flow": gradient_flow, "ridge": ridge}
     chains = {
         name: filter_chain(spectrum, family, tolerance=tolerance, max_rounds=ROUNDS)

@@ -22,6 +22,11 @@ SMALL_RATE = 0.5
 infinitely wide network ceases to be stable."""
 
 
+def rounded(value: float) -> float:
+    """Number with six digits: the last ones change with the number of threads, and networks are stored by it."""
+    return float(f"{value:.6g}")
+
+
 @dataclass(frozen=True)
 class Setting:
     """One kind of network and training.
@@ -58,7 +63,8 @@ class Setting:
         """Learning rate, from the largest eigenvalue of the infinite network's K/n."""
         if self.optimiser == "adam":
             return self.rate
-        return self.rate / largest_eigenvalue / (self.width if self.parameterization == "standard" else 1)
+        rate = self.rate / largest_eigenvalue / (self.width if self.parameterization == "standard" else 1)
+        return rounded(rate)
 
 
 class Images(NamedTuple):
@@ -118,6 +124,6 @@ PRESETS = {
         Images(16, 500), 4, (*_widths(FULLY_CONNECTED, (64, 128, 256)), *_otherwise(FULLY_CONNECTED, 64)), 6_000, 2
     ),
     "convolutional": Preset(
-        Images(8, 200), 3, (*_widths(CONVOLUTIONAL, (8, 16, 32)), *_otherwise(CONVOLUTIONAL, 16)), 6_000, 2
+        Images(8, 200), 3, (*_widths(CONVOLUTIONAL, (8, 16, 32)), *_otherwise(CONVOLUTIONAL, 8)), 6_000, 2
     ),
 }
