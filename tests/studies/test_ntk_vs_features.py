@@ -1,7 +1,12 @@
 """The study of kernels beside trained networks, as a user runs it, and its parts against plain loops."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,6 +236,37 @@ def test_published_rows_are_in_the_form_of_ours(made):
     }
     assert lines[1]["ensemble of the distilled"] == "+0.99"
     assert made(MIXTURE, 0.1).published_rows() == []
+
+
+QUICK_COMMAND = """
+from studies.test_ntk_vs_features import PRESETS, QUICK
+from hilbertsd.cli import main
+PRESETS["smoke"] = QUICK
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_ends_with_the_same_result(finished, tmp_path):
+    """After every 30 files of networks, kernels and rows, whatever it is doing then."""
+    result, config = finished
+    words = [sys.executable, "-c", QUICK_COMMAND, "run", "ntk-vs-features", "--seed", str(config.seed), "--out", "out"]
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
+    parts, kills = tmp_path / "out/parts", 0
+    while True:
+        before = len(list(parts.rglob("*.npz")))
+        with subprocess.Popen(words, cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL) as command:
+            while command.poll() is None and len(list(parts.rglob("*.npz"))) < before + 30:
+                time.sleep(0.02)
+            if command.poll() is not None:
+                break
+            command.kill()
+        kills += 1
+        assert not (tmp_path / "out/result.json").exists()
+    assert command.returncode == 0
+    assert kills >= 2
+    record = json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
+    assert {name: record[name] for name in result.numbers()} == json.loads(json.dumps(result.numbers()))
 
 
 @pytest.mark.slow
