@@ -14,6 +14,10 @@ from . import spectral as spectral
 from . import studies as studies
 from .analysis.choice import Choice as Choice
 from .analysis.choice import choose_by_leave_one_out as choose_by_leave_one_out
+from .analysis.criteria import Folds as Folds
+from .analysis.criteria import Holdout as Holdout
+from .analysis.criteria import UnbiasedRisk as UnbiasedRisk
+from .analysis.criteria import score_rounds as score_rounds
 from .analysis.cross_validation import leave_one_out as leave_one_out
 from .analysis.cross_validation import leave_one_out_errors as leave_one_out_errors
 from .analysis.early_stopping import EarlyStopping as EarlyStopping
@@ -24,6 +28,8 @@ from .analysis.equivalent_kernel import complexity as complexity
 from .analysis.equivalent_kernel import kernel_of_round as kernel_of_round
 from .analysis.leading_weights import LeadingWeights as LeadingWeights
 from .analysis.leading_weights import leading_basis_weights as leading_basis_weights
+from .analysis.mixing import Mixture as Mixture
+from .analysis.mixing import mix_rounds as mix_rounds
 from .bounds.checks import check_bounds as check_bounds
 from .bounds.report import BoundsReport as BoundsReport
 from .distillation.chain import distill as distill

@@ -75,3 +75,7 @@ class ManyRoundsWarning(HilbertsdWarning):
 
 class CollapseWarning(HilbertsdWarning):
     """The zero function already meets the tolerance, so a fit is identically zero."""
+
+
+class MixtureWarning(HilbertsdWarning):
+    """Rounds of a path are so much alike that not every combination of them could be tried."""

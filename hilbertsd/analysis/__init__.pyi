@@ -1,5 +1,9 @@
 from .choice import Choice as Choice
 from .choice import choose_by_leave_one_out as choose_by_leave_one_out
+from .criteria import Folds as Folds
+from .criteria import Holdout as Holdout
+from .criteria import UnbiasedRisk as UnbiasedRisk
+from .criteria import score_rounds as score_rounds
 from .cross_validation import leave_one_out as leave_one_out
 from .cross_validation import leave_one_out_errors as leave_one_out_errors
 from .early_stopping import EarlyStopping as EarlyStopping
@@ -10,3 +14,5 @@ from .equivalent_kernel import complexity as complexity
 from .equivalent_kernel import kernel_of_round as kernel_of_round
 from .leading_weights import LeadingWeights as LeadingWeights
 from .leading_weights import leading_basis_weights as leading_basis_weights
+from .mixing import Mixture as Mixture
+from .mixing import mix_rounds as mix_rounds

@@ -8,7 +8,8 @@ the training points, H_t = G(c_t I + G)⁻¹, and δ_t the change of target i in
 
     so δ_t = −((I − H_t) f_{t−1})_i / (I − H_t)_ii,
 
-in which no two close numbers are subtracted where H_t is close to the identity. For t = 0 these are the well-known
+in which no two close numbers are subtracted where H_t is close to the identity. Several points are left out together in
+the same way, with a block of I − H_t in place of its diagonal. For t = 0 these are the well-known
 residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, so that in the eigenbasis a round costs O(n) per point.
 
     path = distill(kernel_matrix, targets, tolerance=0.1)
@@ -21,7 +22,7 @@ hilbertsd/bounds/THEOREMS.md, Theorem C.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -82,8 +83,8 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     last = path.warned_index(round)
     predictions = np.zeros((spectrum.n_samples, spectrum.n_outputs))
     if last is not None:
-        for tile in _tiles(path):
-            predictions[tile] = next(islice(_left_out(tile, path), last, None))
+        for tile, rounds in left_out(path):
+            predictions[tile] = next(islice(rounds, last, None))
     return spectrum.shaped(to_library(predictions, spectrum.vectors))
 
 
@@ -111,30 +112,70 @@ def leave_one_out_errors(path: DistillationPath) -> NDArray[np.float64]:
     """
     path.spectrum.require_whole("leave-one-out")
     sums = np.zeros(path.n_rounds)
-    for tile in _tiles(path):
-        targets = np.asarray(path.spectrum.basis[tile]) @ path.spectrum.rotated_targets
-        for t, predictions in enumerate(_left_out(tile, path)):
+    for tile, rounds in left_out(path):
+        targets = targets_at(path, tile)
+        for t, predictions in enumerate(rounds):
             sums[t] += np.sum((predictions - targets) ** 2)
     return np.append(sums / path.spectrum.n_samples, path.spectrum.target_mean_square)
 
 
-def _tiles(path: DistillationPath) -> Iterator[slice]:
-    """Training points to be left out in turn, a tile at a time, with a bar."""
+def left_out(
+    path: DistillationPath, folds: Sequence[NDArray[np.intp]] | None = None
+) -> Iterator[tuple[slice | NDArray[np.intp], Iterator[NDArray[np.float64]]]]:
+    """Some training points, and (p, n_outputs) what every round predicts there without them, until all had their turn.
+
+    Parameters
+    ----------
+    path : of a whole spectrum.
+    folds : numbers of the points that are left out together; None to leave out every point by itself.
+    """
+    if folds is not None:
+        for points in tracked(folds, "folds left out"):
+            yield points, _together(points, path)
+        return
     n = path.spectrum.n_samples
     size = max(1, NUMBERS_PER_TILE // path.spectrum.rotated_targets.size)
-    return tracked(slices(n, size), f"tiles of {n:,} points left out")
+    for tile in tracked(slices(n, size), f"tiles of {n:,} points left out"):
+        yield tile, _one_by_one(tile, path)
 
 
-def _left_out(tile: slice, path: DistillationPath) -> Iterator[NDArray[np.float64]]:
+def targets_at(path: DistillationPath, points: slice | NDArray[np.intp]) -> NDArray[np.float64]:
+    """(p, n_outputs) targets of round 0 at some training points."""
+    return np.asarray(path.spectrum.basis[points]) @ path.spectrum.rotated_targets
+
+
+def _one_by_one(tile: slice, path: DistillationPath) -> Iterator[NDArray[np.float64]]:
     """(n_rows, n_outputs) predictions at the points of a tile, each from the chain without it, round by round."""
-    rows, d = np.asarray(path.spectrum.basis[tile]), path.eigenvalues
+    rows = np.asarray(path.spectrum.basis[tile])
     squares = rows**2
     z = path.spectrum.rotated_targets.T[:, None]
     chains = np.repeat(z, len(rows), axis=1)  # (n_outputs, n_rows, m) fits without each point, in the eigenbasis
-    for c, shrinkage in zip(path.multipliers, path.shrinkage, strict=True):
-        # 1 − A_t scaled so that its largest entry is 1, whatever the units of c and d; the factor cancels below.
-        residual = (c + d.min()) / (c + d)
+    for residual, shrinkage in zip(_scaled_residuals(path), path.shrinkage, strict=True):
         changes = -np.vecdot(rows * residual, chains) / (squares @ residual)
         chains += changes[..., None] * rows
         chains *= shrinkage
         yield np.vecdot(rows, chains).T
+
+
+def _together(points: NDArray[np.intp], path: DistillationPath) -> Iterator[NDArray[np.float64]]:
+    """(p, n_outputs) predictions at some points from the chain without any of them, round by round.
+
+    With E the columns of the identity at these points, f_t = H_t (f_{t−1} + E δ_t) and Eᵀ f_t = Eᵀ f_{t−1} + δ_t, so
+    δ_t = −(Eᵀ (I − H_t) E)⁻¹ Eᵀ (I − H_t) f_{t−1}.
+    """
+    rows = np.asarray(path.spectrum.basis[points])
+    chain = path.spectrum.rotated_targets.copy()  # (m, n_outputs)
+    for residual, shrinkage in zip(_scaled_residuals(path), path.shrinkage, strict=True):
+        scaled = rows * residual
+        chain -= rows.T @ np.linalg.solve(scaled @ rows.T, scaled @ chain)
+        chain *= shrinkage[:, None]
+        yield rows @ chain
+
+
+def _scaled_residuals(path: DistillationPath) -> Iterator[NDArray[np.float64]]:
+    """(m,) I − A_t of every round, scaled so that the largest entry is 1, whatever the units of c and d.
+
+    The factor cancels in the change of a target.
+    """
+    d = path.eigenvalues
+    return ((c + d.min()) / (c + d) for c in path.multipliers)

@@ -49,8 +49,8 @@ PROTOCOL = (
     "distance: root mean square over the test images, of one network; mean and standard error over seeds",
     "slope: of log distance against log width, by least squares for each seed; mean and standard error over seeds",
     "verdicts: Student's one-sided tests of 5 % over seeds, on these images",
-    "nonlinearity: ReLU; the theorems of training (Jacot et al., Theorem 2; Lee et al., Theorem 2.1) are proved for ones "
-    "with a Lipschitz derivative, which ReLU is not, so that their rates are tested beyond what is proved",
+    "nonlinearity: ReLU; the theorems of training (Jacot et al., Theorem 2; Lee et al., Theorem 2.1) are proved for "
+    "ones with a Lipschitz derivative, which ReLU is not, so that their rates are tested beyond what is proved",
 )
 
 

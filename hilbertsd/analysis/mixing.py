@@ -1,0 +1,159 @@
+"""Mixtures of the rounds of one path: ground truth mixed into targets, several weighted steps, one optimal step.
+
+With S the smoother of a fixed multiplier, round t is S^(t+1) y, and all of these are Σ_t w_t f_t with Σ_t w_t = 1: a
+polynomial in S.
+
+    path = distill(kernel_matrix, targets, multiplier=0.1, max_rounds=2)
+    mixture = mix_rounds(path, criterion="gcv")
+    mixture.weights                                # (1 − ξ, ξ)
+    mixture.predict(cross_kernel)
+
+With two rounds this is the optimal mixture of a ridge fit and the fit distilled from it, ξ being of either sign and of
+any size (Dang, Patil & Rinaldo 2026, arXiv:2602.17565); with k + 1 rounds that of k steps of self-distillation (Pareek,
+Du & Oh 2024, arXiv:2407.04600). Paths of a tolerance are mixed in the same way, with multipliers of their own.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hilbertsd.analysis.criteria import Criterion, Residuals, criterion_of
+from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import InvalidInput, InvalidRound, MixtureWarning
+from hilbertsd.support.checks import as_real_array
+
+SMALLEST_SINGULAR_VALUE = 1e-7
+"""Share of the largest singular value of the rounds' differences below which a direction of weights is left alone."""
+
+LARGEST_SUM_ERROR = 1e-9
+"""Distance from 1 that the sum of given weights may have, times the sum of their sizes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Weighted sum of the rounds of a path.
+
+    Attributes
+    ----------
+    path : whose rounds are mixed.
+    weights : (T,) of the rounds, which sum to 1; of either sign.
+    score : of the mixture by its criterion, in squared units of the targets.
+    scores : (T,) of the single rounds.
+    rank : number of independent directions in which weights were chosen, T − 1 where rounds differ enough; None for
+        given weights.
+    """
+
+    path: DistillationPath
+    weights: NDArray[np.float64]
+    score: float
+    scores: NDArray[np.float64]
+    rank: int | None
+
+    @cached_property
+    def basis_weights(self) -> NDArray[np.float64]:
+        """(m,) share of each component of the targets that the mixture keeps, Σ_t w_t B_t."""
+        return self.weights @ self.path.basis_weights
+
+    def dual_coefficients(self) -> Any:
+        """(n_samples, n_outputs) α of the mixture, as :meth:`DistillationPath.dual_coefficients`."""
+        return sum(float(w) * self.path.dual_coefficients(t) for t, w in enumerate(self.weights))
+
+    def predict(self, cross_kernel: Any) -> Any:
+        """Predictions at new points; shapes and errors as :meth:`DistillationPath.predict`."""
+        return self.path.spectrum.predict(cross_kernel, self.dual_coefficients())
+
+    def train_predictions(self) -> Any:
+        """Predictions at the training samples, shaped like the targets."""
+        return self.path.spectrum.shaped(self.path.spectrum.from_eigenbasis(self.basis_weights))
+
+
+def mix_rounds(
+    path: DistillationPath, *, weights: ArrayLike | None = None, criterion: str | Criterion = "gcv"
+) -> Mixture:
+    """Mix the rounds of a path with given weights, or with those that are best by a criterion.
+
+    Parameters
+    ----------
+    path : of a tolerance or a fixed multiplier, with one round at least.
+    weights : (T,) that sum to 1; None for the best ones.
+    criterion : as in :func:`hilbertsd.score_rounds`; it scores given weights, too.
+
+    Returns
+    -------
+    Mixture
+
+    Raises
+    ------
+    InvalidInput
+        Weights that do not sum to 1, or of another number than the rounds; fewer points than rounds, which have many
+        best weights; a criterion as in :func:`hilbertsd.score_rounds`.
+    InvalidRound
+        The path has no round.
+
+    Warns
+    -----
+    MixtureWarning
+        Rounds are so much alike that some combinations of them do not change the score.
+
+    Notes
+    -----
+    The best weights solve a least-squares problem in T − 1 unknowns, the weights of all rounds but the best one, by
+    singular values. Directions with one below 1e-7 of the largest are left alone: what they could win is within
+    rounding, and weights along them would be huge.
+    """
+    if not path.n_rounds:
+        raise InvalidRound(f"the path has no round to mix: {path.ending}; distil with a smaller tolerance")
+    residuals = criterion_of(criterion).residuals(path)
+    T, scores = path.n_rounds, residuals.scores
+    if weights is not None:
+        given = np.array(as_real_array(weights, "weights", InvalidInput), dtype=np.float64)
+        if given.shape != (T,):
+            raise InvalidInput(f"weights have shape {given.shape} for {T} rounds; give one for every round")
+        if not abs(given.sum() - 1) <= LARGEST_SUM_ERROR * np.abs(given).sum():
+            raise InvalidInput(f"weights sum to {given.sum():.9g}; divide them by it, so that they sum to 1")
+        return Mixture(path, given, _score(residuals, given), scores, None)
+    points = residuals.rows.shape[1]
+    if points < T:
+        raise InvalidInput(
+            f"the criterion has {points} residuals for {T} rounds, so that many weights are best; give as many points "
+            f"as rounds, or distil with max_rounds={points}"
+        )
+    best, rank = _best_weights(residuals)
+    if rank < T - 1:
+        warnings.warn(
+            f"{T} rounds differ in {rank} directions only, up to rounding: weights along the {T - 1 - rank} others "
+            "stay 0; distil with fewer rounds",
+            MixtureWarning,
+            stacklevel=2,
+        )
+    return Mixture(path, best, _score(residuals, best), scores, rank)
+
+
+def _best_weights(residuals: Residuals) -> tuple[NDArray[np.float64], int]:
+    """(T,) weights of the smallest score that sum to 1, and the number of directions in which they were chosen."""
+    rows, penalties = residuals
+    first = int(np.argmin(residuals.scores))
+    others = np.delete(np.arange(len(rows)), first)
+    differences, gains = (rows[others] - rows[first]).T, penalties[others] - penalties[first]
+    # A round's own size, so that late rounds, which hardly differ from zero, count as much as early ones.
+    sizes = np.linalg.norm(differences, axis=0)
+    sizes[sizes == 0] = 1.0
+    U, s, Vh = np.linalg.svd(differences / sizes, full_matrices=False)
+    kept = s > SMALLEST_SINGULAR_VALUE * s[:1].max(initial=0.0)
+    U, s, Vh = U[:, kept], s[kept], Vh[kept]
+    along = -(U.T @ rows[first] + (Vh @ (gains / sizes)) / (2 * s)) / s
+    weights = np.zeros(len(rows))
+    weights[others] = (Vh.T @ along) / sizes
+    weights[first] = 1 - weights.sum()
+    return weights, len(s)
+
+
+def _score(residuals: Residuals, weights: NDArray[np.float64]) -> float:
+    row = weights @ residuals.rows
+    return float(row @ row + weights @ residuals.penalties)
