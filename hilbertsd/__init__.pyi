@@ -29,6 +29,7 @@ from .analysis.equivalent_kernel import kernel_of_round as kernel_of_round
 from .analysis.leading_weights import LeadingWeights as LeadingWeights
 from .analysis.leading_weights import leading_basis_weights as leading_basis_weights
 from .analysis.mixing import Mixture as Mixture
+from .analysis.mixing import ground_truth_limit as ground_truth_limit
 from .analysis.mixing import mix_rounds as mix_rounds
 from .bounds.checks import check_bounds as check_bounds
 from .bounds.report import BoundsReport as BoundsReport

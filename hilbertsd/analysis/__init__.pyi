@@ -15,4 +15,5 @@ from .equivalent_kernel import kernel_of_round as kernel_of_round
 from .leading_weights import LeadingWeights as LeadingWeights
 from .leading_weights import leading_basis_weights as leading_basis_weights
 from .mixing import Mixture as Mixture
+from .mixing import ground_truth_limit as ground_truth_limit
 from .mixing import mix_rounds as mix_rounds

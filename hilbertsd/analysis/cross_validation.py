@@ -9,7 +9,8 @@ the training points, H_t = G(c_t I + G)⁻¹, and δ_t the change of target i in
     so δ_t = −((I − H_t) f_{t−1})_i / (I − H_t)_ii,
 
 in which no two close numbers are subtracted where H_t is close to the identity. Several points are left out together in
-the same way, with a block of I − H_t in place of its diagonal. For t = 0 these are the well-known
+the same way, with a block of I − H_t in place of its diagonal; where the targets of a round are mixed with the original
+ones, f_{t−1} is that mixture. For t = 0 these are the well-known
 residuals over 1 − H_ii. All matrices are V diag(w) Vᵀ, so that in the eigenbasis a round costs O(n) per point.
 
     path = distill(kernel_matrix, targets, tolerance=0.1)
@@ -150,7 +151,9 @@ def _one_by_one(tile: slice, path: DistillationPath) -> Iterator[NDArray[np.floa
     squares = rows**2
     z = path.spectrum.rotated_targets.T[:, None]
     chains = np.repeat(z, len(rows), axis=1)  # (n_outputs, n_rows, m) fits without each point, in the eigenbasis
-    for residual, shrinkage in zip(_scaled_residuals(path), path.shrinkage, strict=True):
+    for residual, shrinkage, share in _rounds(path):
+        if share:
+            chains += share * (z - chains)
         changes = -np.vecdot(rows * residual, chains) / (squares @ residual)
         chains += changes[..., None] * rows
         chains *= shrinkage
@@ -165,17 +168,22 @@ def _together(points: NDArray[np.intp], path: DistillationPath) -> Iterator[NDAr
     """
     rows = np.asarray(path.spectrum.basis[points])
     chain = path.spectrum.rotated_targets.copy()  # (m, n_outputs)
-    for residual, shrinkage in zip(_scaled_residuals(path), path.shrinkage, strict=True):
+    for residual, shrinkage, share in _rounds(path):
+        if share:
+            chain += share * (path.spectrum.rotated_targets - chain)
         scaled = rows * residual
         chain -= rows.T @ np.linalg.solve(scaled @ rows.T, scaled @ chain)
         chain *= shrinkage[:, None]
         yield rows @ chain
 
 
-def _scaled_residuals(path: DistillationPath) -> Iterator[NDArray[np.float64]]:
-    """(m,) I − A_t of every round, scaled so that the largest entry is 1, whatever the units of c and d.
+def _rounds(path: DistillationPath) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64], float]]:
+    """(m,) I − A_t and (m,) A_t of every round, and the share of the original targets in its own.
 
-    The factor cancels in the change of a target.
+    I − A_t is scaled so that its largest entry is 1, whatever the units of c and d; the factor cancels in the change of
+    a target.
     """
-    d = path.eigenvalues
-    return ((c + d.min()) / (c + d) for c in path.multipliers)
+    d, T = path.eigenvalues, path.n_rounds
+    shares = np.zeros(T) if path.ground_truth_weights is None else path.ground_truth_weights[:T]
+    for c, shrinkage, share in zip(path.multipliers, path.shrinkage, shares.tolist(), strict=True):
+        yield (c + d.min()) / (c + d), shrinkage, share

@@ -95,8 +95,7 @@ def kernel_of_round(path: DistillationPath, round: int = -1) -> EquivalentKernel
     t = path.nonzero_round(round)
     d, c_0 = path.eigenvalues, float(path.multipliers[0])
     complement = -np.expm1(path.log_basis_weights[t])
-    before = path.basis_weights[t - 1] if t else np.ones_like(d)
-    scaling = c_0 * before / (path.multipliers[t] + d) / complement
+    scaling = c_0 * path.target_weights(t) / (path.multipliers[t] + d) / complement
     return EquivalentKernel(path.spectrum, t, c_0, scaling * d, scaling)
 
 

@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 from hilbertsd.analysis.criteria import Criterion, Residuals, criterion_of
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput, InvalidRound, MixtureWarning
+from hilbertsd.filters import FilteredFit, match_training_error, ridge
 from hilbertsd.support.checks import as_real_array
 
 SMALLEST_SINGULAR_VALUE = 1e-7
@@ -133,6 +134,48 @@ def mix_rounds(
             stacklevel=2,
         )
     return Mixture(path, best, _score(residuals, best), scores, rank)
+
+
+def ground_truth_limit(path: DistillationPath) -> FilteredFit:
+    """Fit that the rounds of a path with ground truth in its targets tend to: plain ridge, regularised more.
+
+    With y_t = α y + (1 − α) f_{t−1} a fixed point f of a round with multiplier c is A (α y + (1 − α) f), so that
+    (αD + cI) V f = αD V y: ridge with c/α. What a round then leaves over is α times what this ridge fit leaves over of
+    the original targets, so that for a tolerance it is the ridge fit with the training error ε/α².
+
+    Parameters
+    ----------
+    path : of a tolerance or a fixed multiplier, with a `ground_truth_weight` whose last value α is not 0.
+
+    Returns
+    -------
+    FilteredFit by ridge.
+
+    Raises
+    ------
+    InvalidInput
+        α is 0: without ground truth the limit is the zero function. Or ε/α² is not below the targets' mean square: the
+        limit is the zero function, too.
+
+    Source: for a fixed multiplier Borup & Andersen (2021), arXiv:2102.13088.
+    """
+    share = 0.0 if path.ground_truth_weights is None else float(path.ground_truth_weights[-1])
+    if not share:
+        raise InvalidInput(
+            "the last rounds have no ground truth in their targets, so that they tend to the zero function; distil "
+            "with ground_truth_weight"
+        )
+    spectrum = path.spectrum
+    if path.tolerance is None:
+        return FilteredFit(spectrum, ridge(float(path.multipliers[-1]) / share))
+    tolerance = path.tolerance / share**2
+    if tolerance >= spectrum.target_mean_square:
+        raise InvalidInput(
+            f"tolerance {path.tolerance:.6g} over the squared share {share:.6g} of the original targets is "
+            f"{tolerance:.6g}, which the zero function meets (their mean square is {spectrum.target_mean_square:.6g}); "
+            "distil with a smaller tolerance or a larger ground_truth_weight"
+        )
+    return FilteredFit(spectrum, match_training_error(spectrum, ridge, tolerance))
 
 
 def _best_weights(residuals: Residuals) -> tuple[NDArray[np.float64], int]:

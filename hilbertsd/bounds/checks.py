@@ -48,12 +48,18 @@ def check_bounds(path: DistillationPath) -> BoundsReport:
     Raises
     ------
     InvalidInput
-        The path has a fixed multiplier: the bounds are about a tolerance.
+        The path has a fixed multiplier, or ground truth in its targets: the bounds are about a tolerance and pure
+        self-distillation.
 
     Source: MFB §3; for several outputs Σ_j z_kj² in place of z_k², our reading of §3.6.
     """
     if path.tolerance is None:
         raise InvalidInput("the path has a fixed multiplier and the bounds are about a tolerance; distil with one")
+    if path.ground_truth_weights is not None:
+        raise InvalidInput(
+            "the path has ground truth in its targets and the bounds are about pure self-distillation; distil without "
+            "ground_truth_weight"
+        )
     start = 1 if np.any(path.eigenvalues == 0) else 0
     d = path.eigenvalues[path.eigenvalues > 0]
     kappa = float(d[-1] / d[0]) if d.size else 1.0

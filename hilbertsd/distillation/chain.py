@@ -18,7 +18,10 @@ MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from hilbertsd.distillation.krylov_path import krylov_path
 from hilbertsd.distillation.path import DistillationPath
@@ -37,7 +40,7 @@ from hilbertsd.errors import (
 from hilbertsd.gram.operators import as_operator, is_operator
 from hilbertsd.spectral.inputs import checked_targets, mean_square_of
 from hilbertsd.spectral.spectrum import Spectrum
-from hilbertsd.support.checks import check_choice, check_positive, check_whole, distinguishable
+from hilbertsd.support.checks import as_real_array, check_choice, check_positive, check_whole, distinguishable
 from hilbertsd.support.machine import physical_memory
 
 METHODS = ("auto", "exact", "krylov")
@@ -61,6 +64,7 @@ def distill(
     relative_tolerance: float | None = None,
     multiplier: float | None = None,
     max_rounds: int | None = None,
+    ground_truth_weight: float | Sequence[float] | None = None,
     method: str = "auto",
     rtol: float = 1e-6,
 ) -> DistillationPath:
@@ -85,6 +89,10 @@ def distill(
     multiplier : the same c in every round, in units of the eigenvalues of kernel_matrix/n (scikit-learn's
         ``KernelRidge(alpha=a)`` is c = a/n); needs `max_rounds`, because it never collapses.
     max_rounds : largest number of fits.
+    ground_truth_weight : α from 0 to 1, the share of the original targets in those of later rounds,
+        y_t = α y + (1 − α) f_{t−1}; or α_1, α_2, … one for every round from the second on, of which the last one stays.
+        Needs `max_rounds`, because the original targets may keep the path from collapse.
+        :func:`hilbertsd.ground_truth_limit` is the fit that the rounds tend to.
     method : "exact" decomposes the kernel matrix; "krylov" takes as many block Lanczos steps as the tolerance needs
         until every multiplier is enclosed (`path.multiplier_bounds`); "auto" is exact for a fixed multiplier and up to
         n = 4,000 where memory holds four such matrices, Krylov otherwise and for kernel operators. Where Krylov does
@@ -102,7 +110,8 @@ def distill(
     InvalidKernel, NotPositiveSemidefinite, InvalidTargets
         See :meth:`Spectrum.from_kernel`.
     InvalidInput
-        `method` is unknown; or Krylov is asked for with a fixed multiplier, exact for a kernel operator.
+        `method` is unknown; or Krylov is asked for with a fixed multiplier or ground truth, exact for a kernel
+        operator; or `ground_truth_weight` is no number from 0 to 1, or comes without `max_rounds`.
     NotConverged
         4,000 Krylov vectors do not reach `rtol`, with method="krylov", for a kernel operator, or where memory holds
         no decomposition; the message says what they do reach. Or the tolerance is so small beside the targets' mean
@@ -124,12 +133,14 @@ def distill(
     MethodWarning
         "auto" decomposes the kernel matrix because Krylov did not reach `rtol`.
 
-    Source: MFB (1), (17), (27-31).
+    Source: MFB (1), (17), (27-31); with ground truth Borup & Andersen (2021), arXiv:2102.13088, there with a fixed
+    multiplier.
     """
+    shares = _checked_shares(ground_truth_weight, max_rounds)
     rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)  # before the expensive part
     rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
     path = epsilon = None
-    if _uses_krylov(kernel_matrix, multiplier is not None, method):
+    if _uses_krylov(kernel_matrix, multiplier is not None or any(shares), method):
         operator = as_operator(kernel_matrix, targets)
         columns, single_output = checked_targets(targets, operator.shape[0])
         epsilon = _checked_length(rule, mean_square_of(columns))
@@ -149,7 +160,7 @@ def distill(
         spectrum = Spectrum.from_kernel(kernel_matrix, targets)
         if epsilon is None:
             epsilon = _checked_length(rule, spectrum.target_mean_square, spectrum.floor)
-        path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds)
+        path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds, shares)
     _warn(path)
     return path
 
@@ -161,14 +172,18 @@ def distill_spectrum(
     relative_tolerance: float | None = None,
     multiplier: float | None = None,
     max_rounds: int | None = None,
+    ground_truth_weight: float | Sequence[float] | None = None,
 ) -> DistillationPath:
     """Distil as :func:`distill`, from a spectrum already computed: the way to try many tolerances.
 
     Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
     """
+    shares = _checked_shares(ground_truth_weight, max_rounds)
+    if any(shares):
+        spectrum.require_whole("ground truth in the targets")
     rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)
     epsilon = _checked_length(rule, spectrum.target_mean_square, spectrum.floor)
-    path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds)
+    path = run_rounds(spectrum, epsilon, rule.multiplier, max_rounds, shares)
     _warn(path)
     return path
 
@@ -240,6 +255,21 @@ def _checked_length(rule: Rule, mean_square: float, floor: float = 0.0) -> float
     return epsilon
 
 
+def _checked_shares(given: Any, max_rounds: int | None) -> list[float]:
+    """Shares of the original targets in those of rounds 1, 2, …; InvalidInput unless they are from 0 to 1."""
+    if given is None:
+        return [0.0]
+    shares = np.atleast_1d(np.asarray(as_real_array(given, "ground_truth_weight", InvalidInput), np.float64))
+    if shares.ndim != 1 or not shares.size or not np.all((shares >= 0) & (shares <= 1)):
+        raise InvalidInput(f"ground_truth_weight is {given!r}; give a number from 0 to 1, or one for every later round")
+    if np.any(shares) and max_rounds is None:
+        raise InvalidInput(
+            f"ground_truth_weight {given!r} without max_rounds may never end, because the original targets keep the "
+            "path from collapse; give max_rounds"
+        )
+    return shares.tolist()
+
+
 def _count(number: float) -> str:
     """Text of a number rounded up, of a very large one its size."""
     return f"{math.ceil(number):,}" if number < 1e9 else f"{number:.2g}"
@@ -252,7 +282,10 @@ def _uses_krylov(kernel_matrix: Any, fixed: bool, method: str) -> bool:
     if method == "exact" and by_products:
         raise InvalidInput("a kernel operator has no exact decomposition; give method='krylov' or the kernel matrix")
     if fixed and (method == "krylov" or by_products):
-        raise InvalidInput("Krylov paths are certified for a tolerance, not for a fixed multiplier; give a tolerance")
+        raise InvalidInput(
+            "Krylov paths are certified for a tolerance without ground truth, not for a fixed multiplier or mixed "
+            "targets; give a tolerance alone"
+        )
     rows = _rows(kernel_matrix)
     large = not fixed and not (rows <= LARGEST_EXACT and fits_memory(rows))
     return method == "krylov" or (method == "auto" and (by_products or large))

@@ -46,6 +46,8 @@ class DistillationPath:
         collapsed.
     training_errors : (T,) mean squared error of each fit against the original targets.
     collapse_round : T where the path collapsed (every later fit is zero), None where max_rounds ended it.
+    ground_truth_weights : (T+1,) α_t, the share of the original targets in those of round t, y_t = α_t y + (1 − α_t) f_{t−1}
+        with α_0 = 1; None where later rounds have none (MFB).
     """
 
     spectrum: Spectrum
@@ -54,6 +56,7 @@ class DistillationPath:
     target_mean_squares: NDArray[np.float64]
     training_errors: NDArray[np.float64]
     collapse_round: int | None
+    ground_truth_weights: NDArray[np.float64] | None = None
 
     @property
     def n_rounds(self) -> int:
@@ -82,14 +85,27 @@ class DistillationPath:
 
     @cached_property
     def basis_weights(self) -> NDArray[np.float64]:
-        """(T, m) diagonals of B_t = A_t ⋯ A_0 (MFB 45)."""
+        """(T, m) diagonals of B_t = A_t ⋯ A_0 (MFB 45); of A_t (α_t I + (1 − α_t) B_{t−1}) with ground truth."""
         return np.exp(self.log_basis_weights)
 
     @cached_property
     def log_basis_weights(self) -> NDArray[np.float64]:
         """(T, m) log B_t, which does not underflow; −∞ at zero eigenvalues."""
         with np.errstate(divide="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
-            return -np.cumsum(np.log1p(self.multipliers[:, None] / self.eigenvalues), axis=0)
+            logs = -np.log1p(self.multipliers[:, None] / self.eigenvalues)
+        if self.ground_truth_weights is None:
+            return np.cumsum(logs, axis=0)
+        for t in range(1, self.n_rounds):
+            logs[t] += log_mixed(self.ground_truth_weights[t], logs[t - 1])
+        return logs
+
+    def target_weights(self, round: int) -> NDArray[np.float64]:
+        """(m,) share of each component of the original targets in those of a nonzero round: α_t + (1 − α_t) B_{t−1}."""
+        if round == 0:
+            return np.ones_like(self.eigenvalues)
+        if self.ground_truth_weights is None:
+            return self.basis_weights[round - 1]
+        return np.exp(log_mixed(self.ground_truth_weights[round], self.log_basis_weights[round - 1]))
 
     def dual_coefficients(self, round: int = -1) -> Any:
         """(n_samples, n_outputs) α with f_t(x) = Σ_k k(x, x_k) α_k, in the array library of the kernel.
@@ -101,9 +117,8 @@ class DistillationPath:
         if index is None:
             weights = np.zeros_like(self.eigenvalues)
         else:
-            before = self.basis_weights[index - 1] if index else np.ones_like(self.eigenvalues)
             with np.errstate(over="ignore"):
-                weights = before / (self.multipliers[index] + self.eigenvalues)
+                weights = self.target_weights(index) / (self.multipliers[index] + self.eigenvalues)
         return self.spectrum.dual_coefficients(weights)
 
     def predict(self, cross_kernel: Any, round: int = -1) -> Any:
@@ -143,7 +158,9 @@ class DistillationPath:
         return self.spectrum.predict(cross_kernel, self.dual_coefficients(round))
 
     def train_predictions(self, round: int = -1) -> Any:
-        """Predictions f_t at the training samples, shaped like the targets: the targets y_{t+1} of the next round.
+        """Predictions f_t at the training samples, shaped like the targets.
+
+        Without ground truth they are the targets y_{t+1} of the next round.
 
         Raises InvalidRound and warns CollapseWarning as :meth:`predict`. Source: MFB (29).
         """
@@ -201,6 +218,11 @@ class DistillationPath:
             "multipliers": self.multipliers.tolist(),
             "multiplier_bounds": [[end if np.isfinite(end) else None for end in pair] for pair in bounds.tolist()],
             "collapse_certified": self.collapse_certified,
+            **(
+                {}
+                if self.ground_truth_weights is None
+                else {"ground_truth_weights": self.ground_truth_weights.tolist()}
+            ),
             "target_mean_squares": self.target_mean_squares.tolist(),
             "training_errors": self.training_errors.tolist(),
             "eigenvalues": self.eigenvalues.tolist(),
@@ -237,6 +259,8 @@ class DistillationPath:
         rule = "fixed multiplier"
         if self.tolerance is not None:
             rule = f"tolerance {self.tolerance:.6g} = {self.relative_tolerance:.4g} of the targets' mean square"
+        if self.ground_truth_weights is not None:
+            rule += ", with ground truth in the targets"
         space = "" if self.spectrum.is_whole else f", Krylov space of {len(self.eigenvalues)} dimensions"
         return f"DistillationPath({self.ending}, {rule}, n_samples={self.spectrum.n_samples}{space})"
 
@@ -301,3 +325,9 @@ class DistillationPath:
                 "max_rounds (n_rounds of an estimator)"
             )
         return None
+
+
+def log_mixed(share: float, log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(α + (1 − α) B) from α and log B, for targets that hold a share α of the original ones."""
+    with np.errstate(divide="ignore"):  # α = 0 or 1: log 0 = −∞ is meant
+        return np.logaddexp(np.log(share), np.log1p(-share) + log_weights)

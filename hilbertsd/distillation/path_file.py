@@ -19,6 +19,7 @@ DIMENSIONS = {
     "multipliers": 1,
     "target_mean_squares": 1,
     "training_errors": 1,
+    "ground_truth_weights": 1,
     "eigenvalues": 1,
     "scales": 1,
     "rotated_targets": 2,
@@ -52,6 +53,8 @@ def path_content(path: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         arrays["basis"] = np.asarray(spectrum.vectors)
     else:  # under names of their own, so that nobody takes the vectors for the basis
         arrays |= {"vectors": spectrum.vectors, "packed": reflectors.packed, "scales": reflectors.scales}
+    if path.ground_truth_weights is not None:
+        arrays["ground_truth_weights"] = path.ground_truth_weights
     if isinstance(spectrum, KrylovSpectrum):
         arrays["remainder"] = spectrum.remainder
     return metadata, arrays
@@ -68,6 +71,9 @@ def path_attributes(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -
         raise ValueError(f"{n_rounds} multipliers beside series of {lengths}")
     if not np.all(multipliers > 0):
         raise ValueError("multipliers holds 0, which no path has")
+    mixed = arrays.get("ground_truth_weights")
+    if mixed is not None and not (len(mixed) == n_rounds + 1 and mixed[0] == 1 and np.all(mixed <= 1)):
+        raise ValueError(f"ground_truth_weights are {mixed[:5].tolist()} of {n_rounds} rounds")
     if tolerance is not None:
         check_positive(tolerance, "tolerance", "as every path has", InvalidFile)
     collapsed = tolerance is not None and bool(mean_squares[-1] <= tolerance)
@@ -83,6 +89,7 @@ def path_attributes(arrays: dict[str, NDArray[Any]], metadata: dict[str, Any]) -
         "target_mean_squares": mean_squares,
         "training_errors": arrays["training_errors"],
         "collapse_round": collapse_round,
+        "ground_truth_weights": mixed,
     }
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.path import DistillationPath, log_mixed
 from hilbertsd.errors import NotConverged
 from hilbertsd.spectral.multiplier import check_above_floor, newton_root
 from hilbertsd.spectral.spectrum import Spectrum
@@ -19,9 +20,15 @@ LARGEST_RATIO = 1e300
 
 
 def run_rounds(
-    spectrum: Spectrum, tolerance: float | None, multiplier: float | None, max_rounds: int | None
+    spectrum: Spectrum,
+    tolerance: float | None,
+    multiplier: float | None,
+    max_rounds: int | None,
+    shares: Sequence[float] = (0.0,),
 ) -> DistillationPath:
     """Distil until collapse or `max_rounds`; exactly one of `tolerance` and `multiplier` is a positive number.
+
+    `shares` are the weights of the original targets among those of rounds 1, 2, …, of which the last one stays.
 
     Raises InfeasibleTolerance for a tolerance at or below the floor; NotConverged as :func:`newton_root`, and where a
     multiplier is beyond double precision.
@@ -36,6 +43,7 @@ def run_rounds(
     multipliers: list[float] = []
     errors: list[float] = []
     mean_squares = [mean_square]
+    mixed = [1.0]  # α_t: the targets of round 0 are the original ones
 
     def collapsed() -> bool:
         return tolerance is not None and mean_squares[-1] <= tolerance
@@ -46,8 +54,8 @@ def run_rounds(
                 c = multiplier
             else:
                 assert tolerance is not None
-                # Round 0 cannot fit the null component, and it is gone from then on.
-                reachable = tolerance - (0.0 if multipliers else floor)
+                # No round can fit the null component, of which the share of the original targets is left from round 1 on.
+                reachable = tolerance - mixed[-1] ** 2 * floor
                 start = multipliers[-1] if multipliers else math.inf
                 c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)
                 if math.isinf(c):
@@ -59,9 +67,12 @@ def run_rounds(
             with np.errstate(over="ignore"):
                 log_weights = log_weights.plus(-np.log1p(np.minimum(c / d, LARGEST_RATIO)))
             log_b = log_weights.total
-            current = energies * np.exp(2 * log_b)
             errors.append(float(energies @ np.expm1(log_b) ** 2) + floor)
-            mean_squares.append(float(current.sum()))
+            mixed.append(share := shares[min(len(mixed), len(shares)) - 1])
+            if share:
+                log_weights = _CompensatedSum(log_mixed(share, log_b))
+            current = energies * np.exp(2 * log_weights.total)
+            mean_squares.append(float(current.sum()) + share**2 * floor)
             bar.update(len(multipliers), f"{len(multipliers):,} made, ‖y_t‖²/n = {mean_squares[-1]:.3g}")
     return DistillationPath(
         spectrum=spectrum,
@@ -70,6 +81,7 @@ def run_rounds(
         target_mean_squares=np.array(mean_squares),
         training_errors=np.array(errors, dtype=float),
         collapse_round=len(multipliers) if collapsed() else None,
+        ground_truth_weights=np.array(mixed) if any(shares) else None,
     )
 
 
