@@ -46,8 +46,8 @@ class DistillationPath:
         collapsed.
     training_errors : (T,) mean squared error of each fit against the original targets.
     collapse_round : T where the path collapsed (every later fit is zero), None where max_rounds ended it.
-    ground_truth_weights : (T+1,) α_t, the share of the original targets in those of round t, y_t = α_t y + (1 − α_t) f_{t−1}
-        with α_0 = 1; None where later rounds have none (MFB).
+    ground_truth_weights : (T+1,) α_t, the share of the original targets in those of round t,
+        y_t = α_t y + (1 − α_t) f_{t−1} with α_0 = 1; None where later rounds have none (MFB).
     """
 
     spectrum: Spectrum
@@ -205,7 +205,7 @@ class DistillationPath:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the basis, as plain Python numbers and lists ready for JSON; None for a bound that is none."""
-        bounds = self.multiplier_bounds
+        bounds, mixed = self.multiplier_bounds, self.ground_truth_weights
         return {
             "n_samples": self.spectrum.n_samples,
             "n_outputs": self.spectrum.n_outputs,

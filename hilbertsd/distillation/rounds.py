@@ -54,7 +54,7 @@ def run_rounds(
                 c = multiplier
             else:
                 assert tolerance is not None
-                # No round can fit the null component, of which the share of the original targets is left from round 1 on.
+                # No round can fit the null component, of which round 1 and later ones have the original targets' share.
                 reachable = tolerance - mixed[-1] ** 2 * floor
                 start = multipliers[-1] if multipliers else math.inf
                 c = newton_root(d, current, reachable, mean_squares[-1] - tolerance, start)

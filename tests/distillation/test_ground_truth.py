@@ -158,7 +158,7 @@ def test_weights_keep_their_digits_where_a_share_is_tiny():
 def test_bad_shares_are_told(data):
     kernel_matrix, targets, _ = data
     for bad in (-0.1, 1.1, [0.5, 2.0], [], [[0.5]], np.nan):
-        with pytest.raises(InvalidInput, match="ground_truth_weight is .*; give a number from 0 to 1"):
+        with pytest.raises(InvalidInput, match=r"ground_truth_weight is .*; give a number from 0 to 1"):
             distill(kernel_matrix, targets, relative_tolerance=0.1, max_rounds=3, ground_truth_weight=bad)
     with pytest.raises(InvalidInput, match=r"ground_truth_weight 0\.5 without max_rounds may never end"):
         distill(kernel_matrix, targets, relative_tolerance=0.1, ground_truth_weight=0.5)
