@@ -218,11 +218,7 @@ class DistillationPath:
             "multipliers": self.multipliers.tolist(),
             "multiplier_bounds": [[end if np.isfinite(end) else None for end in pair] for pair in bounds.tolist()],
             "collapse_certified": self.collapse_certified,
-            **(
-                {}
-                if self.ground_truth_weights is None
-                else {"ground_truth_weights": self.ground_truth_weights.tolist()}
-            ),
+            **({} if mixed is None else {"ground_truth_weights": mixed.tolist()}),
             "target_mean_squares": self.target_mean_squares.tolist(),
             "training_errors": self.training_errors.tolist(),
             "eigenvalues": self.eigenvalues.tolist(),
