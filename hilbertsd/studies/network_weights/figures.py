@@ -64,30 +64,33 @@ def _agreement(result: "Result") -> Any:
     colours = round_colours(len(result.kernels) + 1)
     for (network, kernel), colour, line in zip(result.kernels.items(), colours, ("-", "--"), strict=False):
         plain = result.plain(network)
-        for kind, look in (("gradient flow", "o"), ("ridge", "x")):
-            found = [form.mean_and_standard_error(kernel.distances(each.weights, kind)) for each in plain]
-            widths = np.array([each.setting.width for each in plain])
-            means, errors = np.array(found).T
-            label = f"{network}, from {kind}"
+        widths = np.array([each.setting.width for each in plain])
+        for label, values, look in (
+            ("infinite kernel, ridge", [kernel.distances(each.weights, "ridge") for each in plain], "x"),
+            ("infinite kernel, flow", [kernel.distances(each.weights, "gradient flow") for each in plain], "o"),
+            ("own tangent kernel, flow, by round", [each.tangent.distances() for each in plain], "^"),
+        ):
+            means, errors = np.array([form.mean_and_standard_error(each) for each in values]).T
             distance.errorbar(
                 widths, means, errors, fmt=look + line, color=colour, markersize=4, linewidth=1, label=label
             )
-            if kind == "gradient flow":
+            if look != "x":
                 distance.plot(widths, means[0] * np.sqrt(widths[0] / widths), ":", color="0.6", linewidth=1)
         others = [each for each in result.measured if each.setting.network == network and not each.setting.is_plain]
         for place, each in enumerate(others):
             one = form.mean_and_standard_error(kernel.distances(each.weights, "gradient flow"))
             x = each.setting.width * 1.12 ** (place + 1)
-            distance.errorbar(
-                [x], [one.mean], [one.standard_error], fmt=MARKERS[place + 1], color="0.35", label=each.setting.name
-            )
+            look = {"fmt": "sDv"[place % 3], "color": "0.35", "markersize": 4, "label": f"{each.setting.name}, flow"}
+            distance.errorbar([x], [one.mean], [one.standard_error], **look)
     distance.set(xscale="log", yscale="log", xlabel="width (dotted: 1/√width)")
     all_widths = sorted({each.setting.width for each in result.measured})
     distance.set_xticks(all_widths, [f"{width:,}" for width in all_widths])
     distance.minorticks_off()
-    distance.set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
-    distance.set(ylabel="distance from the infinite kernel's\nbasis weights (r.m.s., ± s.e.)", title="(a) agreement")
-    distance.legend(fontsize=6)
+    distance.set_yticks([0.025, 0.05, 0.1, 0.2, 0.4], ["0.025", "0.05", "0.1", "0.2", "0.4"])
+    distance.set(ylabel="distance from a kernel's basis weights\n(r.m.s., ± s.e.)")
+    distance.set_title(f"(a) agreement, {', '.join(result.kernels)}", fontsize=9)
+    distance.set_ylim(0.4 * distance.get_ylim()[0])  # room for the legend
+    distance.legend(fontsize=6, loc="lower left", ncols=2)
     first = next(iter(result.kernels))
     kernel, group = result.kernels[first], [each for each in result.measured if each.setting.network == first]
     rounds = np.arange(len(kernel.weights["ridge"]))
