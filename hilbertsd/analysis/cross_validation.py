@@ -35,8 +35,12 @@ from hilbertsd.gram.tiles import slices
 from hilbertsd.support.checks import to_library
 from hilbertsd.support.progress import tracked
 
-NUMBERS_PER_TILE = 2**17
-"""Entries of the chains treated at a time: a megabyte, which stays in cache from round to round."""
+NUMBERS_PER_TILE = 2**19
+"""Entries of the basis treated at a time: four megabytes, with enough rows for matrix products to be fast."""
+
+
+ROUNDS_TOGETHER = 8
+"""Rounds whose changes of a target one matrix product finds; its columns are as many as pairs of these rounds."""
 
 
 def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
@@ -146,18 +150,43 @@ def targets_at(path: DistillationPath, points: slice | NDArray[np.intp]) -> NDAr
 
 
 def _one_by_one(tile: slice, path: DistillationPath) -> Iterator[NDArray[np.float64]]:
-    """(n_rows, n_outputs) predictions at the points of a tile, each from the chain without it, round by round."""
-    rows = np.asarray(path.spectrum.basis[tile])
-    squares = rows**2
-    z = path.spectrum.rotated_targets.T[:, None]
-    chains = np.repeat(z, len(rows), axis=1)  # (n_outputs, n_rows, m) fits without each point, in the eigenbasis
-    for residual, shrinkage, share in _rounds(path):
-        if share:
-            chains += share * (z - chains)
-        changes = -np.vecdot(rows * residual, chains) / (squares @ residual)
-        chains += changes[..., None] * rows
-        chains *= shrinkage
-        yield np.vecdot(rows, chains).T
+    """(p, n_outputs) predictions at the points of a tile, each from the chain without it, round by round.
+
+    In the eigenbasis the chain without point i is u_t f + v_t z + Σ_s w_ts δ_s V_i: f is the chain some rounds ago, at
+    first none, δ_s are the changes of target i since then, and the weights (m,) are the same for all points. What is
+    needed at point i are sums over V_i f, V_i z and V_i² with such weights: one product for `ROUNDS_TOGETHER` rounds.
+    """
+    rows, z = np.asarray(path.spectrum.basis[tile]), path.spectrum.rotated_targets
+    squares, one = rows**2, np.ones((len(z), 1))
+    u, v, w = 0 * one, one, one[:, :0]
+    chains = None  # (n_outputs, p, m) V_i f
+    changes = np.empty((z.shape[1], len(rows), 0))  # (n_outputs, p, rounds) δ
+    rounds = list(_rounds(path))
+    for first in range(0, len(rounds), ROUNDS_TOGETHER):
+        if first:
+            earlier, chains = chains, squares * (changes @ w.T)
+            if earlier is not None:
+                chains += u[:, 0] * earlier
+            if np.any(v):
+                chains += rows * (v * z).T[:, None]
+            u, v, w, changes = one, 0 * one, w[:, :0], changes[..., :0]
+        block: list[tuple[NDArray[np.float64], ...]] = []  # weights of I − H_t, then of H_t, of every round
+        for residual, shrinkage, share in rounds[first : first + ROUNDS_TOGETHER]:
+            before = (1 - share) * u, (1 - share) * v + share, np.hstack([(1 - share) * w, one])
+            block += [tuple(part[:, None] * each for each in before) for part in (residual, shrinkage)]
+            u, v, w = block[-1]
+        sums = np.zeros((z.shape[1], len(rows), len(block)))
+        if chains is not None:
+            sums += chains @ np.hstack([each for each, _, _ in block])
+        if np.any(v):
+            targets = np.hstack([each for _, each, _ in block])[:, :, None] * z[:, None]
+            sums += np.moveaxis((rows @ targets.reshape(len(z), -1)).reshape(len(rows), len(block), -1), -1, 0)
+        ends = np.cumsum([each.shape[1] for _, _, each in block])[:-1]
+        factors = np.split(squares @ np.hstack([each for _, _, each in block]), ends, axis=1)
+        for t in range(0, len(block), 2):
+            left = sums[..., t] + np.sum(factors[t][:, :-1] * changes, axis=-1)
+            changes = np.concatenate([changes, (-left / factors[t][:, -1])[..., None]], axis=-1)
+            yield (sums[..., t + 1] + np.sum(factors[t + 1] * changes, axis=-1)).T
 
 
 def _together(points: NDArray[np.intp], path: DistillationPath) -> Iterator[NDArray[np.float64]]:
