@@ -4,12 +4,18 @@ import os
 import sys
 from pathlib import Path
 
+CACHE = Path(__file__).parents[1] / ".pytest_cache"
 # Read when NumPy and JAX load, also by the processes that tests start. Workers that share two cores lose half of their
-# time to each other's BLAS threads. JAX keeps what it compiles for the next worker and the next run.
+# time to each other's BLAS threads. JAX keeps what it compiles for the next worker and the next run; so does Python,
+# also where it is told to write no bytecode: every process would compile its libraries anew, JAX for three seconds.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+if sys.dont_write_bytecode:
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CACHE / "bytecode"))
+    sys.dont_write_bytecode = False
 
 import numpy as np
 import pytest
