@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from amounts import amounts
 
 from hilbertsd import Spectrum, bounds, check_bounds, distill, distill_spectrum, greens, stop_early
 
@@ -106,25 +107,17 @@ def steps_of_theorem_b(path, factor=1.0):
     return failed
 
 
-def failures(problems):
+@pytest.mark.parametrize("count", amounts(300, 2_000, 20_000))
+def test_theorems_a_and_b_on_random_problems(count):
+    """Every step of the proofs; what they state is checked on 20,000 by `hilbertsd run bounds --preset full`, too."""
     found = []
-    for index in problems:
+    for index in range(count):
         path = random_path(0, index)
         if path.n_rounds and (path.relative_tolerance or 0) < 1:
             failed = steps_of_theorem_a(path) | steps_of_theorem_b(path)
             failed |= {row["name"] for row in check_bounds(path).violations()}
             found += [(index, failed)] if failed else []
-    return found
-
-
-def test_theorems_a_and_b_on_300_random_problems():
-    assert failures(range(300)) == []
-
-
-@pytest.mark.slow
-def test_theorems_a_and_b_on_8_000_random_problems():
-    """Every step of the proofs; what they state is checked on 20,000 by `hilbertsd run bounds --preset full`."""
-    assert failures(range(8_000)) == []
+    assert found == []
 
 
 def test_bounds_made_too_strong_are_caught():

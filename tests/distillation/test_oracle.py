@@ -18,6 +18,7 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
+from amounts import amounts
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from oracle import (
@@ -101,32 +102,25 @@ def check_from_kernel(problem, seed):
     assert np.all(errors <= 1e-10 + allowed[:count])
 
 
-@given(PROBLEMS)
-@example(Problem.random(28, 1, 0, 0, 0, 0, 3, 28))  # equal eigenvalues, r₀ = 2: round 1 on the edge of collapse
-@settings(max_examples=60)
-def test_given_spectrum(problem):
-    check_given_spectrum(problem)
+@pytest.mark.parametrize("count", amounts(60, 250, 1500))
+def test_given_spectrum(count):
+    @given(PROBLEMS)
+    @example(Problem.random(28, 1, 0, 0, 0, 0, 3, 28))  # equal eigenvalues, r₀ = 2: round 1 on the edge of collapse
+    @settings(max_examples=count)
+    def every(problem):
+        check_given_spectrum(problem)
+
+    every()
 
 
-@given(PROBLEMS, st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
-def test_from_kernel(problem, seed):
-    check_from_kernel(problem, seed)
+@pytest.mark.parametrize("count", amounts(60, 250, 1500))
+def test_from_kernel(count):
+    @given(PROBLEMS, st.integers(0, 2**32 - 1))
+    @settings(max_examples=count)
+    def every(problem, seed):
+        check_from_kernel(problem, seed)
 
-
-@pytest.mark.slow
-@given(PROBLEMS)
-@example(Problem.random(28, 1, 0, 0, 0, 0, 3, 28))
-@settings(max_examples=1000)
-def test_given_spectrum_in_full(problem):
-    check_given_spectrum(problem)
-
-
-@pytest.mark.slow
-@given(PROBLEMS, st.integers(0, 2**32 - 1))
-@settings(max_examples=1000)
-def test_from_kernel_in_full(problem, seed):
-    check_from_kernel(problem, seed)
+    every()
 
 
 def collapsing_problems(count):
@@ -137,20 +131,12 @@ def collapsing_problems(count):
         yield Problem.random(n, 1, log_kappa, log_r_minus_1, int(rng.integers(0, 2)), 0, 0.0, int(rng.integers(2**32)))
 
 
-def check_collapse_rounds(count):
+@pytest.mark.parametrize("count", amounts(40, 250, 1000))
+def test_collapse_rounds(count):
     rounds = [check_given_spectrum(problem, max_rounds=600) for problem in collapsing_problems(count)]
     assert None not in rounds
     assert np.mean(np.array(rounds) >= 3) > 0.5
     assert max(rounds) > 50
-
-
-def test_collapse_rounds():
-    check_collapse_rounds(40)
-
-
-@pytest.mark.slow
-def test_collapse_rounds_in_full():
-    check_collapse_rounds(1000)
 
 
 def sample_problems(count):

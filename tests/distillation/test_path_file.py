@@ -90,15 +90,27 @@ def content(value):
     return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
 
 
-def check_flips(name, flips, tmp_path):
-    """Every byte of a saved file in turn, combined with each of its flips, loads equal or is refused."""
+BITS = [1 << bit for bit in range(8)]
+FLIPS = {"every bit of it": lambda _: BITS, "a bit of it": lambda position: [BITS[position % 8]]}
+"""What is changed in a byte at a position."""
+
+
+@pytest.mark.parametrize(
+    ("name", "flips"),
+    [
+        ("krylov", "a bit of it"),
+        *(pytest.param(name, "a bit of it", marks=pytest.mark.slow) for name in ("exact", "fixed")),
+        *(pytest.param(name, "every bit of it", marks=pytest.mark.exhaustive) for name in PATHS),
+    ],
+)
+def test_every_byte_in_which_bits_are_flipped_is_harmless_or_refused(name, flips, tmp_path):
     whole = PATHS[name]()
     file = whole.save(tmp_path / "whole")
     expected, saved = content(whole), file.read_bytes()
     assert content(DistillationPath.load(file)) == expected
     damaged, refused = tmp_path / "damaged.npz", 0
     for position in range(len(saved)):
-        for flip in flips:
+        for flip in FLIPS[flips](position):
             altered = bytearray(saved)
             altered[position] ^= flip
             damaged.write_bytes(altered)
@@ -107,16 +119,6 @@ def check_flips(name, flips, tmp_path):
             except InvalidFile:
                 refused += 1
     assert refused > len(saved) / 2
-
-
-def test_every_flipped_byte_is_harmless_or_refused(tmp_path):
-    check_flips("krylov", [0xFF], tmp_path)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", PATHS)
-def test_every_flipped_bit_is_harmless_or_refused(name, tmp_path):
-    check_flips(name, [1 << bit for bit in range(8)], tmp_path)
 
 
 def rewritten(file, **changes):

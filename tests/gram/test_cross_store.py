@@ -215,8 +215,8 @@ def test_bars_note_pairs_per_second_of_what_is_computed(points, others, tmp_path
     ("kills", "how"),
     [
         (1, signal.SIGKILL),
-        pytest.param(20, signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(6, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(6, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
 def test_kills_leave_no_trace(begin, points, others, tmp_path, kills, how):

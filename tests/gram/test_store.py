@@ -73,9 +73,8 @@ def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
     ("kills", "how"),
     [
         (2, signal.SIGKILL),
-        pytest.param(1, signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param(20, signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param(20, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(6, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param(6, signal.SIGINT, marks=pytest.mark.slow),
     ],
 )
 def test_kills_leave_no_trace(begin, points, tmp_path, kills, how):
