@@ -34,7 +34,6 @@ def saved(tmp_path_factory):
     return folder / "o", json.loads((folder / "o/result.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.xdist_group("saved model")
 def test_the_round_of_the_training_rows_stands_beside_that_of_the_test_rows(saved):
     folder, record = saved
     assert record["leave_one_out_round"] == np.argmin(record["leave_one_out_errors"])
@@ -44,7 +43,6 @@ def test_the_round_of_the_training_rows_stands_beside_that_of_the_test_rows(save
     assert TableModel.load(folder).path.collapse_round == record["collapse_round"]
 
 
-@pytest.mark.xdist_group("saved model")
 def test_new_rows_from_the_shell(hilbertsd, saved, tmp_path, rng):
     folder, record = saved
     new = pd.DataFrame(rng.normal(size=(50, 4)), columns=["c", "note", "a", "b"])
@@ -65,7 +63,6 @@ def test_new_rows_from_the_shell(hilbertsd, saved, tmp_path, rng):
     assert asked.startswith("'price' in round 1, as asked for; leave-one-out on the 90 training rows chooses round ")
 
 
-@pytest.mark.xdist_group("saved model")
 def test_errors_where_the_target_is_known(hilbertsd, saved, table):
     """On the table that was distilled they are those that distill printed: of the test rows apart."""
     folder, record = saved
@@ -79,7 +76,6 @@ def test_errors_where_the_target_is_known(hilbertsd, saved, table):
     assert "on 90 rows that are training rows" in out
 
 
-@pytest.mark.xdist_group("saved model")
 def test_a_target_without_values_gives_no_error(hilbertsd, saved, tmp_path):
     (tmp_path / "new.csv").write_text("a,b,c,price\n1,2,3,\n")
     code, out, _ = hilbertsd("predict", saved[0], "new.csv")
@@ -87,7 +83,6 @@ def test_a_target_without_values_gives_no_error(hilbertsd, saved, tmp_path):
     assert "mean squared error" not in out
 
 
-@pytest.mark.xdist_group("saved model")
 def test_beyond_collapse_is_the_mean_with_one_warning(saved, table):
     finished = in_a_process("predict", saved[0], table, "--round", "50", "--json")
     assert finished.returncode == 0

@@ -19,10 +19,7 @@ pytest.importorskip("distributed", reason="needs the extra `cluster`")
 
 from clusters import local_client
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning"),
-    pytest.mark.xdist_group("cluster"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
 @pytest.fixture(scope="module")

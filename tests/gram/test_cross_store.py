@@ -210,7 +210,6 @@ def test_bars_note_pairs_per_second_of_what_is_computed(points, others, tmp_path
     assert counted == [230 * 231 // 2]
 
 
-@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize(
     ("kills", "how"),
     [

@@ -68,7 +68,6 @@ def test_cores_do_not_change_a_bit(points, tmp_path, monkeypatch):
     assert same_folders(tmp_path / "all", tmp_path / "five")
 
 
-@pytest.mark.xdist_group("kills")
 @pytest.mark.parametrize(
     ("kills", "how"),
     [

@@ -107,7 +107,6 @@ def test_both_stores_have_to_fit_together(images, tmp_path, monkeypatch):
     job.run(tmp_path / "job")  # tiles that are there need no room
 
 
-@pytest.mark.xdist_group("cluster")
 def test_on_a_cluster(images, tmp_path):
     pytest.importorskip("distributed", reason="needs the extra `cluster`")
     from clusters import local_client

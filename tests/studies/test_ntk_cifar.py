@@ -29,7 +29,6 @@ def result(request, tmp_path_factory):
         yield experiment.run(fits.Config("smoke", kernels=tmp_path_factory.mktemp("kernels")))
 
 
-@pytest.mark.xdist_group("ntk-cifar")
 def test_the_study_reports_every_path(result):
     networks, n_test = experiment.PRESETS["smoke"]
     assert len(result.fits) == sum(len(network.n_train) for network in networks)
@@ -46,7 +45,6 @@ def test_the_study_reports_every_path(result):
             np.testing.assert_array_equal(chain.correct[0], chain.stopped_correct[0])  # round 0 is its own early stop
 
 
-@pytest.mark.xdist_group("ntk-cifar")
 def test_its_numbers_are_those_of_plain_fits(result):
     """Accuracies and the leave-one-out error again, from the matrices alone."""
     images = image_split("digits", 100, 100)
@@ -66,7 +64,6 @@ def test_its_numbers_are_those_of_plain_fits(result):
     assert first.ridge_errors[20] == pytest.approx(np.sum(left_out**2) / 100, rel=1e-6)
 
 
-@pytest.mark.xdist_group("ntk-cifar")
 def test_its_record_is_json_and_digits_settle_no_claim_about_cifar(result):
     record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert record["data"] == "digits (scikit-learn)"
@@ -79,7 +76,6 @@ def test_its_record_is_json_and_digits_settle_no_claim_about_cifar(result):
     assert on_cifar[0]["verdict"] == "reproduced in part"  # it cannot drop where it stays at 100 %
 
 
-@pytest.mark.xdist_group("ntk-cifar")
 def test_evidence_is_kept_in_a_file(result, tmp_path):
     kept = Evidence.load(result.evidence.save(tmp_path / "correct.npz"))
     for each in dataclasses.fields(Evidence):
