@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_networks import SMALL
+from small_networks import SMALL, small
 
 jax = pytest.importorskip("jax", reason="needs the extra `ntk`")
 
@@ -27,17 +27,19 @@ from hilbertsd.ntk.jax_backend import sixty_four_bits
 PRECISION = {"float32": 1e-6, "float64": 1e-12}
 """Largest difference, over the largest value."""
 
-DEEP = {"myrtle-5": ["float64"], "wrn-10-2": ["float64"], "vgg-11": [], "myrtle-7": [], "myrtle-10": [], "resnet-8": []}
-"""Dtypes in which architectures that take long to compile are compared by every run; in the others by the slow tests.
+SHALLOW = ("fully-connected-2-7", "convolutional-2-5", "convolutional-1-5")
+"""Compared by every run in both precisions, beside a network with every kind of layer in float64.
 
-Of Myrtle's three depths, which have the same layers, one is compared in float32.
-
-Every kind of layer is among those that are always compared, in float64, and each of the shallow networks in both.
+The others take long to compile: the slow tests compare them in float64, and one with average pooling and one with
+residual branches in float32, too. Myrtle's middle depth has the layers of the other two and is left to `-m exhaustive`.
 """
 
 
-def slow_unless(quick):
-    return () if quick else pytest.mark.slow
+def mark_of(name, dtype="float64"):
+    if name in SHALLOW or name == "every layer":
+        return ()
+    quick = name != "myrtle-7" if dtype == "float64" else name in ("myrtle-5", "wrn-10-2")
+    return pytest.mark.slow if quick else pytest.mark.exhaustive
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +66,9 @@ def difference(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
-def agrees(images, recorded, name, options, kernel, dtype):
+def agrees(images, recorded, name, kernel, dtype):
     """Ragged tiles, square and cross, with biases."""
-    network = architecture(name, bias_std=0.3, **options)
+    network = small(name, bias_std=0.3)
     first, second = images[:7], images[7:]
     expected = recorded[f"{name} {kernel}"]
     cross = gram(network, first, second, kernel=kernel, dtype=dtype, tile=4)
@@ -83,31 +85,31 @@ def agrees(images, recorded, name, options, kernel, dtype):
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        pytest.param(name, dtype, marks=slow_unless(dtype in DEEP.get(name, PRECISION)))
-        for name in SMALL
-        for dtype in (["float64"] if name in ("myrtle-7", "myrtle-10") else PRECISION)
+        pytest.param(name, dtype, marks=mark_of(name, dtype))
+        for name in (*SMALL, "every layer")
+        for dtype in (["float64"] if name in ("myrtle-7", "myrtle-10", "every layer") else PRECISION)
     ],
 )
 def test_equal_to_neural_tangents(images, recorded, name, dtype):
-    agrees(images, recorded, name, SMALL[name], "ntk", dtype)
+    agrees(images, recorded, name, "ntk", dtype)
 
 
 @pytest.mark.parametrize(
     "name", ["fully-connected-2-7", "convolutional-2-5", pytest.param("wrn-10-2", marks=pytest.mark.slow)]
 )
 def test_covariances_at_initialisation_are_equal_too(images, recorded, name):
-    agrees(images, recorded, name, SMALL[name], "nngp", "float64")
+    agrees(images, recorded, name, "nngp", "float64")
 
 
 @pytest.mark.parametrize(
-    ("name", "options"),
+    "name",
     [
-        pytest.param(name, options, marks=() if name == "fully-connected-2-7" else pytest.mark.slow)
-        for name, options in SMALL.items()
+        pytest.param(name, marks=() if name == "fully-connected-2-7" else mark_of(name) or pytest.mark.slow)
+        for name in (*SMALL, "every layer")
     ],
 )
-def test_recorded_values_are_those_of_neural_tangents(images, recorded, name, options):
-    found = direct(architecture(name, bias_std=0.3, **options), images, images[7:])
+def test_recorded_values_are_those_of_neural_tangents(images, recorded, name):
+    found = direct(small(name, bias_std=0.3), images, images[7:])
     for kernel, values in found.items():
         assert difference(values, recorded[f"{name} {kernel}"]) < 1e-8  # of angles near 0, half the digits
         assert difference(values[:7], recorded[f"{name} {kernel}"][:7]) < 1e-13
@@ -318,10 +320,12 @@ def test_vectors_are_images_of_one_position(images):
     assert difference(gram("fully-connected-3", flat), gram("fully-connected-3", images)) < 1e-14
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=slow_unless(name not in DEEP)) for name in SMALL])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=mark_of(name)) for name in (*SMALL, "every layer")])
 def test_a_path_on_every_matrix_ends_with_its_bounds_holding(images, rng, name):
-    network = architecture(name, bias_std=0.3, **SMALL[name])  # compiled for the comparison above
-    path = distill(gram(network, images, dtype="float32", tile=4), rng.normal(size=(11, 3)), tolerance=0.3)
+    dtype = "float32" if name in SHALLOW else "float64"  # compiled for the comparison above
+    path = distill(
+        gram(small(name, bias_std=0.3), images, dtype=dtype, tile=4), rng.normal(size=(11, 3)), tolerance=0.3
+    )
     report = check_bounds(path)
     assert path.collapse_round is not None
     assert report.holds, report
