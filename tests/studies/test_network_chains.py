@@ -99,7 +99,7 @@ def test_a_fresh_network_is_stopped_at_the_first_look_at_which_its_loss_is_low_e
 
 
 @pytest.mark.slow
-def test_a_command_that_is_killed_ten_times_ends_with_the_same_result(tmp_path):
+def test_a_command_that_is_killed_five_times_ends_with_the_same_result(tmp_path):
     """At random moments of its training, whatever it is doing; what differs at most are times."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
     compiled = {
@@ -121,7 +121,7 @@ def test_a_command_that_is_killed_ten_times_ends_with_the_same_result(tmp_path):
         begin("whole")
         assert int(told.readline()) == 0
         rng, trained = np.random.default_rng(0), []
-        for _ in range(10):
+        for _ in range(5):
             before, command = time.time(), begin("killed")
             while not written_since(tmp_path / "killed/networks", before):
                 os.kill(command, 0)  # raises where it is over
