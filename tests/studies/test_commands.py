@@ -41,6 +41,13 @@ def test_run_spline_toy_prints_and_writes_the_paper(hilbertsd, tmp_path):
     assert record["config"] == {"tolerance": 0.045, "seed": None}
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """For tests in which figures do not count: drawing them takes longer than most studies."""
+    monkeypatch.setattr("hilbertsd.studies.form.save_figure", lambda *_: [])
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_json_is_one_object_and_nothing_else(hilbertsd, table):
     code, out, err = hilbertsd("run", "spline-toy", "--json", "--seed", 3, "--out", "other")
     assert (code, err) == (0, "")
@@ -276,6 +283,7 @@ def test_bad_usage_and_bad_input_is_one_line(hilbertsd, words, message):
     assert message in one_line(*hilbertsd(*words))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_results_survive_a_later_failure(hilbertsd, tmp_path):
     hilbertsd("run", "spline-toy")
     before = (tmp_path / "spline-toy/result.json").read_bytes()
