@@ -33,5 +33,5 @@ def small(name, bias_std=0.0, parameterization="ntk"):
     """Architecture of a name in SMALL, or "every layer"."""
     options = {"parameterization": parameterization}
     if name == "every layer":
-        return replace(architecture("convolutional-1", **options), layers=EVERY_LAYER)
+        return replace(architecture("convolutional-1", n_classes=3, **options), layers=EVERY_LAYER)
     return architecture(name, bias_std=bias_std, **options, **SMALL[name])

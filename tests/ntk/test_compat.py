@@ -63,11 +63,14 @@ def test_kernels_are_what_wide_random_networks_have(rng, name, options):
     outputs, draws = 64, 40
     many, one = (architecture(name, n_classes=count, **options) for count in (outputs, 1))
 
+    def drawn(seed):
+        # Outside of what is compiled: as one function with the rest, random numbers take XLA many times as long.
+        return [StaxNetwork(each).init(jax.random.key(seed), images.shape[1:]) for each in (many, one)]
+
     @jax.jit
-    def products(key):
+    def products(of_many, parameters):
         x = images.astype(np.float32)
-        values = StaxNetwork(many).apply(StaxNetwork(many).init(key, x.shape[1:]), x)
-        parameters = StaxNetwork(one).init(key, x.shape[1:])
+        values = StaxNetwork(many).apply(of_many, x)
         gradients = jax.vmap(
             lambda image: jax.grad(lambda p: StaxNetwork(one).apply(p, image[None])[0, 0])(parameters)
         )(x)
@@ -75,7 +78,7 @@ def test_kernels_are_what_wide_random_networks_have(rng, name, options):
         return values @ values.T / outputs, rows @ rows.T
 
     with sixty_four_bits(False):
-        found = [np.asarray(each) for each in zip(*(products(jax.random.key(k)) for k in range(draws)), strict=True)]
+        found = [np.asarray(each) for each in zip(*(products(*drawn(seed)) for seed in range(draws)), strict=True)]
     for kernel, each in zip(("nngp", "ntk"), found, strict=True):
         error = each.std(axis=0, ddof=1) / np.sqrt(draws)
         expected = gram(many if kernel == "nngp" else one, images, kernel=kernel)
