@@ -3,6 +3,7 @@ from . import bounds as bounds
 from . import data as data
 from . import distillation as distillation
 from . import errors as errors
+from . import estimators as estimators
 from . import features as features
 from . import filters as filters
 from . import gram as gram
@@ -13,10 +14,11 @@ from . import report as report
 from . import spectral as spectral
 from . import studies as studies
 from .analysis.choice import Choice as Choice
-from .analysis.choice import choose_by_leave_one_out as choose_by_leave_one_out
+from .analysis.choice import choose_rounds as choose_rounds
 from .analysis.criteria import Folds as Folds
 from .analysis.criteria import Holdout as Holdout
 from .analysis.criteria import UnbiasedRisk as UnbiasedRisk
+from .analysis.criteria import best_round as best_round
 from .analysis.criteria import score_rounds as score_rounds
 from .analysis.cross_validation import leave_one_out as leave_one_out
 from .analysis.cross_validation import leave_one_out_errors as leave_one_out_errors
@@ -37,8 +39,10 @@ from .distillation.chain import distill as distill
 from .distillation.chain import distill_spectrum as distill_spectrum
 from .distillation.chain import largest_tolerance as largest_tolerance
 from .distillation.path import DistillationPath as DistillationPath
-from .estimators import SelfDistilledKernelClassifier as SelfDistilledKernelClassifier
-from .estimators import SelfDistilledKernelRegressor as SelfDistilledKernelRegressor
+from .estimators.fixed import SelfDistilledKernelClassifier as SelfDistilledKernelClassifier
+from .estimators.fixed import SelfDistilledKernelRegressor as SelfDistilledKernelRegressor
+from .estimators.searched import SelfDistilledKernelClassifierCV as SelfDistilledKernelClassifierCV
+from .estimators.searched import SelfDistilledKernelRegressorCV as SelfDistilledKernelRegressorCV
 from .spectral.multiplier import solve_multiplier as solve_multiplier
 from .spectral.multiplier import training_error as training_error
 from .spectral.spectrum import Spectrum as Spectrum

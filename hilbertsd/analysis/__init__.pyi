@@ -1,8 +1,9 @@
 from .choice import Choice as Choice
-from .choice import choose_by_leave_one_out as choose_by_leave_one_out
+from .choice import choose_rounds as choose_rounds
 from .criteria import Folds as Folds
 from .criteria import Holdout as Holdout
 from .criteria import UnbiasedRisk as UnbiasedRisk
+from .criteria import best_round as best_round
 from .criteria import score_rounds as score_rounds
 from .cross_validation import leave_one_out as leave_one_out
 from .cross_validation import leave_one_out_errors as leave_one_out_errors

@@ -1,24 +1,25 @@
-"""ε and round chosen together by leave-one-out.
+"""ε and round chosen together, by one criterion for all paths and rounds.
 
-    choice = choose_by_leave_one_out(kernel_matrix, targets)  # targets minus their mean
+    choice = choose_rounds(kernel_matrix, targets)  # by leave-one-out; targets minus their mean
     choice.path.relative_tolerance, choice.round
     choice.predict(cross_kernel)
 
-Source of the errors: :mod:`hilbertsd.analysis.cross_validation`.
+The criteria are those of :mod:`hilbertsd.analysis.criteria`.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.analysis.cross_validation import leave_one_out_errors
+from hilbertsd.analysis.criteria import Criterion, score_rounds
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import InfeasibleTolerance, InvalidTolerance
+from hilbertsd.errors import InfeasibleTolerance, InvalidTolerance, ManyRoundsWarning
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array
 
@@ -28,39 +29,40 @@ RELATIVE_TOLERANCES = np.arange(1, 50) / 50
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Path and round with the lowest leave-one-out error.
+    """Path and round with the lowest score.
 
     Attributes
     ----------
     path : the chosen path; ε is its `tolerance`, and its `relative_tolerance` one of those tried.
     round : t, the chosen nonzero fit of that path.
     relative_tolerances : (k,) fractions tried, ascending.
-    errors : k arrays (T,) of leave-one-out mean squared errors, one for every round of the path of each fraction.
+    scores : k arrays (T,), one score for every round of the path of each fraction.
     """
 
     path: DistillationPath
     round: int
     relative_tolerances: NDArray[np.float64]
-    errors: tuple[NDArray[np.float64], ...]
+    scores: tuple[NDArray[np.float64], ...]
 
     @property
-    def error(self) -> float:
-        """Lowest leave-one-out mean squared error; too low for an estimate of what new points would show."""
-        return float(min(each.min() for each in self.errors))
+    def score(self) -> float:
+        """Lowest score; as the lowest of many too low for an estimate of what new points would show."""
+        return float(min(each.min() for each in self.scores))
 
     def predict(self, cross_kernel: Any) -> Any:
         """Predictions of the chosen fit; see :meth:`DistillationPath.predict`."""
         return self.path.predict(cross_kernel, self.round)
 
 
-def choose_by_leave_one_out(
+def choose_rounds(
     kernel_matrix: Any,
     targets: Any,
     relative_tolerances: ArrayLike | None = None,
     *,
+    criterion: str | Criterion = "loo",
     max_rounds: int | None = None,
 ) -> Choice:
-    """Distil with every ε, and choose the ε and the round with the lowest leave-one-out error.
+    """Distil with every ε, and choose the ε and the round with the lowest score.
 
     Parameters
     ----------
@@ -68,6 +70,7 @@ def choose_by_leave_one_out(
     targets : (n,) or (n, n_outputs); not centred here.
     relative_tolerances : fractions of the targets' mean square to try, all below 1; None for 0.02, 0.04, …, 0.98.
         Those at or below the floor of a singular kernel matrix are left out.
+    criterion : as in :func:`hilbertsd.score_rounds`.
     max_rounds : largest number of fits of a path; 1 chooses among plain kernel ridge fits.
 
     Returns
@@ -82,23 +85,40 @@ def choose_by_leave_one_out(
         A fraction is not above 0 and below 1, or `max_rounds` is no whole number of at least 1.
     InfeasibleTolerance
         Every fraction is at or below the floor.
+    InvalidInput
+        As :func:`hilbertsd.score_rounds`.
 
     Notes
     -----
-    One decomposition serves all. The errors of a path of T rounds cost O(T n² n_outputs).
+    One decomposition serves all. Scores of a path of T rounds cost O(T n² n_outputs) by leave-one-out, O(T n) by
+    generalised cross-validation.
     """
+    fractions = checked_fractions(relative_tolerances)
+    return choose_from_spectrum(Spectrum.from_kernel(kernel_matrix, targets), fractions, criterion, max_rounds)
+
+
+def checked_fractions(relative_tolerances: ArrayLike | None) -> NDArray[np.float64]:
+    """Fractions to try, ascending; InvalidTolerance unless they are above 0 and below 1."""
     given = RELATIVE_TOLERANCES if relative_tolerances is None else relative_tolerances
     fractions = np.unique(np.asarray(as_real_array(given, "relative_tolerances", InvalidTolerance)))
     if not fractions.size or not np.all((fractions > 0) & (fractions < 1)):
         raise InvalidTolerance(f"relative_tolerances are {fractions}; give numbers above 0 and below 1")
-    spectrum = Spectrum.from_kernel(kernel_matrix, targets)
+    return fractions
+
+
+def choose_from_spectrum(
+    spectrum: Spectrum, fractions: NDArray[np.float64], criterion: str | Criterion, max_rounds: int | None
+) -> Choice:
+    """Choose as :func:`choose_rounds`, from a spectrum already computed and fractions already checked."""
     floor = spectrum.floor / spectrum.target_mean_square
     usable = fractions[fractions * spectrum.target_mean_square > spectrum.floor]
     if not usable.size:
         raise InfeasibleTolerance(
             f"all relative_tolerances are at or below the floor {floor:.6g}, up to {fractions[-1]:.6g}; give larger"
         )
-    paths = [distill_spectrum(spectrum, relative_tolerance=float(each), max_rounds=max_rounds) for each in usable]
-    errors = tuple(leave_one_out_errors(path)[:-1] for path in paths)
-    best = int(np.argmin([each.min() for each in errors]))
-    return Choice(paths[best], int(np.argmin(errors[best])), usable, errors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ManyRoundsWarning)  # whoever lets a range be searched means its ends, too
+        paths = [distill_spectrum(spectrum, relative_tolerance=float(each), max_rounds=max_rounds) for each in usable]
+    scores = tuple(score_rounds(path, criterion) for path in paths)
+    best = int(np.argmin([each.min() for each in scores]))
+    return Choice(paths[best], int(np.argmin(scores[best])), usable, scores)

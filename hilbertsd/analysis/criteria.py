@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.analysis.cross_validation import left_out, targets_at
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import InvalidInput, InvalidTargets
+from hilbertsd.errors import InvalidInput, InvalidRound, InvalidTargets
 from hilbertsd.support.checks import as_real_array, check_choice, check_positive, check_whole
 
 
@@ -213,6 +213,16 @@ def score_rounds(path: DistillationPath, criterion: str | Criterion = "loo") -> 
         An unknown name; or a criterion that needs all eigenvalues, for a Krylov path: that leaves :class:`Holdout`.
     """
     return criterion_of(criterion).residuals(path).scores
+
+
+def best_round(path: DistillationPath, criterion: str | Criterion = "loo") -> int:
+    """Round with the lowest score, from 0; parameters and errors as :func:`score_rounds`.
+
+    Raises InvalidRound where the path has no round.
+    """
+    if not path.n_rounds:
+        raise InvalidRound(f"the path has no round to choose: {path.ending}; distil with a smaller tolerance")
+    return int(np.argmin(score_rounds(path, criterion)))
 
 
 def _cross_validated(path: DistillationPath, folds: Sequence[NDArray[np.intp]] | None) -> Residuals:

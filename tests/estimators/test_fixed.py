@@ -15,7 +15,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from hilbertsd import SelfDistilledKernelClassifier, SelfDistilledKernelRegressor, greens
+from hilbertsd import (
+    SelfDistilledKernelClassifier,
+    SelfDistilledKernelRegressor,
+    UnbiasedRisk,
+    best_round,
+    distill,
+    greens,
+    mix_rounds,
+)
 from hilbertsd.errors import (
     CollapseWarning,
     HilbertsdError,
@@ -172,6 +180,13 @@ def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_no
         ({"relative_tolerance": np.nan}, InvalidTolerance, "relative_tolerance is nan"),
         ({"n_rounds": 0}, InvalidTolerance, "n_rounds is 0"),
         ({"n_rounds": 1.5}, InvalidTolerance, r"n_rounds is 1\.5"),
+        ({"n_rounds": "aic"}, InvalidInput, "criterion is 'aic'; give one of loo, folds, gcv, sure"),
+        ({"mixing": "aic"}, InvalidInput, "criterion is 'aic'"),
+        (
+            {"mixing": "gcv", "n_rounds": "gcv"},
+            InvalidInput,
+            "mixing='gcv' mixes all rounds.*'gcv' chooses",
+        ),
         ({"kernel": "gauss"}, InvalidInput, "kernel is 'gauss'; give one of precomputed.*rbf"),
         ({"kernel": ["rbf"]}, InvalidInput, r"kernel is \['rbf'\]"),
         ({"relative_tolerance": "0.1"}, InvalidTolerance, "relative_tolerance is '0.1'"),
@@ -310,3 +325,39 @@ def test_a_round_beyond_collapse_is_the_mean_with_one_warning(problem):
         np.testing.assert_array_equal(model.predict(X, round=T), np.full(90, y.mean()))
     assert len(record) == 1
     np.testing.assert_array_equal(model.predict(X), np.full(90, y.mean()))  # what fit has said is not said again
+
+
+@pytest.mark.parametrize("name", ["auto", "loo", "gcv", "folds", "sure"])
+def test_rounds_are_chosen_by_a_criterion_among_all_until_collapse(problem, name):
+    X, y = problem
+    model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=name).fit(X, y)
+    path = distill(rbf_kernel(X, gamma=0.2), y - y.mean(), relative_tolerance=0.1)
+    best = best_round(path, "loo" if name == "auto" else name)
+    assert model.n_rounds_ == best + 1
+    assert model.path_.collapse_round == path.collapse_round
+    np.testing.assert_allclose(model.predict(X), path.train_predictions(best) + y.mean(), rtol=1e-9)
+    assert len(list(model.staged_predict(X))) == best + 1
+    labels = (y > 6).astype(int)
+    classifier = SelfDistilledKernelClassifier(relative_tolerance=0.3, n_rounds=name).fit(X, labels)
+    assert 1 <= classifier.n_rounds_ <= classifier.path_.n_rounds
+
+
+def test_chosen_rounds_where_there_is_none_are_the_intercept(problem):
+    with pytest.warns(CollapseWarning, match=r"after 0 of n_rounds=1"):
+        model = SelfDistilledKernelRegressor(relative_tolerance=1.5, n_rounds="auto", mixing=None).fit(*problem)
+    np.testing.assert_array_equal(model.predict(problem[0]), np.full(90, problem[1].mean()))
+
+
+def test_mixing_predicts_with_the_best_weighted_sum(problem):
+    X, y = problem
+    for name in ("auto", "gcv", UnbiasedRisk(0.1)):
+        model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=3, mixing=name).fit(X, y)
+        expected = mix_rounds(model.path_, criterion="loo" if name == "auto" else name)
+        np.testing.assert_array_equal(model.mixture_.weights, expected.weights)
+        fits = np.array(list(model.staged_predict(X)))
+        np.testing.assert_allclose(model.predict(X), expected.weights @ fits, rtol=1e-9)
+        np.testing.assert_allclose(model.predict(X, round=1), fits[1])
+    plain = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=3).fit(X, y)
+    assert plain.mixture_ is None
+    scores = SelfDistilledKernelClassifier(relative_tolerance=0.3, n_rounds=2, mixing="gcv").fit(X, y > 6)
+    assert scores.decision_function(X).shape == (90,)

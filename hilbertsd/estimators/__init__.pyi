@@ -1,0 +1,4 @@
+from .fixed import SelfDistilledKernelClassifier as SelfDistilledKernelClassifier
+from .fixed import SelfDistilledKernelRegressor as SelfDistilledKernelRegressor
+from .searched import SelfDistilledKernelClassifierCV as SelfDistilledKernelClassifierCV
+from .searched import SelfDistilledKernelRegressorCV as SelfDistilledKernelRegressorCV

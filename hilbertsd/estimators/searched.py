@@ -1,0 +1,119 @@
+"""The same estimators with kernel, tolerance and rounds chosen from the training data: one decomposition per kernel.
+
+    model = SelfDistilledKernelRegressorCV(kernel="rbf", gammas=[0.05, 0.2, 1.0]).fit(X, y)
+    model.gamma_, model.relative_tolerance_, model.n_rounds_  # chosen by leave-one-out among all of them
+    model.predict(X_new)
+
+A grid search would decompose for every candidate and fold; here all tolerances and rounds of a kernel share one
+decomposition, and leave-one-out is in closed form.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hilbertsd.analysis.choice import Choice, checked_fractions, choose_from_spectrum
+from hilbertsd.analysis.criteria import Criterion, criterion_of
+from hilbertsd.errors import InvalidInput
+from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
+from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.support.checks import as_real_array
+
+
+class _Searched(KernelModel):
+    """Parameters of an estimator that chooses among kernels, tolerances and rounds."""
+
+    def __init__(
+        self,
+        kernel: str | Callable[..., Any] = "rbf",
+        *,
+        gammas: ArrayLike | None = None,
+        degree: float = 3,
+        coef0: float = 1,
+        kernel_params: dict[str, Any] | None = None,
+        relative_tolerances: ArrayLike | None = None,
+        max_rounds: int | None = None,
+        criterion: str | Criterion = "auto",
+        mixing: str | Criterion | None = None,
+        fit_intercept: bool = True,
+    ) -> None:
+        self.kernel = kernel
+        self.gammas = gammas
+        self.degree = degree
+        self.coef0 = coef0
+        self.kernel_params = kernel_params
+        self.relative_tolerances = relative_tolerances
+        self.max_rounds = max_rounds
+        self.criterion = criterion
+        self.mixing = mixing
+        self.fit_intercept = fit_intercept
+
+    @property
+    def _gamma(self) -> float | None:
+        return self.gamma_
+
+    def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
+        fractions, criterion = checked_fractions(self.relative_tolerances), criterion_of(named(self.criterion))
+        centred, mean = self._centred(X, targets)
+        best: Choice | None = None
+        scores = []
+        for gamma in self._gammas():
+            spectrum = Spectrum.from_kernel(self._kernel_values(X, X, gamma), centred)
+            choice = choose_from_spectrum(spectrum, fractions, criterion, self.max_rounds)
+            scores.append(choice.score)
+            if best is None or choice.score < best.score:
+                best, self.gamma_ = choice, gamma
+        assert best is not None
+        self.relative_tolerance_ = float(best.path.relative_tolerance or 0)
+        self.best_score_ = best.score
+        self.scores_ = np.array(scores)
+        self._keep(best.path, best.path.n_rounds if self.mixing is not None else best.round + 1, mean, X)
+
+    def _gammas(self) -> list[float | None]:
+        """Values of gamma to try; InvalidInput unless they are positive numbers."""
+        if self.gammas is None:
+            return [None]
+        gammas = np.asarray(as_real_array(self.gammas, "gammas", InvalidInput), np.float64)
+        if gammas.ndim != 1 or not gammas.size or not np.all((gammas > 0) & np.isfinite(gammas)):
+            raise InvalidInput(f"gammas are {self.gammas!r}; give positive numbers")
+        return [float(gamma) for gamma in gammas]
+
+
+class SelfDistilledKernelRegressorCV(Regression, _Searched):
+    """Kernel regression distilled into itself, with kernel, tolerance and round chosen from the training data.
+
+    Parameters
+    ----------
+    kernel, degree, coef0, kernel_params, fit_intercept
+        As in :class:`hilbertsd.SelfDistilledKernelRegressor`.
+    gammas : values of the kernel's gamma to try; None for the kernel's default alone.
+    relative_tolerances : fractions ε to try, as in :func:`hilbertsd.choose_rounds`; None for 0.02, 0.04, …, 0.98.
+    max_rounds : largest number of fits of a path; None for all until collapse, 1 for plain kernel ridge regression.
+    criterion : "auto" for leave-one-out, or as in :func:`hilbertsd.score_rounds`. The intercept is that of all samples.
+    mixing : None to predict with the chosen round; or a criterion, to predict with the best mixture of the rounds of
+        the chosen path.
+
+    Attributes
+    ----------
+    gamma_, relative_tolerance_ : the chosen ones; gamma_ is None where `gammas` is.
+    n_rounds_ : number of fits up to the chosen round; with mixing of the whole path.
+    best_score_ : lowest score; as the lowest of many too low for an estimate of what new points would show.
+    scores_ : (n_gammas,) lowest score of each gamma.
+    path_, mixture_, intercept_, X_fit_, n_features_in_, feature_names_in_
+        As in :class:`hilbertsd.SelfDistilledKernelRegressor`.
+
+    Source: MFB, arXiv:2002.05715, §2-3; for leave-one-out :mod:`hilbertsd.analysis.cross_validation`.
+    """
+
+
+class SelfDistilledKernelClassifierCV(Classification, _Searched):
+    """Classification by self-distilled kernel regression on one-hot targets, chosen from the training data.
+
+    The criterion is that of the regression: the squared error of the scores, not the share of wrong labels.
+
+    Parameters and attributes
+    -------------------------
+    As in :class:`SelfDistilledKernelRegressorCV`; and classes_ : (n_classes,) labels in the order of the scores.
+    """
