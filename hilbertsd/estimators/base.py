@@ -135,7 +135,7 @@ class KernelModel(BaseEstimator):
         )
 
 
-class Regression(RegressorMixin):
+class Regression(RegressorMixin, KernelModel):
     """Fit and predictions of a regressor."""
 
     def __sklearn_tags__(self) -> Any:
@@ -167,7 +167,7 @@ class Regression(RegressorMixin):
         yield from self._stages(X)
 
 
-class Classification(ClassifierMixin):
+class Classification(ClassifierMixin, KernelModel):
     """Fit and predictions of a classifier, by regression on one-hot targets."""
 
     def fit(self, X: Any, y: Any) -> Self:

@@ -8,6 +8,8 @@ A grid search would decompose for every candidate and fold; here all tolerances 
 decomposition, and leave-one-out is in closed form.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 

@@ -353,6 +353,7 @@ def test_mixing_predicts_with_the_best_weighted_sum(problem):
     for name in ("auto", "gcv", UnbiasedRisk(0.1)):
         model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=3, mixing=name).fit(X, y)
         expected = mix_rounds(model.path_, criterion="loo" if name == "auto" else name)
+        assert model.mixture_ is not None
         np.testing.assert_array_equal(model.mixture_.weights, expected.weights)
         fits = np.array(list(model.staged_predict(X)))
         np.testing.assert_allclose(model.predict(X), expected.weights @ fits, rtol=1e-9)

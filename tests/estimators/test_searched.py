@@ -67,6 +67,7 @@ def test_the_rounds_of_the_chosen_path_are_mixed(problem):
     X, y = problem
     model = SelfDistilledKernelRegressorCV(relative_tolerances=[0.1], max_rounds=3, mixing="gcv").fit(X, y)
     assert model.n_rounds_ == 3
+    assert model.mixture_ is not None
     np.testing.assert_array_equal(model.mixture_.weights, mix_rounds(model.path_, criterion="gcv").weights)
 
 
