@@ -1,4 +1,4 @@
-"""What a path tells: early stopping, equivalent kernels, leave-one-out, leading weights."""
+"""What a path tells: scores and mixtures of rounds, early stopping, equivalent kernels, leading weights."""
 
 import lazy_loader
 
