@@ -17,6 +17,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
     [
         (["dense_path.py", "--n", "60", "--repeats", "1"], "loop_over_path"),
         (["round_counts.py", "--n", "60"], "triangle_over_rounds"),
+        (["selection.py", "--n", "60", "--pairs", "9", "--smallest", "0.2", "--repeats", "1"], "grid_over_choice"),
         (["krylov.py", "--n", "150", "--images", "synthetic"], "eigh_over_krylov"),
         (["krylov.py", "--sizes", "60", "120", "--images", "synthetic"], "exponents"),
         (["time_to_accuracy.py", "--preset", "smoke", "--dataset", "digits", "--networks", "1"], "seconds"),
