@@ -33,6 +33,7 @@ from .analysis.leading_weights import leading_basis_weights as leading_basis_wei
 from .analysis.mixing import Mixture as Mixture
 from .analysis.mixing import ground_truth_limit as ground_truth_limit
 from .analysis.mixing import mix_rounds as mix_rounds
+from .analysis.stochastic import StochasticCrossValidation as StochasticCrossValidation
 from .bounds.checks import check_bounds as check_bounds
 from .bounds.report import BoundsReport as BoundsReport
 from .distillation.chain import distill as distill

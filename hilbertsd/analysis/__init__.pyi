@@ -18,3 +18,4 @@ from .leading_weights import leading_basis_weights as leading_basis_weights
 from .mixing import Mixture as Mixture
 from .mixing import ground_truth_limit as ground_truth_limit
 from .mixing import mix_rounds as mix_rounds
+from .stochastic import StochasticCrossValidation as StochasticCrossValidation

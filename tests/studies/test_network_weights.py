@@ -11,7 +11,7 @@ pytest.importorskip("flax", reason="needs the extra `networks`")
 from commands import one_line
 
 from hilbertsd.features import EigenBins
-from hilbertsd.studies.network_weights import presets
+from hilbertsd.studies.network_weights import experiment, presets
 from hilbertsd.studies.network_weights.presets import Images, Preset, Setting
 from hilbertsd.studies.network_weights.results import Kernel, Measured, Result, Tangent
 
@@ -111,11 +111,24 @@ def test_rates_are_those_of_the_infinite_kernel():
     plain = Setting("plain", NETWORK, 64)
     assert plain.learning_rate(2.0) == 0.25
     assert plain.is_plain
-    standard = replace(plain, parameterization="standard")
-    assert (standard.learning_rate(2.0), standard.is_plain) == (0.25 / 64, False)
+    assert not replace(plain, parameterization="standard").is_plain
     assert plain.learning_rate(3.0 * (1 + 1e-14)) == plain.learning_rate(3.0) == 0.166667
     assert replace(plain, optimiser="adam", rate=0.01).learning_rate(2.0) == 0.01
 
 
 def test_bad_usage_is_one_line(hilbertsd):
     assert "preset" in one_line(*hilbertsd("run", "network-weights", "--preset", "gpu"))
+
+
+def test_in_the_standard_parameterisation_the_rate_is_that_of_its_own_kernel(monkeypatch, tmp_path):
+    """Of the layers' shares at this width; the finite network's own kernel is about as large."""
+    from hilbertsd.ntk.empirical import empirical_grams
+
+    standard = Setting("standard", NETWORK, 256, parameterization="standard")
+    monkeypatch.setitem(presets.PRESETS, "smoke", Preset(Images(None, 30), 2, (standard,), 2_000, 2, "side by side"))
+    config = experiment.Config("smoke", "digits", networks=tmp_path)
+    (measured,) = experiment.run(config).measured
+    images = experiment.image_split("digits", 30, 1, seed=0)
+    network = standard.architecture(images.n_classes)
+    ((own, _),) = empirical_grams(network, images.train, seeds=[0], form="mean-over-outputs")
+    assert measured.learning_rate * np.linalg.eigvalsh(own / 30)[-1] == pytest.approx(0.5, rel=0.15)

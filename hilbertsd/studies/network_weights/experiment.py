@@ -131,9 +131,14 @@ def _folder(setting: Setting, config: Config) -> Path:
 
 def _path(setting: Setting, config: Config, images: ImageSplit, kernel: Kernel) -> NetworkPath:
     """Chains of one setting."""
-    preset = PRESETS[config.preset]
+    from hilbertsd.ntk.kernel import gram  # JAX is imported where something runs
+
+    preset, network = PRESETS[config.preset], setting.architecture(images.n_classes)
+    largest = float(kernel.bins.eigenvalues[-1])
+    if setting.parameterization == "standard":
+        largest = float(np.linalg.eigvalsh(gram(network, images.train))[-1]) / len(images.train)
     return networks.distill_network(
-        setting.architecture(images.n_classes),
+        network,
         images.train,
         images.train_labels,
         rounds=ROUNDS,
@@ -143,7 +148,7 @@ def _path(setting: Setting, config: Config, images: ImageSplit, kernel: Kernel) 
             steps=preset.steps,
             batch_size=None,
             optimiser=setting.optimiser,
-            learning_rate=setting.learning_rate(float(kernel.bins.eigenvalues[-1])),
+            learning_rate=setting.learning_rate(largest),
             schedule="constant",
             momentum=0.0,
             weight_decay=0.0,

@@ -38,8 +38,8 @@ class Setting:
     width : of the hidden layers.
     parameterization : "ntk" or "standard".
     optimiser : "sgd", that is gradient descent on all images without momentum, or "adam".
-    rate : learning rate; of gradient descent over 1/(largest eigenvalue of the infinite network's K/n), and in the
-        standard parameterization over 1/(that eigenvalue times the width).
+    rate : learning rate; of gradient descent over 1/(largest eigenvalue of K/n), K being the tangent kernel that
+        infinitely wide networks of this parameterization have, in the standard one with layers' shares at this width.
     """
 
     name: str
@@ -60,11 +60,8 @@ class Setting:
         return architecture(self.network, n_classes=n_classes, **options)
 
     def learning_rate(self, largest_eigenvalue: float) -> float:
-        """Learning rate, from the largest eigenvalue of the infinite network's K/n."""
-        if self.optimiser == "adam":
-            return self.rate
-        rate = self.rate / largest_eigenvalue / (self.width if self.parameterization == "standard" else 1)
-        return rounded(rate)
+        """Learning rate, from the largest eigenvalue of K/n."""
+        return self.rate if self.optimiser == "adam" else rounded(self.rate / largest_eigenvalue)
 
 
 class Images(NamedTuple):
