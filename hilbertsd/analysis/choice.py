@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.analysis.criteria import Criterion, score_rounds
+from hilbertsd.analysis.criteria import Criterion, UnbiasedRisk, criterion_of, score_rounds
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import InfeasibleTolerance, InvalidTolerance, ManyRoundsWarning
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance, ManyRoundsWarning
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array
 
@@ -43,6 +43,11 @@ class Choice:
     round: int
     relative_tolerances: NDArray[np.float64]
     scores: tuple[NDArray[np.float64], ...]
+
+    @property
+    def relative_tolerance(self) -> float:
+        """ε of the chosen path, as one of the fractions tried."""
+        return float(self.relative_tolerances[np.argmin([each.min() for each in self.scores])])
 
     @property
     def score(self) -> float:
@@ -70,7 +75,7 @@ def choose_rounds(
     targets : (n,) or (n, n_outputs); not centred here.
     relative_tolerances : fractions of the targets' mean square to try, all below 1; None for 0.02, 0.04, …, 0.98.
         Those at or below the floor of a singular kernel matrix are left out.
-    criterion : as in :func:`hilbertsd.score_rounds`.
+    criterion : as in :func:`hilbertsd.score_rounds`, but for "sure", whose noise has to be given here.
     max_rounds : largest number of fits of a path; 1 chooses among plain kernel ridge fits.
 
     Returns
@@ -106,10 +111,22 @@ def checked_fractions(relative_tolerances: ArrayLike | None) -> NDArray[np.float
     return fractions
 
 
+def comparable(criterion: str | Criterion) -> Criterion:
+    """Criterion whose scores of different paths can be compared; InvalidInput for one that estimates noise in each."""
+    judge = criterion_of(criterion)
+    if isinstance(judge, UnbiasedRisk) and judge.noise is None:
+        raise InvalidInput(
+            "criterion 'sure' estimates the noise from each path anew, so that scores of different ε cannot be "
+            "compared; give UnbiasedRisk(noise)"
+        )
+    return judge
+
+
 def choose_from_spectrum(
     spectrum: Spectrum, fractions: NDArray[np.float64], criterion: str | Criterion, max_rounds: int | None
 ) -> Choice:
     """Choose as :func:`choose_rounds`, from a spectrum already computed and fractions already checked."""
+    judge = comparable(criterion)
     floor = spectrum.floor / spectrum.target_mean_square
     usable = fractions[fractions * spectrum.target_mean_square > spectrum.floor]
     if not usable.size:
@@ -119,6 +136,6 @@ def choose_from_spectrum(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ManyRoundsWarning)  # whoever lets a range be searched means its ends, too
         paths = [distill_spectrum(spectrum, relative_tolerance=float(each), max_rounds=max_rounds) for each in usable]
-    scores = tuple(score_rounds(path, criterion) for path in paths)
+    scores = tuple(score_rounds(path, judge) for path in paths)
     best = int(np.argmin([each.min() for each in scores]))
     return Choice(paths[best], int(np.argmin(scores[best])), usable, scores)

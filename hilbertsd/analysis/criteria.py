@@ -97,6 +97,7 @@ class Folds:
         path.spectrum.require_whole("cross-validation over folds")
         n = path.spectrum.n_samples
         check_whole(self.count, "count", InvalidInput)
+        check_whole(self.seed, "seed", InvalidInput, least=0)
         if not 2 <= self.count <= n:
             raise InvalidInput(f"count is {self.count} folds for {n} points; give from 2 to {n}")
         return _cross_validated(path, np.array_split(np.random.default_rng(self.seed).permutation(n), self.count))
@@ -161,14 +162,16 @@ class Holdout:
         Raises InvalidCrossKernel as :meth:`DistillationPath.predict`; InvalidTargets where targets do not fit.
         """
         spectrum = path.spectrum
+        cross_kernel = spectrum.checked_cross_kernel(self.cross_kernel)
         targets = np.asarray(as_real_array(self.targets, "targets", InvalidTargets), np.float64)
-        expected = (np.shape(self.cross_kernel)[0], *(() if spectrum.single_output else (spectrum.n_outputs,)))
+        expected = (cross_kernel.shape[0], *(() if spectrum.single_output else (spectrum.n_outputs,)))
+        if not len(cross_kernel) or not np.all(np.isfinite(targets)):
+            raise InvalidTargets(f"{len(cross_kernel)} points are held out; give at least one, with finite targets")
         if targets.shape != expected:
             raise InvalidTargets(
                 f"targets have shape {targets.shape} for a cross kernel and a path that predict {expected}; give one "
                 "row for each row of the cross kernel"
             )
-        cross_kernel = spectrum.checked_cross_kernel(self.cross_kernel)
         rows = [
             targets - np.asarray(spectrum.predict(cross_kernel, path.dual_coefficients(t)))
             for t in range(path.n_rounds)
@@ -186,11 +189,14 @@ NAMED: dict[str, Criterion] = {
 """Criteria that have a name."""
 
 
-def criterion_of(criterion: str | Criterion) -> Criterion:
-    """Criterion of a name, or the one given. Raises InvalidInput for an unknown name."""
+def criterion_of(criterion: Any, name: str = "criterion", others: tuple[str, ...] = ()) -> Criterion:
+    """Criterion of a name, or the one given; InvalidInput for another, with the parameter's name and what it may be."""
     if isinstance(criterion, str):
-        check_choice(criterion, "criterion", tuple(NAMED))
+        check_choice(criterion, name, (*others, *NAMED))
         return NAMED[criterion]
+    if isinstance(criterion, type) or not hasattr(criterion, "residuals"):
+        known = ", ".join((*others, *NAMED))
+        raise InvalidInput(f"{name} is {criterion!r}; give one of {known}, or for instance Folds(10)")
     return criterion
 
 
@@ -210,18 +216,19 @@ def score_rounds(path: DistillationPath, criterion: str | Criterion = "loo") -> 
     Raises
     ------
     InvalidInput
-        An unknown name; or a criterion that needs all eigenvalues, for a Krylov path: that leaves :class:`Holdout`.
+        An unknown name; or a criterion that needs all eigenvalues, for a Krylov path: that leaves :class:`Holdout` and
+        :class:`StochasticCrossValidation`.
+    InvalidRound
+        The path has no round.
     """
-    return criterion_of(criterion).residuals(path).scores
+    judge = criterion_of(criterion)
+    if not path.n_rounds:
+        raise InvalidRound(f"the path has no round to score: {path.ending}; distil with a smaller tolerance")
+    return judge.residuals(path).scores
 
 
 def best_round(path: DistillationPath, criterion: str | Criterion = "loo") -> int:
-    """Round with the lowest score, from 0; parameters and errors as :func:`score_rounds`.
-
-    Raises InvalidRound where the path has no round.
-    """
-    if not path.n_rounds:
-        raise InvalidRound(f"the path has no round to choose: {path.ending}; distil with a smaller tolerance")
+    """Round with the lowest score, from 0; parameters and errors as :func:`score_rounds`."""
     return int(np.argmin(score_rounds(path, criterion)))
 
 

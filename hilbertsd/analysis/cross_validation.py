@@ -31,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import NotConverged
 from hilbertsd.gram.tiles import slices
 from hilbertsd.support.checks import to_library
 from hilbertsd.support.progress import tracked
@@ -41,6 +42,10 @@ NUMBERS_PER_TILE = 2**19
 
 ROUNDS_TOGETHER = 8
 """Rounds whose changes of a target one matrix product finds; its columns are as many as pairs of these rounds."""
+
+
+LARGEST_CONDITION = 1e9
+"""Condition number of the block of I − H_t of points left out together beyond which too few digits would be left."""
 
 
 def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
@@ -201,7 +206,14 @@ def _together(points: NDArray[np.intp], path: DistillationPath) -> Iterator[NDAr
         if share:
             chain += share * (path.spectrum.rotated_targets - chain)
         scaled = rows * residual
-        chain -= rows.T @ np.linalg.solve(scaled @ rows.T, scaled @ chain)
+        block = scaled @ rows.T
+        if np.linalg.cond(block) > LARGEST_CONDITION:
+            share = path.multipliers.min() / path.eigenvalues[-1]
+            raise NotConverged(
+                "points that are left out together cannot be told apart in double precision, because a multiplier is "
+                f"{share:.2g} of the largest eigenvalue; leave them out one by one ('loo'), or distil with a larger one"
+            )
+        chain -= rows.T @ np.linalg.solve(block, scaled @ chain)
         chain *= shrinkage[:, None]
         yield rows @ chain
 

@@ -48,7 +48,7 @@ def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
     Raises
     ------
     InvalidInput
-        `k` is no whole number from 1 to the number of eigenvalues known.
+        `k` is no whole number from 1 to the number of eigenvalues known; or the path has ground truth in its targets.
 
     Notes
     -----
@@ -56,6 +56,8 @@ def leading_basis_weights(path: DistillationPath, k: int) -> LeadingWeights:
     1998, §4.5), and B_t rises with d and falls with every c. A Krylov space cannot say that no eigenvalue is left
     out between two of them: it misses those the targets are orthogonal to, and copies of one beyond the block's width.
     """
+    if path.ground_truth_weights is not None:
+        raise InvalidInput("the path has ground truth in its targets, which has no bounds here; take basis_weights")
     spectrum = path.spectrum
     m = len(spectrum.eigenvalues)
     check_whole(k, "k", InvalidInput)

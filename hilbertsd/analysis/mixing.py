@@ -26,14 +26,16 @@ from numpy.typing import ArrayLike, NDArray
 from hilbertsd.analysis.criteria import Criterion, Residuals, criterion_of
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput, InvalidRound, MixtureWarning
-from hilbertsd.filters import FilteredFit, match_training_error, ridge
+from hilbertsd.filters import FilteredFit, ridge
+from hilbertsd.spectral.multiplier import solve_multiplier
 from hilbertsd.support.checks import as_real_array
 
-SMALLEST_SINGULAR_VALUE = 1e-7
-"""Share of the largest singular value of the rounds' differences below which a direction of weights is left alone."""
+SMALLEST_SINGULAR_VALUE, WITH_PENALTIES = 1e-7, 1e-3
+"""Share of the largest singular value of the rounds' differences below which a direction of weights is left alone; of a
+criterion with penalties, which may fall without end where the rows do not change."""
 
-LARGEST_SUM_ERROR = 1e-9
-"""Distance from 1 that the sum of given weights may have, times the sum of their sizes."""
+LARGEST_SUM_ERROR = 1e-6
+"""Distance from 1 that the sum of given weights may have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,16 +46,16 @@ class Mixture:
     ----------
     path : whose rounds are mixed.
     weights : (T,) of the rounds, which sum to 1; of either sign.
-    score : of the mixture by its criterion, in squared units of the targets.
-    scores : (T,) of the single rounds.
+    score : of the mixture by its criterion, in squared units of the targets; None where weights were given without one.
+    scores : (T,) of the single rounds; None as well.
     rank : number of independent directions in which weights were chosen, T − 1 where rounds differ enough; None for
         given weights.
     """
 
     path: DistillationPath
     weights: NDArray[np.float64]
-    score: float
-    scores: NDArray[np.float64]
+    score: float | None
+    scores: NDArray[np.float64] | None
     rank: int | None
 
     @cached_property
@@ -63,7 +65,11 @@ class Mixture:
 
     def dual_coefficients(self) -> Any:
         """(n_samples, n_outputs) α of the mixture, as :meth:`DistillationPath.dual_coefficients`."""
-        return sum(float(w) * self.path.dual_coefficients(t) for t, w in enumerate(self.weights))
+        path, total = self.path, np.zeros_like(self.path.eigenvalues)
+        with np.errstate(over="ignore"):
+            for t, weight in enumerate(self.weights):
+                total += weight * path.target_weights(t) / (path.multipliers[t] + path.eigenvalues)
+        return path.spectrum.dual_coefficients(total)
 
     def predict(self, cross_kernel: Any) -> Any:
         """Predictions at new points; shapes and errors as :meth:`DistillationPath.predict`."""
@@ -75,7 +81,7 @@ class Mixture:
 
 
 def mix_rounds(
-    path: DistillationPath, *, weights: ArrayLike | None = None, criterion: str | Criterion = "gcv"
+    path: DistillationPath, *, weights: ArrayLike | None = None, criterion: str | Criterion | None = None
 ) -> Mixture:
     """Mix the rounds of a path with given weights, or with those that are best by a criterion.
 
@@ -83,7 +89,8 @@ def mix_rounds(
     ----------
     path : of a tolerance or a fixed multiplier, with one round at least.
     weights : (T,) that sum to 1; None for the best ones.
-    criterion : as in :func:`hilbertsd.score_rounds`; it scores given weights, too.
+    criterion : as in :func:`hilbertsd.score_rounds`; it scores given weights, too. None for "gcv", and for given
+        weights without a score.
 
     Returns
     -------
@@ -106,18 +113,23 @@ def mix_rounds(
     -----
     The best weights solve a least-squares problem in T − 1 unknowns, the weights of all rounds but the best one, by
     singular values. Directions with one below 1e-7 of the largest are left alone: what they could win is within
-    rounding, and weights along them would be huge.
+    rounding, and weights along them would be huge. By "sure" it is 1e-3: along a direction that hardly changes the fit
+    the estimate may fall without end, which says nothing of the risk.
     """
     if not path.n_rounds:
         raise InvalidRound(f"the path has no round to mix: {path.ending}; distil with a smaller tolerance")
-    residuals = criterion_of(criterion).residuals(path)
-    T, scores = path.n_rounds, residuals.scores
+    T, given = path.n_rounds, None
     if weights is not None:
         given = np.array(as_real_array(weights, "weights", InvalidInput), dtype=np.float64)
         if given.shape != (T,):
             raise InvalidInput(f"weights have shape {given.shape} for {T} rounds; give one for every round")
-        if not abs(given.sum() - 1) <= LARGEST_SUM_ERROR * np.abs(given).sum():
-            raise InvalidInput(f"weights sum to {given.sum():.9g}; divide them by it, so that they sum to 1")
+        if not np.all(np.isfinite(given)) or abs(given.sum() - 1) > LARGEST_SUM_ERROR:
+            raise InvalidInput(f"weights sum to {given.sum():.9g}; give numbers that sum to 1")
+        if criterion is None:
+            return Mixture(path, given, None, None, None)
+    residuals = criterion_of("gcv" if criterion is None else criterion).residuals(path)
+    scores = residuals.scores
+    if given is not None:
         return Mixture(path, given, _score(residuals, given), scores, None)
     points = residuals.rows.shape[1]
     if points < T:
@@ -175,20 +187,20 @@ def ground_truth_limit(path: DistillationPath) -> FilteredFit:
             f"{tolerance:.6g}, which the zero function meets (their mean square is {spectrum.target_mean_square:.6g}); "
             "distil with a smaller tolerance or a larger ground_truth_weight"
         )
-    return FilteredFit(spectrum, match_training_error(spectrum, ridge, tolerance))
+    return FilteredFit(spectrum, ridge(solve_multiplier(spectrum.eigenvalues, spectrum.energies, tolerance)))
 
 
 def _best_weights(residuals: Residuals) -> tuple[NDArray[np.float64], int]:
     """(T,) weights of the smallest score that sum to 1, and the number of directions in which they were chosen."""
     rows, penalties = residuals
     first = int(np.argmin(residuals.scores))
-    others = np.delete(np.arange(len(rows)), first)
+    sizes = np.linalg.norm(rows - rows[first], axis=1)
+    smallest = WITH_PENALTIES if np.any(penalties) else SMALLEST_SINGULAR_VALUE
+    others = np.flatnonzero(sizes > smallest * np.linalg.norm(rows[first]))
     differences, gains = (rows[others] - rows[first]).T, penalties[others] - penalties[first]
-    # A round's own size, so that late rounds, which hardly differ from zero, count as much as early ones.
-    sizes = np.linalg.norm(differences, axis=0)
-    sizes[sizes == 0] = 1.0
+    sizes = sizes[others]  # differences count alike, whatever their size
     U, s, Vh = np.linalg.svd(differences / sizes, full_matrices=False)
-    kept = s > SMALLEST_SINGULAR_VALUE * s[:1].max(initial=0.0)
+    kept = s > smallest * s[:1].max(initial=0.0)
     U, s, Vh = U[:, kept], s[kept], Vh[kept]
     along = -(U.T @ rows[first] + (Vh @ (gains / sizes)) / (2 * s)) / s
     weights = np.zeros(len(rows))

@@ -90,7 +90,8 @@ def distill(
         ``KernelRidge(alpha=a)`` is c = a/n); needs `max_rounds`, because it never collapses.
     max_rounds : largest number of fits.
     ground_truth_weight : α from 0 to 1, the share of the original targets in those of later rounds,
-        y_t = α y + (1 − α) f_{t−1}; or α_1, α_2, … one for every round from the second on, of which the last one stays.
+        y_t = α y + (1 − α) f_{t−1}; or α_1, α_2, …, one for every round after the first, of which the last one stays;
+        with a tolerance they must not rise.
         Needs `max_rounds`, because the original targets may keep the path from collapse.
         :func:`hilbertsd.ground_truth_limit` is the fit that the rounds tend to.
     method : "exact" decomposes the kernel matrix; "krylov" takes as many block Lanczos steps as the tolerance needs
@@ -136,7 +137,7 @@ def distill(
     Source: MFB (1), (17), (27-31); with ground truth Borup & Andersen (2021), arXiv:2102.13088, there with a fixed
     multiplier.
     """
-    shares = _checked_shares(ground_truth_weight, max_rounds)
+    shares = _checked_shares(ground_truth_weight, max_rounds, fixed=multiplier is not None)
     rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)  # before the expensive part
     rtol = check_positive(rtol, "rtol", "the relative half width of the enclosures", InvalidTolerance)
     path = epsilon = None
@@ -178,7 +179,7 @@ def distill_spectrum(
 
     Parameters, result, errors and warnings are those of :func:`distill` after the decomposition.
     """
-    shares = _checked_shares(ground_truth_weight, max_rounds)
+    shares = _checked_shares(ground_truth_weight, max_rounds, fixed=multiplier is not None)
     if any(shares):
         spectrum.require_whole("ground truth in the targets")
     rule = Rule.checked(tolerance, relative_tolerance, multiplier, max_rounds)
@@ -255,8 +256,11 @@ def _checked_length(rule: Rule, mean_square: float, floor: float = 0.0) -> float
     return epsilon
 
 
-def _checked_shares(given: Any, max_rounds: int | None) -> list[float]:
-    """Shares of the original targets in those of rounds 1, 2, …; InvalidInput unless they are from 0 to 1."""
+def _checked_shares(given: Any, max_rounds: int | None, fixed: bool) -> list[float]:
+    """Shares of the original targets in those of rounds 1, 2, …; InvalidInput unless they are from 0 to 1.
+
+    With a tolerance they must not rise: a round that collapses is the last one only where later targets are no larger.
+    """
     if given is None:
         return [0.0]
     shares = np.atleast_1d(np.asarray(as_real_array(given, "ground_truth_weight", InvalidInput), np.float64))
@@ -266,6 +270,16 @@ def _checked_shares(given: Any, max_rounds: int | None) -> list[float]:
         raise InvalidInput(
             f"ground_truth_weight {given!r} without max_rounds may never end, because the original targets keep the "
             "path from collapse; give max_rounds"
+        )
+    if np.any(shares) and shares.size > 1 and shares.size > (max_rounds or 0) - 1:
+        raise InvalidInput(
+            f"ground_truth_weight has {shares.size} values for max_rounds={max_rounds}, whose rounds after the first "
+            f"are {(max_rounds or 0) - 1}; give one for each of these, or fewer"
+        )
+    if not fixed and np.any(np.diff(shares) > 0):
+        raise InvalidInput(
+            f"ground_truth_weight {given!r} rises from a round to a later one, which a tolerance does not allow; give "
+            "falling values, or a multiplier"
         )
     return shares.tolist()
 

@@ -91,7 +91,7 @@ class DistillationPath:
     @cached_property
     def log_basis_weights(self) -> NDArray[np.float64]:
         """(T, m) log B_t, which does not underflow; −∞ at zero eigenvalues."""
-        with np.errstate(divide="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
+        with np.errstate(divide="ignore", over="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
             logs = -np.log1p(self.multipliers[:, None] / self.eigenvalues)
         if self.ground_truth_weights is None:
             return np.cumsum(logs, axis=0)
@@ -326,4 +326,7 @@ class DistillationPath:
 def log_mixed(share: float, log_weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """log(α + (1 − α) B) from α and log B, for targets that hold a share α of the original ones."""
     with np.errstate(divide="ignore"):  # α = 0 or 1: log 0 = −∞ is meant
-        return np.logaddexp(np.log(share), np.log1p(-share) + log_weights)
+        small = np.logaddexp(np.log(share), np.log1p(-share) + log_weights)
+    # Near 1 what counts is the distance from it, which log(α + …) would lose.
+    near_one = log_weights > -np.log(2)
+    return np.where(near_one, np.log1p((1 - share) * np.expm1(np.where(near_one, log_weights, 0.0))), small)

@@ -1,5 +1,6 @@
 """What the estimators share: kernels, centring, a fitted path and its predictions; regression and classification."""
 
+import numbers
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -12,7 +13,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.analysis.criteria import Criterion
+from hilbertsd.analysis.criteria import Criterion, criterion_of
 from hilbertsd.analysis.mixing import Mixture, mix_rounds
 from hilbertsd.distillation.centring import centred_targets
 from hilbertsd.distillation.path import DistillationPath
@@ -24,9 +25,10 @@ AUTO = "loo"
 """Criterion that "auto" stands for."""
 
 
-def named(criterion: str | Criterion) -> str | Criterion:
-    """Criterion of a parameter that may be "auto"."""
-    return AUTO if isinstance(criterion, str) and criterion == "auto" else criterion
+def named(criterion: Any, parameter: str) -> Criterion:
+    """Criterion of a parameter, which may be "auto"; InvalidInput for another."""
+    auto = isinstance(criterion, str) and criterion == "auto"
+    return criterion_of(AUTO if auto else criterion, parameter, ("auto",))
 
 
 class KernelModel(BaseEstimator):
@@ -99,7 +101,7 @@ class KernelModel(BaseEstimator):
         self.n_rounds_ = n_rounds
         self.mixture_: Mixture | None = None
         if self.mixing is not None and path.n_rounds:
-            self.mixture_ = mix_rounds(path, criterion=named(self.mixing))
+            self.mixture_ = mix_rounds(path, criterion=named(self.mixing, "mixing"))
         self.intercept_ = intercept
         self.X_fit_ = X
 
@@ -112,6 +114,8 @@ class KernelModel(BaseEstimator):
         """Outputs of one round; None is the mixture, or the last round, whose collapse `fit` has announced."""
         check_is_fitted(self)
         if round is not None:
+            if isinstance(round, numbers.Integral) and -self.n_rounds_ <= round < 0:
+                round = int(round) + self.n_rounds_  # noqa: A001
             self.path_.warned_index(round)
         cross_kernel = self._cross_kernel(X)
         if round is None and self.mixture_ is not None:
@@ -147,8 +151,8 @@ class Regression(RegressorMixin, KernelModel):
     def fit(self, X: Any, y: Any) -> Self:
         """Fit on X (n, n_features), or (n, n) if precomputed, and y (n,) or (n, n_outputs).
 
-        Raises InvalidInput and its kin for unusable data; warns CollapseWarning if the solution collapses
-        before n_rounds, and then says the largest relative_tolerance that would not.
+        Raises InvalidInput and its kin for unusable data; warns CollapseWarning if the solution collapses before a
+        number of rounds that was given, and then says the largest relative_tolerance that would not.
         """
         X, y = self._validated(X, _required(y), multi_output=True, y_numeric=True)
         self._fit_path(X, as_real_array(y, "y", InvalidTargets).astype(np.float64))
@@ -157,13 +161,13 @@ class Regression(RegressorMixin, KernelModel):
     def predict(self, X: Any, round: int | None = None) -> NDArray[np.float64]:  # noqa: A002
         """Predictions of a round, (n_query,) or (n_query, n_outputs); X may be a cross kernel.
 
-        round : t from 0 to n_rounds − 1, as `path_` shows them; where None the last, or the mixture of all with
-            `mixing`. From the collapse round on they are the intercept.
+        round : t from 0 to n_rounds_ − 1, as `path_` shows them, negative from the last of these; where None the last,
+            or the mixture of all with `mixing`. From the collapse round on they are the intercept.
         """
         return self._stage(X, round)
 
     def staged_predict(self, X: Any) -> Iterator[NDArray[np.float64]]:
-        """Yield the predictions of rounds 0 to n_rounds − 1; the last equals :meth:`predict`."""
+        """Yield the predictions of rounds 0 to n_rounds − 1; without mixing the last equals :meth:`predict`."""
         yield from self._stages(X)
 
 

@@ -12,6 +12,7 @@ MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.
 """
 
 import functools
+import numbers
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, ParamSpec, Self
@@ -19,7 +20,7 @@ from typing import Any, Concatenate, ParamSpec, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.analysis.criteria import Criterion, best_round, criterion_of
+from hilbertsd.analysis.criteria import Criterion, best_round
 from hilbertsd.distillation.chain import distill_spectrum, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTolerance
 from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
@@ -64,7 +65,7 @@ class _Fixed(KernelModel):
         coef0: float = 1,
         kernel_params: dict[str, Any] | None = None,
         relative_tolerance: float = 0.1,
-        n_rounds: int | str = 2,
+        n_rounds: int | str | Criterion = 2,
         mixing: str | Criterion | None = None,
         fit_intercept: bool = True,
     ) -> None:
@@ -92,22 +93,26 @@ class _Fixed(KernelModel):
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
         _refuse_tolerance(vars(self))
-        chosen = None if not isinstance(self.n_rounds, str) else criterion_of(named(self.n_rounds))
-        if chosen is None:
+        chosen: Criterion | None = None
+        if isinstance(self.n_rounds, numbers.Real):
             check_whole(self.n_rounds, "n_rounds", InvalidTolerance)
-        elif self.mixing is not None:
-            raise InvalidInput(
-                f"mixing={self.mixing!r} mixes all rounds and n_rounds={self.n_rounds!r} chooses one; give a number of "
-                "rounds"
-            )
+        else:
+            chosen = named(self.n_rounds, "n_rounds")
+        if self.mixing is not None:
+            named(self.mixing, "mixing")
+            if chosen is not None:
+                raise InvalidInput(
+                    f"mixing={self.mixing!r} mixes all rounds and n_rounds={self.n_rounds!r} chooses one; give a "
+                    "number of rounds"
+                )
         centred, mean = self._centred(X, targets)
         spectrum = Spectrum.from_kernel(self._kernel_values(X, X, self.gamma), centred)
-        most = None if chosen is not None else int(self.n_rounds)
+        most = int(self.n_rounds) if isinstance(self.n_rounds, numbers.Real) else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CollapseWarning)  # worded below for any round
             path = distill_spectrum(spectrum, relative_tolerance=self.relative_tolerance, max_rounds=most)
         n_rounds = most or (best_round(path, chosen) + 1 if chosen is not None and path.n_rounds else 1)
-        if path.n_rounds < n_rounds:
+        if path.n_rounds < (n_rounds if self.mixing is None else 1):
             self._warn_of_collapse(path, n_rounds, _remedy(spectrum, n_rounds))
         self._keep(path, n_rounds, mean, X)
 

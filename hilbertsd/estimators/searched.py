@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics.pairwise import KERNEL_PARAMS
 
-from hilbertsd.analysis.choice import Choice, checked_fractions, choose_from_spectrum
-from hilbertsd.analysis.criteria import Criterion, criterion_of
-from hilbertsd.errors import InvalidInput
+from hilbertsd.analysis.choice import checked_fractions, choose_from_spectrum, comparable
+from hilbertsd.analysis.criteria import Criterion, Holdout
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput
 from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array
@@ -57,26 +58,49 @@ class _Searched(KernelModel):
         return self.gamma_
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
-        fractions, criterion = checked_fractions(self.relative_tolerances), criterion_of(named(self.criterion))
+        fractions, criterion = (
+            checked_fractions(self.relative_tolerances),
+            comparable(named(self.criterion, "criterion")),
+        )
+        if self.mixing is not None:
+            named(self.mixing, "mixing")
+            if self.max_rounds is None:
+                raise InvalidInput(
+                    "mixing mixes all rounds of a path, of which there may be many; give max_rounds=2 or 3"
+                )
+        gammas = self._gammas()
+        if isinstance(criterion, Holdout) and len(gammas) > 1:
+            raise InvalidInput(
+                f"criterion has the cross kernel of one gamma, and gammas are {gammas}; give one of them"
+            )
         centred, mean = self._centred(X, targets)
-        best: Choice | None = None
-        scores = []
-        for gamma in self._gammas():
+        best, unusable = None, None
+        self.scores_ = np.full(len(gammas), np.inf)
+        for place, gamma in enumerate(gammas):
             spectrum = Spectrum.from_kernel(self._kernel_values(X, X, gamma), centred)
-            choice = choose_from_spectrum(spectrum, fractions, criterion, self.max_rounds)
-            scores.append(choice.score)
+            try:
+                choice = choose_from_spectrum(spectrum, fractions, criterion, self.max_rounds)
+            except InfeasibleTolerance as error:  # other gammas may have a kernel of higher rank
+                unusable = error
+                continue
+            self.scores_[place] = choice.score
             if best is None or choice.score < best.score:
                 best, self.gamma_ = choice, gamma
-        assert best is not None
-        self.relative_tolerance_ = float(best.path.relative_tolerance or 0)
-        self.best_score_ = best.score
-        self.scores_ = np.array(scores)
+        if best is None:
+            assert unusable is not None
+            raise unusable
+        self.relative_tolerance_ = best.relative_tolerance
+        self.lowest_score_ = best.score
         self._keep(best.path, best.path.n_rounds if self.mixing is not None else best.round + 1, mean, X)
 
     def _gammas(self) -> list[float | None]:
         """Values of gamma to try; InvalidInput unless they are positive numbers."""
         if self.gammas is None:
             return [None]
+        if not isinstance(self.kernel, str) or "gamma" not in KERNEL_PARAMS.get(self.kernel, ()):
+            raise InvalidInput(f"kernel {self.kernel!r} has no gamma; leave gammas out")
+        if "gamma" in (self.kernel_params or {}):
+            raise InvalidInput("kernel_params holds 'gamma', which gammas would not change; give one of both")
         gammas = np.asarray(as_real_array(self.gammas, "gammas", InvalidInput), np.float64)
         if gammas.ndim != 1 or not gammas.size or not np.all((gammas > 0) & np.isfinite(gammas)):
             raise InvalidInput(f"gammas are {self.gammas!r}; give positive numbers")
@@ -93,16 +117,16 @@ class SelfDistilledKernelRegressorCV(Regression, _Searched):
     gammas : values of the kernel's gamma to try; None for the kernel's default alone.
     relative_tolerances : fractions ε to try, as in :func:`hilbertsd.choose_rounds`; None for 0.02, 0.04, …, 0.98.
     max_rounds : largest number of fits of a path; None for all until collapse, 1 for plain kernel ridge regression.
-    criterion : "auto" for leave-one-out, or as in :func:`hilbertsd.score_rounds`. The intercept is that of all samples.
+    criterion : "auto" for leave-one-out, or as in :func:`hilbertsd.choose_rounds`. The intercept is of all samples.
     mixing : None to predict with the chosen round; or a criterion, to predict with the best mixture of the rounds of
-        the chosen path.
+        the chosen path; needs `max_rounds`.
 
     Attributes
     ----------
     gamma_, relative_tolerance_ : the chosen ones; gamma_ is None where `gammas` is.
     n_rounds_ : number of fits up to the chosen round; with mixing of the whole path.
-    best_score_ : lowest score; as the lowest of many too low for an estimate of what new points would show.
-    scores_ : (n_gammas,) lowest score of each gamma.
+    lowest_score_ : of all candidates; as the lowest of many too low for an estimate of what new points would show.
+    scores_ : (n_gammas,) lowest score of each gamma; infinity where all tolerances are at or below its kernel's floor.
     path_, mixture_, intercept_, X_fit_, n_features_in_, feature_names_in_
         As in :class:`hilbertsd.SelfDistilledKernelRegressor`.
 

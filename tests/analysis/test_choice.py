@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hilbertsd import choose_rounds, distill, leave_one_out
-from hilbertsd.errors import InfeasibleTolerance, InvalidTolerance
+from hilbertsd import UnbiasedRisk, choose_rounds, distill, leave_one_out
+from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
 
 
 def test_the_choice_is_the_lowest_error_of_all_paths_and_rounds(data):
@@ -23,6 +23,14 @@ def test_the_choice_is_the_lowest_error_of_all_paths_and_rounds(data):
     assert sum(map(len, choice.scores)) == len(found)
     path = distill(kernel, targets, relative_tolerance=best[0])
     np.testing.assert_allclose(choice.predict(cross_kernel), path.predict(cross_kernel, best[1]), rtol=1e-9)
+
+
+def test_an_estimate_of_the_noise_has_to_be_one_for_all(data):
+    kernel, targets, _ = data
+    with pytest.raises(InvalidInput, match=r"give UnbiasedRisk\(noise\)"):
+        choose_rounds(kernel, targets, criterion="sure")
+    choice = choose_rounds(kernel, targets, [0.05, 0.2, 0.9], criterion=UnbiasedRisk(0.18))
+    assert choice.relative_tolerance < 0.9
 
 
 def test_one_round_chooses_among_ridge_fits(data):

@@ -7,7 +7,14 @@ from sklearn.metrics.pairwise import rbf_kernel
 from hilbertsd import Folds, Holdout, Spectrum, UnbiasedRisk, distill, distill_spectrum, greens, score_rounds
 from hilbertsd import leave_one_out_errors as errors_left_out
 from hilbertsd.analysis import criteria
-from hilbertsd.errors import InvalidCrossKernel, InvalidInput, InvalidTargets
+from hilbertsd.errors import (
+    CollapseWarning,
+    InvalidCrossKernel,
+    InvalidInput,
+    InvalidRound,
+    InvalidTargets,
+    NotConverged,
+)
 
 NAMES = ("loo", "folds", "gcv", "sure")
 
@@ -152,8 +159,22 @@ def test_bad_criteria_are_told(data, path):
         score_rounds(path, UnbiasedRisk(0.0))
     with pytest.raises(InvalidTargets, match=r"shape \(7,\) .* predict \(7, 2\)"):
         score_rounds(path, Holdout(cross_kernel, np.zeros(7)))
-    with pytest.raises(InvalidCrossKernel):
-        score_rounds(path, Holdout(cross_kernel[:, :5], np.zeros((7, 2))))
+    for bad in (cross_kernel[:, :5], 1.0, [[1.0], [1.0, 2.0]]):
+        with pytest.raises(InvalidCrossKernel):
+            score_rounds(path, Holdout(bad, np.zeros((7, 2))))
+    for bad_targets, rows in ((np.full((7, 2), np.nan), 7), (np.zeros((0, 2)), 0)):
+        with pytest.raises(InvalidTargets, match=f"{rows} points are held out; give at least one, with finite targets"):
+            score_rounds(path, Holdout(cross_kernel[:rows], bad_targets))
+    for bad in (None, Folds, False, 0.5):
+        with pytest.raises(InvalidInput, match=r"criterion is .*; give one of loo, folds, gcv, sure, or for instance"):
+            score_rounds(path, bad)
+    with pytest.raises(InvalidInput, match="seed is -1"):
+        score_rounds(path, Folds(seed=-1))
+    with pytest.warns(CollapseWarning):
+        none = distill(data[0], data[1], relative_tolerance=1.5)
+    for name in NAMES:
+        with pytest.raises(InvalidRound, match="no round to score"):
+            score_rounds(none, name)
     assert list(criteria.NAMED) == list(NAMES)
 
 
@@ -170,6 +191,14 @@ def test_kernels_of_another_array_library(data):
             found = score_rounds(jax_path, criterion)
             assert isinstance(found, np.ndarray)
             np.testing.assert_allclose(found, score_rounds(numpy_path, criterion), rtol=1e-8)
+
+
+def test_points_of_a_fold_that_cannot_be_told_apart_are_told():
+    twins = np.kron(np.eye(3), np.ones((2, 2)))
+    path = distill(twins, np.arange(1.0, 7), multiplier=1e-12, max_rounds=1)
+    assert score_rounds(path, "loo") == pytest.approx([1.0])
+    with pytest.raises(NotConverged, match="leave them out one by one"):
+        score_rounds(path, Folds(2))
 
 
 def test_one_point_has_no_neighbours():

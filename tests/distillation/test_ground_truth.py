@@ -1,5 +1,7 @@
 """Paths whose targets hold a share of the original ones, against rounds of dense matrices and their limits."""
 
+from dataclasses import replace
+
 import mpmath
 import numpy as np
 import pytest
@@ -14,12 +16,13 @@ from hilbertsd import (
     greens,
     ground_truth_limit,
     kernel_of_round,
+    leading_basis_weights,
     leave_one_out,
     mix_rounds,
     score_rounds,
     stop_early,
 )
-from hilbertsd.errors import InvalidInput
+from hilbertsd.errors import InvalidFile, InvalidInput
 
 RULES = ({"multiplier": 0.03}, {"relative_tolerance": 0.1})
 
@@ -37,7 +40,7 @@ def dense(kernel_matrix, targets, path, shares, left_out=()):
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("given", [0.3, [0.9, 0.0, 0.4], 1.0])
+@pytest.mark.parametrize("given", [0.3, [0.9, 0.4, 0.3], 1.0])
 def test_every_round_is_fitted_to_its_mixture(data, rule, given):
     kernel_matrix, targets, cross_kernel = data
     path = distill(kernel_matrix, targets, max_rounds=6, ground_truth_weight=given, **rule)
@@ -106,19 +109,21 @@ def test_singular_kernels_keep_the_share_that_no_fit_reaches(rng):
         assert path.training_errors[t] == pytest.approx(np.mean((values - targets) ** 2), rel=1e-9)
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_points_are_left_out_of_mixed_targets_too(data, rule):
+@pytest.mark.parametrize(("rule", "T"), [(RULES[0], 4), (RULES[0], 9), (RULES[0], 17), (RULES[1], 4), (RULES[1], 9)])
+def test_points_are_left_out_of_mixed_targets_too(data, rule, T):
+    """Also where there are more rounds than one matrix product treats."""
     kernel_matrix, targets, _ = data
-    path = distill(kernel_matrix, targets, max_rounds=4, ground_truth_weight=[0.5, 0.2], **rule)
-    shares = [1.0, 0.5, 0.2, 0.2]
-    expected = np.empty((4, 60, 2))
+    path = distill(kernel_matrix, targets, max_rounds=T, ground_truth_weight=[0.5, 0.35], **rule)
+    shares = [1.0, 0.5, *[0.35] * (T - 2)]
+    expected = np.empty((T, 60, 2))
     for i in range(60):
         for t, (_, values) in enumerate(dense(kernel_matrix, targets, path, shares, [i])):
             expected[t, i] = values[i]
-    for t in range(4):
+    assert path.n_rounds == T
+    for t in range(T):
         np.testing.assert_allclose(leave_one_out(path, t), expected[t], rtol=1e-8, atol=1e-10)
     fold = np.array_split(np.random.default_rng(0).permutation(60), 5)
-    sums = np.zeros(4)
+    sums = np.zeros(T)
     for points in fold:
         for t, (_, values) in enumerate(dense(kernel_matrix, targets, path, shares, points)):
             sums[t] += np.sum((values[points] - targets[points]) ** 2)
@@ -156,8 +161,38 @@ def test_weights_keep_their_digits_where_a_share_is_tiny():
             assert path.log_basis_weights[t, 0] == pytest.approx(float(mpmath.log(B)), rel=1e-14)
 
 
+@pytest.mark.parametrize("c", [1e-9, 1e-15])
+def test_errors_keep_their_digits_where_little_is_left_over(c):
+    d = [1.0, 2.0, 4.0]
+    path = distill(3 * np.diag(d), np.ones(3), multiplier=c, max_rounds=4, ground_truth_weight=0.3)
+    with mpmath.workdps(50):
+        B = [mpmath.mpf(1)] * 3
+        for t in range(4):
+            share = mpmath.mpf(0.3) if t else mpmath.mpf(1)
+            B = [mpmath.mpf(k) / (mpmath.mpf(c) + k) * (share + (1 - share) * b) for k, b in zip(d, B, strict=True)]
+            error = float(sum((1 - b) ** 2 for b in B) / 3)
+            assert path.training_errors[t] == pytest.approx(error, rel=1e-12)
+
+
+def test_files_with_shares_that_no_path_has_are_refused(data, tmp_path):
+    kernel_matrix, targets, _ = data
+    path = distill(kernel_matrix, targets, relative_tolerance=0.2, max_rounds=2, ground_truth_weight=0.5)
+    for bad in ([1.0, 0.5], [0.9, 0.5, 0.5], [1.0, 0.5, 1.5]):
+        file = replace(path, ground_truth_weights=np.array(bad)).save(tmp_path / "bad")
+        with pytest.raises(InvalidFile, match="ground_truth_weights are"):
+            DistillationPath.load(file)
+
+
 def test_bad_shares_are_told(data):
     kernel_matrix, targets, _ = data
+    with pytest.raises(InvalidInput, match=r"rises from a round to a later one"):
+        distill(kernel_matrix, targets, relative_tolerance=0.1, max_rounds=3, ground_truth_weight=[0.0, 1.0])
+    rising = distill(kernel_matrix, targets, multiplier=0.1, max_rounds=3, ground_truth_weight=[0.0, 1.0])
+    assert rising.ground_truth_weights == pytest.approx([1, 0, 1, 1])
+    with pytest.raises(InvalidInput, match=r"has 3 values for max_rounds=3, whose rounds after the first are 2"):
+        distill(kernel_matrix, targets, relative_tolerance=0.1, max_rounds=3, ground_truth_weight=[0.5, 0.4, 0.3])
+    with pytest.raises(InvalidInput, match="take basis_weights"):
+        leading_basis_weights(rising, 2)
     for bad in (-0.1, 1.1, [0.5, 2.0], [], [[0.5]], np.nan):
         with pytest.raises(InvalidInput, match=r"ground_truth_weight is .*; give a number from 0 to 1"):
             distill(kernel_matrix, targets, relative_tolerance=0.1, max_rounds=3, ground_truth_weight=bad)

@@ -180,8 +180,9 @@ def test_collapse_before_the_last_round_predicts_the_mean_and_says_what_would_no
         ({"relative_tolerance": np.nan}, InvalidTolerance, "relative_tolerance is nan"),
         ({"n_rounds": 0}, InvalidTolerance, "n_rounds is 0"),
         ({"n_rounds": 1.5}, InvalidTolerance, r"n_rounds is 1\.5"),
-        ({"n_rounds": "aic"}, InvalidInput, "criterion is 'aic'; give one of loo, folds, gcv, sure"),
-        ({"mixing": "aic"}, InvalidInput, "criterion is 'aic'"),
+        ({"n_rounds": "aic"}, InvalidInput, "n_rounds is 'aic'; give one of auto, loo, folds, gcv, sure"),
+        ({"mixing": "aic"}, InvalidInput, "mixing is 'aic'; give one of auto, loo, folds, gcv, sure"),
+        ({"mixing": True}, InvalidInput, "mixing is True"),
         (
             {"mixing": "gcv", "n_rounds": "gcv"},
             InvalidInput,
@@ -337,6 +338,7 @@ def test_rounds_are_chosen_by_a_criterion_among_all_until_collapse(problem, name
     assert model.path_.collapse_round == path.collapse_round
     np.testing.assert_allclose(model.predict(X), path.train_predictions(best) + y.mean(), rtol=1e-9)
     assert len(list(model.staged_predict(X))) == best + 1
+    np.testing.assert_array_equal(model.predict(X, round=-1), model.predict(X))
     labels = (y > 6).astype(int)
     classifier = SelfDistilledKernelClassifier(relative_tolerance=0.3, n_rounds=name).fit(X, labels)
     assert 1 <= classifier.n_rounds_ <= classifier.path_.n_rounds
@@ -360,5 +362,8 @@ def test_mixing_predicts_with_the_best_weighted_sum(problem):
         np.testing.assert_allclose(model.predict(X, round=1), fits[1])
     plain = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.1, n_rounds=3).fit(X, y)
     assert plain.mixture_ is None
+    # A path that collapses before n_rounds has a mixture all the same.
+    few = SelfDistilledKernelRegressor(relative_tolerance=0.5, n_rounds=6, mixing="gcv").fit(X, y)
+    assert few.predict(X).std() > 0.05
     scores = SelfDistilledKernelClassifier(relative_tolerance=0.3, n_rounds=2, mixing="gcv").fit(X, y > 6)
     assert scores.decision_function(X).shape == (90,)

@@ -15,6 +15,12 @@ KINDS = ("gradient flow", "ridge")
 """Chains of a kernel: what networks that are stopped at ε tend to, and what the theory is about."""
 
 
+OTHERWISE = (
+    "distance of basis weights from those of the infinite kernel, of networks that are not trained by small steps of "
+    "gradient descent in the NTK parameterisation"
+)
+"""What is reported of such networks."""
+
 INFINITE, OWN = "the infinite kernel", "its own tangent kernel at initialisation"
 """Kernels that a network is laid beside: in all rounds together, and round by round."""
 
@@ -161,6 +167,9 @@ class Result(form.Result[Any]):
         for each in self.measured:
             if not each.setting.is_plain:
                 claims.append(self._variant_claim(each))
+        for setting in self.unmet:
+            note = "no chain: training did not come to ε"
+            claims.append(form.Claim(OTHERWISE, form.Verdict.REPORTED, {}, note, setting=setting))
         return [*claims, *(self._kernel_sparser(name) for name in self.kernels), *map(self._sparser, self.measured)]
 
     def plain(self, network: str) -> list[Measured]:
@@ -233,7 +242,7 @@ class Result(form.Result[Any]):
                 "distances": [each._asdict() for each in found],
                 "exponent": {"mean": exponent, "standard_error": error},
             },
-            f"distance {by_width}; as width^({exponent:.2f} ± {error:.2f})",
+            f"distance {by_width}; between narrowest and widest as width^({exponent:.2f} ± {error:.2f})",
             setting=network,
         )
 
@@ -249,8 +258,7 @@ class Result(form.Result[Any]):
             numbers["over_small_rate"] = further._asdict()
             note += f", {further.mean:+.3f} ± {further.standard_error:.3f} over small steps, p = {further.p_value:.2g}"
         return form.Claim(
-            "basis weights leave those of the infinite kernel where a network is not trained by small steps of "
-            "gradient descent in the NTK parameterisation",
+            OTHERWISE,
             form.Verdict.REPORTED,
             numbers,
             note,

@@ -50,7 +50,7 @@ PROTOCOL = (
     "slope: of log distance against log width, by least squares for each seed; mean and standard error over seeds",
     "verdicts: Student's one-sided tests of 5 % over seeds, on these images",
     "nonlinearity: ReLU; the theorems of training (Jacot et al., Theorem 2; Lee et al., Theorem 2.1) are proved for "
-    "ones with a Lipschitz derivative, which ReLU is not, so that their rates are tested beyond what is proved",
+    "smoother ones, so that they are tested beyond what is proved",
 )
 
 
@@ -176,7 +176,7 @@ class Result(form.Result[Config]):
             verdict = form.Verdict.NOT_UNDER_PROTOCOL
         source = SOURCES.get((claim, setting.network.rpartition("-")[0]), "")
         verdict = verdict if source else form.Verdict.REPORTED
-        return form.Claim(claim, verdict, numbers, note, source=source, setting=setting.network)
+        return form.Claim(claim, verdict, numbers, note, source=source, setting=f"{setting.network}, ReLU")
 
     def _where_it_fails(self) -> list[form.Claim]:
         """What becomes of round 0 beyond the main settings, a claim for each thing that is varied."""
