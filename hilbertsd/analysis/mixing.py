@@ -46,16 +46,16 @@ class Mixture:
     ----------
     path : whose rounds are mixed.
     weights : (T,) of the rounds, which sum to 1; of either sign.
-    score : of the mixture by its criterion, in squared units of the targets; None where weights were given without one.
-    scores : (T,) of the single rounds; None as well.
+    score : of the mixture by its criterion, in squared units of the targets; NaN where weights were given without one.
+    scores : (T,) of the single rounds; NaN as well.
     rank : number of independent directions in which weights were chosen, T − 1 where rounds differ enough; None for
         given weights.
     """
 
     path: DistillationPath
     weights: NDArray[np.float64]
-    score: float | None
-    scores: NDArray[np.float64] | None
+    score: float
+    scores: NDArray[np.float64]
     rank: int | None
 
     @cached_property
@@ -126,7 +126,7 @@ def mix_rounds(
         if not np.all(np.isfinite(given)) or abs(given.sum() - 1) > LARGEST_SUM_ERROR:
             raise InvalidInput(f"weights sum to {given.sum():.9g}; give numbers that sum to 1")
         if criterion is None:
-            return Mixture(path, given, None, None, None)
+            return Mixture(path, given, np.nan, np.full(T, np.nan), None)
     residuals = criterion_of("gcv" if criterion is None else criterion).residuals(path)
     scores = residuals.scores
     if given is not None:

@@ -94,10 +94,12 @@ class _Fixed(KernelModel):
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
         _refuse_tolerance(vars(self))
         chosen: Criterion | None = None
-        if isinstance(self.n_rounds, numbers.Real):
-            check_whole(self.n_rounds, "n_rounds", InvalidTolerance)
+        most: Any = self.n_rounds
+        given_a_number = isinstance(self.n_rounds, numbers.Real)
+        if given_a_number:
+            check_whole(most, "n_rounds", InvalidTolerance)
         else:
-            chosen = named(self.n_rounds, "n_rounds")
+            chosen, most = named(most, "n_rounds"), None
         if self.mixing is not None:
             named(self.mixing, "mixing")
             if chosen is not None:
@@ -107,11 +109,10 @@ class _Fixed(KernelModel):
                 )
         centred, mean = self._centred(X, targets)
         spectrum = Spectrum.from_kernel(self._kernel_values(X, X, self.gamma), centred)
-        most = int(self.n_rounds) if isinstance(self.n_rounds, numbers.Real) else None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CollapseWarning)  # worded below for any round
             path = distill_spectrum(spectrum, relative_tolerance=self.relative_tolerance, max_rounds=most)
-        n_rounds = most or (best_round(path, chosen) + 1 if chosen is not None and path.n_rounds else 1)
+        n_rounds = int(most) if most else (best_round(path, chosen) + 1 if chosen is not None and path.n_rounds else 1)
         if path.n_rounds < (n_rounds if self.mixing is None else 1):
             self._warn_of_collapse(path, n_rounds, _remedy(spectrum, n_rounds))
         self._keep(path, n_rounds, mean, X)
