@@ -33,5 +33,4 @@ def test_benchmarks_run(words, figure):
     record = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert figure in record
     said = record["command"].split()  # with every option, given or not
-    assert said[:2] == ["python", f"benchmarks/{words[0]}"]
-    assert all(word in said for word in [*words[1:], "--json"])
+    assert all(word in said for word in [f"benchmarks/{words[0]}", *words[1:], "--json"])

@@ -39,7 +39,8 @@ def finished(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(PRESETS, "smoke", QUICK)
         config = presets.Config("smoke", "digits", 3, parts=folder)
-        yield experiment.run(config), config
+        result = experiment.run(config)
+    return result, config
 
 
 def test_the_table_has_every_row_and_use(finished):
@@ -248,7 +249,7 @@ main()
 
 @pytest.mark.slow
 def test_a_command_that_is_killed_ends_with_the_same_result(finished, tmp_path):
-    """After every 30 files of networks, kernels and rows, whatever it is doing then."""
+    """After every 20 files of networks, kernels and rows, whatever it is doing then."""
     result, config = finished
     words = [sys.executable, "-c", QUICK_COMMAND, "run", "ntk-vs-features", "--seed", str(config.seed), "--out", "out"]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
@@ -256,7 +257,7 @@ def test_a_command_that_is_killed_ends_with_the_same_result(finished, tmp_path):
     while True:
         before = len(list(parts.rglob("*.npz")))
         with subprocess.Popen(words, cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL) as command:
-            while command.poll() is None and len(list(parts.rglob("*.npz"))) < before + 30:
+            while command.poll() is None and len(list(parts.rglob("*.npz"))) < before + 20:
                 time.sleep(0.02)
             if command.poll() is not None:
                 break

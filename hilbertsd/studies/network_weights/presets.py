@@ -112,7 +112,7 @@ PRESETS = {
     "smoke": Preset(
         Images(None, 150),
         2,
-        (*_widths(FULLY_CONNECTED, (64, 128, 256)), _otherwise(FULLY_CONNECTED, 64)[0]),
+        (*_widths(FULLY_CONNECTED, (64, 256)), _otherwise(FULLY_CONNECTED, 64)[0]),
         2_000,
         2,
         "side by side",
