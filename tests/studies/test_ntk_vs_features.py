@@ -248,9 +248,10 @@ main()
 
 
 @pytest.mark.slow
-def test_a_command_that_is_killed_ends_with_the_same_result(finished, tmp_path):
+def test_a_command_that_is_killed_ends_with_the_same_result(finished, tmp_path, monkeypatch):
     """After every 20 files of networks, kernels and rows, whatever it is doing then."""
     result, config = finished
+    monkeypatch.setitem(PRESETS, "smoke", QUICK)
     words = [sys.executable, "-c", QUICK_COMMAND, "run", "ntk-vs-features", "--seed", str(config.seed), "--out", "out"]
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
     parts, kills = tmp_path / "out/parts", 0
