@@ -163,7 +163,8 @@ def test_committed_verdicts_follow_from_the_committed_distances():
             continue
         (rule, name), t = found[0], int(claim["claim"][-1]) if "in round" in claim["claim"][-10:] else 0
         widths = [int(width) for width in claim["mean_by_width"]]
-        values = [np.array(measures[f"{claim['setting']}, {rule}", w][name], float)[:, t] for w in widths]
+        network = claim["setting"].partition(",")[0]
+        values = [np.array(measures[f"{network}, {rule}", w][name], float)[:, t] for w in widths]
         of_seeds = np.polyfit(np.log(widths), np.log(np.array(values)), 1)[0]
         assert claim["slope"]["mean"] == pytest.approx(of_seeds.mean(), abs=1e-4)
         error = of_seeds.std(ddof=1) / np.sqrt(len(of_seeds))
