@@ -9,8 +9,9 @@ distillation multiplies ratios round after round.
     stopping.tolerances[1], stopping.multipliers[1]  # ε'_1 of round 1, and c'_1 of the ridge fit with that error
     stopping.predict(cross_kernel, round=1) - path.predict(cross_kernel, round=1)  # at equal training error
 
-From round 1 on c'_t > Σ_{i≤t} c_i, and distillation separates two weights more than the single fit below one eigenvalue
-d*, less above it: `bounds.slope_crossing(path.multipliers[: t + 1], stopping.multipliers[t])`. Proof:
+Without ground truth in the targets c'_t > Σ_{i≤t} c_i from round 1 on, and distillation separates two weights more than
+the single fit below one eigenvalue d*, less above it:
+`bounds.slope_crossing(path.multipliers[: t + 1], stopping.multipliers[t])`. Proof:
 hilbertsd/bounds/THEOREMS.md, Theorem B.
 
 MFB: Mobahi, Farajtabar, Bartlett (2020), arXiv:2002.05715.

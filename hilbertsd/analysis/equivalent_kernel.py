@@ -101,7 +101,9 @@ def kernel_of_round(path: DistillationPath, round: int = -1) -> EquivalentKernel
 
 @dataclass(frozen=True)
 class Complexity:
-    """Complexity of the ball of radius R in the space of g†, one number per round; all fall from round to round.
+    """Complexity of the ball of radius R in the space of g†, one number per round.
+
+    Without ground truth in the targets all of them fall from round to round.
 
     Attributes
     ----------

@@ -2,6 +2,7 @@
 
 import numbers
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -31,7 +32,7 @@ def named(criterion: Any, parameter: str) -> Criterion:
     return criterion_of(AUTO if auto else criterion, parameter, ("auto",))
 
 
-class KernelModel(BaseEstimator):
+class KernelModel(BaseEstimator, ABC):
     """Kernel, centring, the fitted path and its predictions.
 
     Subclasses have the parameters `kernel`, `degree`, `coef0`, `kernel_params`, `mixing` and `fit_intercept`.
@@ -44,13 +45,14 @@ class KernelModel(BaseEstimator):
     mixing: str | Criterion | None
     fit_intercept: bool
 
+    @abstractmethod
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
-        raise NotImplementedError
+        """Distil targets into themselves and :meth:`_keep` what comes of it."""
 
     @property
+    @abstractmethod
     def _gamma(self) -> float | None:
         """Gamma of the fitted kernel."""
-        raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -43,13 +43,6 @@ def test_scikit_learns_own_checks(estimator, check):
         check(estimator)
 
 
-@pytest.fixture
-def problem(rng):
-    X = rng.normal(size=(90, 4))
-    y = np.sin(X[:, 0]) + X[:, 1] ** 2 + 0.3 * rng.normal(size=90) + 5
-    return X, y
-
-
 def test_one_round_is_kernel_ridge_at_the_same_training_error(problem):
     X, y = problem
     model = SelfDistilledKernelRegressor(gamma=0.2, relative_tolerance=0.2, n_rounds=1).fit(X, y)

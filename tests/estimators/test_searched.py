@@ -29,13 +29,6 @@ def test_scikit_learns_own_checks(estimator, check):
         check(estimator)
 
 
-@pytest.fixture
-def problem(rng):
-    X = rng.normal(size=(90, 4))
-    y = np.sin(X[:, 0]) + X[:, 1] ** 2 + 0.3 * rng.normal(size=90) + 5
-    return X, y
-
-
 @pytest.mark.parametrize("criterion", ["auto", "gcv", Folds(3)])
 def test_the_lowest_score_of_all_candidates_is_taken(problem, criterion):
     X, y = problem
