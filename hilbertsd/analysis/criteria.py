@@ -92,7 +92,8 @@ class Folds:
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n³/count) each.
 
-        Raises InvalidInput for a Krylov path, and for a count below 2 or above the number of points.
+        Raises InvalidInput for a Krylov path, and for a count below 2 or above the number of points; NotConverged where
+        a multiplier is so small that points of a fold cannot be told apart.
         """
         path.spectrum.require_whole("cross-validation over folds")
         n = path.spectrum.n_samples
@@ -110,8 +111,8 @@ class GeneralisedCrossValidation:
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n) each. Raises InvalidInput for a Krylov path."""
         path.spectrum.require_whole("generalised cross-validation")
-        left = _left(path)
-        return Residuals(_training_rows(path, left) / left.mean(axis=1, keepdims=True), np.zeros(len(left)))
+        left = left_over(path)
+        return Residuals(training_rows(path, left) / left.mean(axis=1, keepdims=True), np.zeros(len(left)))
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,8 @@ class UnbiasedRisk:
         Raises InvalidInput for a Krylov path, and for noise that is not positive.
         """
         path.spectrum.require_whole("Stein's estimate of the risk")
-        left = _left(path)
-        rows, free = _training_rows(path, left), left.mean(axis=1)
+        left = left_over(path)
+        rows, free = training_rows(path, left), left.mean(axis=1)
         errors = np.vecdot(rows, rows)
         if self.noise is None:
             noise = float((errors / free)[np.argmin(errors / free**2)])
@@ -244,12 +245,12 @@ def _cross_validated(path: DistillationPath, folds: Sequence[NDArray[np.intp]] |
     return Residuals(scaled, np.zeros(path.n_rounds))
 
 
-def _left(path: DistillationPath) -> NDArray[np.float64]:
+def left_over(path: DistillationPath) -> NDArray[np.float64]:
     """(T, n) 1 − B_t, the share of each component that a round leaves over."""
     return -np.expm1(path.log_basis_weights)
 
 
-def _training_rows(path: DistillationPath, left: NDArray[np.float64]) -> NDArray[np.float64]:
+def training_rows(path: DistillationPath, left: NDArray[np.float64]) -> NDArray[np.float64]:
     """(T, n) parts of y − f_t on the eigenvectors, whose squares sum to the training errors.
 
     The size of all outputs together stands for each of them, which have one weight.

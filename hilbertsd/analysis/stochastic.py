@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.analysis.criteria import Residuals
+from hilbertsd.analysis.criteria import Residuals, left_over, training_rows
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
 from hilbertsd.spectral.spectrum import Spectrum
@@ -63,8 +63,7 @@ class StochasticCrossValidation:
         Of a Krylov path the rows are those of its Ritz vectors, which hold all of the targets. Raises as
         :meth:`free_shares`.
         """
-        left = -np.expm1(path.log_basis_weights)
-        rows = left * np.sqrt(path.spectrum.energies)
+        rows = training_rows(path, left_over(path))
         return Residuals(rows / self.free_shares(path).shares[:, None], np.zeros(path.n_rounds))
 
     def standard_errors(self, path: DistillationPath) -> NDArray[np.float64]:

@@ -95,8 +95,7 @@ class _Fixed(KernelModel):
         _refuse_tolerance(vars(self))
         chosen: Criterion | None = None
         most: Any = self.n_rounds
-        given_a_number = isinstance(self.n_rounds, numbers.Real)
-        if given_a_number:
+        if isinstance(self.n_rounds, numbers.Real):
             check_whole(most, "n_rounds", InvalidTolerance)
         else:
             chosen, most = named(most, "n_rounds"), None
