@@ -108,6 +108,23 @@ def measure(arguments: argparse.Namespace) -> dict:
     return figures
 
 
+def recorded(
+    parser: argparse.ArgumentParser, script: str, measure: Callable[[argparse.Namespace], dict]
+) -> tuple[argparse.Namespace, dict]:
+    """Arguments, and the record of one run: stored with --out, printed with --json."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument("--out", type=Path, help="file to store the JSON object in")
+    arguments = parser.parse_args()
+    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out")}
+    command = f"uv run python benchmarks/{script} " + " ".join(sys.argv[1:])
+    record = {**provenance(command, config), **measure(arguments)}
+    if arguments.out:
+        write_json(arguments.out, record)
+    if arguments.json:
+        print(json.dumps(record))
+    return arguments, record
+
+
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description="Distillation path against one eigh and a KernelRidge loop.")
@@ -118,16 +135,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--loop", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--loop-rtol", type=float, default=1e-10, help="of log c in the loop's root search")
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--out", type=Path, help="file to store the JSON object in")
-    arguments = parser.parse_args()
-    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out")}
-    command = "uv run python benchmarks/dense_path.py " + " ".join(sys.argv[1:])
-    record = {**provenance(command, config), **measure(arguments)}
-    if arguments.out:
-        write_json(arguments.out, record)
+    arguments, record = recorded(parser, "dense_path.py", measure)
     if arguments.json:
-        print(json.dumps(record))
         return
     print(f"n = {arguments.n}, {record['rounds']} rounds")
     print(f"path over one eigh: {record['path_over_eigh']:.3f}")

@@ -9,19 +9,14 @@ Ratios inside one run, printed as one JSON object with --json and stored with --
 """
 
 import argparse
-import json
-import sys
-from pathlib import Path
 
 import numpy as np
-from dense_path import problem, timed
+from dense_path import problem, recorded, timed
 from scipy.linalg import eigh
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV
 
 import hilbertsd
-from hilbertsd.support.files import write_json
-from hilbertsd.support.provenance import provenance
 
 LARGEST_FRACTION = 0.5
 """Largest ε that is tried, as a fraction of the targets' mean square; the smallest is --smallest."""
@@ -81,16 +76,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--grid", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    parser.add_argument("--out", type=Path, help="file to store the JSON object in")
-    arguments = parser.parse_args()
-    config = {key: value for key, value in vars(arguments).items() if key not in ("json", "out")}
-    command = "uv run python benchmarks/selection.py " + " ".join(sys.argv[1:])
-    record = {**provenance(command, config), **measure(arguments)}
-    if arguments.out:
-        write_json(arguments.out, record)
+    arguments, record = recorded(parser, "selection.py", measure)
     if arguments.json:
-        print(json.dumps(record))
         return
     print(f"n = {arguments.n}, {record['pairs']} pairs of ε and round")
     print(f"choice over one eigh: {record['choice_over_eigh']:.2f}")
