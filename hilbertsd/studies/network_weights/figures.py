@@ -51,7 +51,7 @@ def _weights(result: "Result") -> Any:
             panel.title.set_fontsize(8)
             panel.axhline(0, color="0.85", linewidth=0.6, zorder=0)
         row[0].set(ylabel="share kept of the labels, $b_t$")
-        row[-1].legend(fontsize=6.5, loc="upper left")
+        row[0].legend(fontsize=6.5, loc="lower right")  # where round 0 has no weights
     for panel in panels[-1]:
         panel.set(xlabel="eigenvalue of K/n, infinite kernel")
     figure.suptitle(f"{result.data}, {result.n_train:,} images: bins of the eigenvalue, ± s.e. over seeds", fontsize=10)

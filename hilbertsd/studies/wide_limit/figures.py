@@ -63,6 +63,7 @@ def _kernels(axes: Any, result: Result) -> None:
     _width_axis(axes, sorted({width for setting in main for width in main[setting]}))
     axes.set(yscale="log", ylabel="relative distance of tangent\nkernels, Frobenius norm")
     axes.set_title("(e) tangent kernels, round 0, descent", fontsize=9)
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 4)  # room for the legend
     axes.legend(fontsize=6, loc="lower left")
 
 
