@@ -10,6 +10,7 @@ from . import gram as gram
 from . import greens as greens
 from . import networks as networks
 from . import ntk as ntk
+from . import plot as plot
 from . import report as report
 from . import spectral as spectral
 from . import studies as studies

@@ -18,7 +18,7 @@ LEVELS = (
     {"spectral"},
     {"distillation", "filters"},
     {"bounds", "analysis"},
-    {"estimators", "table_model"},
+    {"estimators", "plot", "table_model"},
     {"ntk"},
     {"features"},
     {"studies"},

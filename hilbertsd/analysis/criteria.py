@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,8 @@ class Criterion(Protocol):
 class LeaveOneOut:
     """Mean squared error at each point of the chain fitted without it, as :func:`hilbertsd.leave_one_out` has it."""
 
+    label: ClassVar[str] = "leave-one-out"
+
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n² n_outputs) each. Raises InvalidInput for a Krylov path."""
         path.spectrum.require_whole("leave-one-out")
@@ -89,6 +91,8 @@ class Folds:
     count: int = 5
     seed: int = 0
 
+    label: ClassVar[str] = "cross-validation"
+
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n³/count) each.
 
@@ -107,6 +111,8 @@ class Folds:
 @dataclass(frozen=True)
 class GeneralisedCrossValidation:
     """Training error over (1 − tr B_t/n)², the squared share of the points that the smoother leaves free."""
+
+    label: ClassVar[str] = "generalised cross-validation"
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n) each. Raises InvalidInput for a Krylov path."""
@@ -127,6 +133,8 @@ class UnbiasedRisk:
     """
 
     noise: float | None = None
+
+    label: ClassVar[str] = "unbiased estimate of the risk"
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n) each.
@@ -156,6 +164,8 @@ class Holdout:
 
     cross_kernel: Any
     targets: Any
+
+    label: ClassVar[str] = "held out"
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, of a Krylov path, too.

@@ -14,7 +14,7 @@ Matrices, Moments and Quadrature; Ubaru, Chen & Saad 2017 for the trace). The sp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ class StochasticCrossValidation:
     probes: int = 16
     steps: int = 30
     seed: int = 0
+
+    label: ClassVar[str] = "generalised cross-validation, estimated"
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round.

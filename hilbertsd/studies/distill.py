@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd import plot
 from hilbertsd.analysis.cross_validation import leave_one_out_errors
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, described, distilled, prepare
-from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
+from hilbertsd.support.plotting import new_figure
 
 if TYPE_CHECKING:
     from hilbertsd.table_model import TableModel
@@ -137,31 +138,18 @@ def run(config: Config) -> Result:
 def figures(result: Result) -> dict[str, Any]:
     """Errors by round, and basis weights by round."""
     path = result.path
-    rounds = np.arange(path.n_rounds)
     figure = new_figure(9, 4)
     errors, weights = figure.subplots(1, 2)
-    for name, series, line in (
-        ("training, original targets", path.training_errors, "ko-"),
-        ("leave-one-out, training rows", result.model.leave_one_out_errors, "C0^-."),
-        ("test", result.test_errors, "C1s--"),
-    ):
-        if series is not None:
-            errors.plot(rounds, series[: path.n_rounds], line, markersize=4, label=name)
+    scores = {"leave-one-out": result.model.leave_one_out_errors[: path.n_rounds]}
+    if result.test_errors is not None:
+        scores["test"] = result.test_errors[: path.n_rounds]
+    plot.errors(path, scores, errors)
     if result.test_errors is not None:
         errors.axhline(result.test_errors[-1], color="0.5", linestyle=":", label="test, training mean alone")
-    chosen = result.model.chosen_round
-    errors.axvline(chosen, color="C0", linewidth=0.8, alpha=0.6, label=f"leave-one-out's choice, round {chosen}")
-    errors.set(xlabel="round t", ylabel=f"mean squared error of {result.config.target}", title="errors by round")
-    errors.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(handles=errors.get_lines(), loc="outside lower center", ncols=3)
-    positive = path.eigenvalues > 0
-    shown = shown_rounds(path.n_rounds, 12)
-    for t, colour in zip(shown, round_colours(len(shown)), strict=False):
-        label = f"round {t}" if t in (0, path.n_rounds - 1) else None
-        weights.semilogx(path.eigenvalues[positive], path.basis_weights[t, positive], color=colour, label=label)
-    weights.set(xlabel="eigenvalue of kernel_matrix/n", ylabel="basis weight $B_t[k]$", title="what each round keeps")
-    if path.n_rounds:
-        weights.legend(loc="upper left")
+    errors.get_legend().remove()
+    figure.legend(*errors.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    errors.set(ylabel=f"mean squared error of {result.config.target}", title="errors by round")
+    plot.weights(path, weights).set_title("what each round keeps")
     return {"distill": figure}
 
 

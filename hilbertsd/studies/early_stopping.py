@@ -21,7 +21,7 @@ from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
 from hilbertsd.studies.spline_toy import PUBLISHED_TOLERANCE, tolerance_like_published
-from hilbertsd.support.plotting import new_figure, round_colours
+from hilbertsd.support.plotting import new_figure, round_colours, whole_rounds
 from hilbertsd.support.progress import tracked
 
 GRID_POINTS = 501
@@ -244,7 +244,7 @@ def figures(result: Result) -> dict[str, Any]:
     means.set_title(f"(c) {len(result.fresh)} fresh draws, mean and s.e.")
     for axes in (weights, errors, means):
         axes.set_xlabel("round t")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_rounds(axes)
     return {"early-stopping": figure}
 
 

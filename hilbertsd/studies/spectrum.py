@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd import plot
 from hilbertsd.analysis.equivalent_kernel import Complexity, complexity
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
-from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
+from hilbertsd.support.plotting import new_figure
 
 LEGEND_SHARE = 0.3
 """Part of the height of panel (b) that is above all shares, for the legend."""
@@ -121,14 +122,9 @@ def figures(result: Result) -> dict[str, Any]:
     """Eigenvalues, target energy and weights by rank."""
     path = result.path
     ranks = np.arange(1, len(result.falling) + 1)
-    positive = result.falling > 0
     figure = new_figure(10.5, 3.4)
     decay, energy, weights = figure.subplots(1, 3)
-    decay.loglog(ranks[positive], result.falling[positive], color="black", label="eigenvalue")
-    for t, line in zip(shown_rounds(path.n_rounds, 2), ("--", ":"), strict=False):
-        decay.axhline(path.multipliers[t], color="0.4", linestyle=line, label=f"$c_{{{t}}}$")
-    decay.set(ylabel="eigenvalue of kernel_matrix/n", title="(a) eigenvalues and multipliers")
-    decay.legend(loc="lower left")
+    plot.spectrum(path, decay).set_title("(a) eigenvalues and multipliers")
 
     energy.loglog(ranks, result.energy_shares, ".", color="0.6", markersize=3, label="on one eigenvector")
     left = result.shares_left[1:]
@@ -143,15 +139,8 @@ def figures(result: Result) -> dict[str, Any]:
     energy.minorticks_off()
     energy.legend(loc="upper left")
 
-    rounds = shown_rounds(path.n_rounds, 8)
-    for t, colour in zip(rounds, round_colours(len(rounds)), strict=False):
-        label = f"round {t}" if t in (rounds[0], rounds[-1]) else None
-        weights.semilogx(ranks, path.basis_weights[t, ::-1], color=colour, label=label)
-    weights.set(ylabel="basis weight", title="(c) what each round keeps", ylim=(0, 1.2))
-    if rounds:
-        weights.legend(loc="upper center", ncols=2)
-    for axes in (decay, energy, weights):
-        axes.set_xlabel("rank of the eigenvalue, largest first")
+    plot.weights(path, weights, against="rank").set(title="(c) what each round keeps")
+    energy.set_xlabel(weights.get_xlabel())
     return {"spectrum": figure}
 
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd import plot
 from hilbertsd.data import spline_toy as data
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.greens import simply_supported_spline
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
-from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
+from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
 
 PUBLISHED_TOLERANCE = 0.045
 GRID_POINTS = 2001
@@ -181,10 +182,8 @@ def _figure_2(result: Result) -> Any:
         axes.set(xlabel="x", ylim=(-1.6, 2.1))
     points.set(ylabel="y", title=f"(b) {len(data.INPUTS)} points, noise σ = {data.NOISE_STANDARD_DEVIATION:g}")
     points.legend(loc="upper right", ncols=2)
-    shown = shown_rounds(len(result.fits), 6)
-    for t, colour, line in zip(shown, round_colours(len(shown)), LINE_STYLES * 2, strict=False):
-        fits.plot(result.grid, result.fits[t], line, color=colour, linewidth=1.8, label=f"round {t}", zorder=2)
-    fits.set(ylabel="$f_t(x)$", title=f"(c) fits, ε = {result.config.tolerance:.3g}")
+    plot.fits(result.path, result.grid, simply_supported_spline(result.grid, data.INPUTS), fits)
+    fits.set(title=f"(c) fits, ε = {result.config.tolerance:.3g}")
     fits.text(0.03, 0.04, result.path.ending, transform=fits.transAxes)
     handles, labels = fits.get_legend_handles_labels()
     fits.legend(handles[2:], labels[2:], loc="upper right", ncols=2)

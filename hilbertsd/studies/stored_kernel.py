@@ -27,7 +27,7 @@ from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.ntk.labels import stored_split
 from hilbertsd.studies import form
-from hilbertsd.support.plotting import new_figure
+from hilbertsd.support.plotting import new_figure, whole_rounds
 from hilbertsd.support.progress import tracked, working
 
 
@@ -349,8 +349,7 @@ def figures(result: Result) -> dict[str, Any]:
         label = f"leave-one-out's choice, round {result.chosen_round}"
         panel.axvline(result.chosen_round, color="0.6", linestyle=":", label=label)
     panel.set(xlabel="round t", title=f"{result.targets.name}, {result.kernel}")
-    locator: Any = panel.xaxis.get_major_locator()
-    locator.set_params(integer=True)
+    whole_rounds(panel)
     panel.legend()
     return {"rounds": figure}
 

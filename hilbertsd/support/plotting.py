@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 STYLE: Any = {
@@ -60,6 +61,12 @@ def round_colours(n_rounds: int) -> list[tuple[float, float, float, float]]:
 def shown_rounds(n_rounds: int, most: int) -> list[int]:
     """At most `most` rounds, evenly spread from the first to the last."""
     return sorted({int(t) for t in np.linspace(0, n_rounds - 1, min(n_rounds, most)).round()}) if n_rounds else []
+
+
+def whole_rounds(axes: "Axes") -> None:
+    """Let the axis of rounds show whole numbers only."""
+    locator: Any = axes.xaxis.get_major_locator()
+    locator.set_params(integer=True)
 
 
 def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:

@@ -140,7 +140,7 @@ def test_a_command_that_is_killed_five_times_ends_with_the_same_result(tmp_path)
 
 
 def written_since(folder, moment, kind):
-    """Whether a file whose name begins with a word, of a training state or a finished network, is newer than a moment."""
+    """Whether a file of a kind, a training state or a finished network, is newer than a moment."""
     with contextlib.suppress(FileNotFoundError):  # a state of what is finished goes away
         return any(path.stat().st_mtime > moment for path in folder.glob(f"*/{kind}*.npz"))
     return False

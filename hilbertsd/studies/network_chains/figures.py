@@ -6,7 +6,7 @@ import numpy as np
 
 from hilbertsd.studies.network_chains.presets import TITLES
 from hilbertsd.studies.network_chains.results import Result
-from hilbertsd.support.plotting import new_figure, round_colours
+from hilbertsd.support.plotting import new_figure, round_colours, whole_rounds
 
 
 def figures(result: Result) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def _figure(result: Result, network: str) -> Any:
         test.axhline(100 * path.test_accuracy[0].mean(), color="0.6", linewidth=0.8)
         test.set(title=TITLES[variant])
         losses.set(xlabel="round t")
-        losses.xaxis.get_major_locator().set_params(integer=True)
+        whole_rounds(losses)
     panels[0, 0].set(ylabel="test accuracy, %")
     panels[1, 0].set(ylabel="training accuracy, %\n(original labels)")
     panels[2, 0].set(ylabel="loss\n(original labels)")

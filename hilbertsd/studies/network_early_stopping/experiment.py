@@ -23,7 +23,7 @@ from hilbertsd.studies.network_chains.presets import PRESETS, TITLES, NetworkCon
 from hilbertsd.studies.sizes.paired import LEVEL
 from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t
 from hilbertsd.support.clusters import connected
-from hilbertsd.support.plotting import new_figure, round_colours
+from hilbertsd.support.plotting import new_figure, round_colours, whole_rounds
 
 if TYPE_CHECKING:
     from hilbertsd.studies.network_early_stopping.stops import Stops
@@ -238,7 +238,7 @@ def figures(result: Result) -> dict[str, Any]:
         difference.axhline(0, color="0.6", linewidth=0.8)
         both.set(title=f"{network}, {TITLES[variant]}")
         difference.set(xlabel="round t")
-        difference.xaxis.get_major_locator().set_params(integer=True)
+        whole_rounds(difference)
     panels[0, 0].set(ylabel="test accuracy, %\n(± deviation over seeds)")
     panels[1, 0].set(ylabel="distilled − stopped, points\n(± s.e. over seeds)")
     panels[0, 0].legend(fontsize=7)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hilbertsd.studies import form
-from hilbertsd.support.plotting import new_figure, round_colours
+from hilbertsd.support.plotting import new_figure, round_colours, whole_rounds
 
 if TYPE_CHECKING:
     from hilbertsd.studies.network_weights.results import Measured, Result
@@ -109,6 +109,6 @@ def _agreement(result: "Result") -> Any:
     sparsity.set(
         xlabel="round t", ylabel="eigenvectors in use, $(\\Sigma b)^2/\\Sigma b^2$", title=f"(b) sparsity, {first}"
     )
-    sparsity.xaxis.get_major_locator().set_params(integer=True)
+    whole_rounds(sparsity)
     sparsity.legend(fontsize=6.5)
     return figure

@@ -7,7 +7,7 @@ import numpy as np
 
 from hilbertsd.studies.form import share_standard_error
 from hilbertsd.studies.ntk_cifar.fits import WEIGHT_RANKS, Fits, Result
-from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, shown_rounds, whole_rounds
 
 DODGE = 0.12
 """Rounds by which the accuracies of two tolerances are drawn apart."""
@@ -44,7 +44,7 @@ def _rounds_figure(result: Result) -> Any:
         test.axhline(100 * fits.tuned_ridge, color="0.6", linewidth=0.8, label="tuned ridge")
         test.set(title=f"{fits.network.label}\n{fits.n_train:,} training images")
         multipliers.set(xlabel="round t")
-        multipliers.xaxis.get_major_locator().set_params(integer=True)
+        whole_rounds(multipliers)
     panels[0, 0].set(ylabel="test accuracy, % (± s.e.)")
     panels[1, 0].set(ylabel="training accuracy, %")
     panels[2, 0].set(ylabel="$c_t$, in mean eigenvalues")

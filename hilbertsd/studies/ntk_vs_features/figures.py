@@ -7,7 +7,7 @@ import numpy as np
 from hilbertsd.ntk.ensembles import SIX_USES
 from hilbertsd.studies.ntk_vs_features.presets import INFINITE, ROWS
 from hilbertsd.studies.ntk_vs_features.results import Result
-from hilbertsd.support.plotting import new_figure, round_colours
+from hilbertsd.support.plotting import new_figure, round_colours, whole_rounds
 
 MARKERS = "oDs^v"
 
@@ -79,6 +79,6 @@ def _kernels(result: Result) -> Any:
     panels[1].legend(fontsize=7)
     for axes in panels:
         axes.set(xlabel="round t")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_rounds(axes)
     figure.suptitle(f"{result.data}: tangent kernels of networks by round, mean ± s.e. over seeds", fontsize=10)
     return figure
