@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hilbertsd.analysis.criteria import Criterion, UnbiasedRisk, criterion_of, score_rounds
+from hilbertsd.analysis.criteria import Criterion, LeaveOneOut, UnbiasedRisk, criterion_of, score_rounds
+from hilbertsd.analysis.cross_validation import leave_one_out_scores
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance, ManyRoundsWarning
@@ -136,6 +137,9 @@ def choose_from_spectrum(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ManyRoundsWarning)  # whoever lets a range be searched means its ends, too
         paths = [distill_spectrum(spectrum, relative_tolerance=float(each), max_rounds=max_rounds) for each in usable]
-    scores = tuple(score_rounds(path, judge) for path in paths)
+    if isinstance(judge, LeaveOneOut):  # paths share the work, which one after the other would repeat
+        scores = leave_one_out_scores(paths)
+    else:
+        scores = tuple(score_rounds(path, judge) for path in paths)
     best = int(np.argmin([each.min() for each in scores]))
     return Choice(paths[best], int(np.argmin(scores[best])), usable, scores)

@@ -24,17 +24,18 @@ Rinaldo (2026), arXiv:2602.17565, for mixtures by generalised cross-validation; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.analysis.cross_validation import left_out, targets_at
+from hilbertsd.analysis.cross_validation import left_out, left_out_together, targets_at
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput, InvalidRound, InvalidTargets
 from hilbertsd.support.checks import as_real_array, check_choice, check_positive, check_whole
+from hilbertsd.support.progress import tracked
 
 
 class Residuals(NamedTuple):
@@ -72,7 +73,7 @@ class LeaveOneOut:
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n² n_outputs) each. Raises InvalidInput for a Krylov path."""
         path.spectrum.require_whole("leave-one-out")
-        return _cross_validated(path, None)
+        return _cross_validated(path, ((tile, rounds) for tile, (rounds,) in left_out([path])))
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,9 @@ class Folds:
         check_whole(self.seed, "seed", InvalidInput, least=0)
         if not 2 <= self.count <= n:
             raise InvalidInput(f"count is {self.count} folds for {n} points; give from 2 to {n}")
-        return _cross_validated(path, np.array_split(np.random.default_rng(self.seed).permutation(n), self.count))
+        folds = np.array_split(np.random.default_rng(self.seed).permutation(n), self.count)
+        together = ((fold, left_out_together(fold, path)) for fold in tracked(folds, "folds left out"))
+        return _cross_validated(path, together)
 
 
 @dataclass(frozen=True)
@@ -243,11 +246,11 @@ def best_round(path: DistillationPath, criterion: str | Criterion = "loo") -> in
     return int(np.argmin(score_rounds(path, criterion)))
 
 
-def _cross_validated(path: DistillationPath, folds: Sequence[NDArray[np.intp]] | None) -> Residuals:
-    """Residuals at points left out, each by itself or fold by fold."""
+def _cross_validated(path: DistillationPath, parts: Iterable[tuple[Any, Iterator[NDArray[np.float64]]]]) -> Residuals:
+    """Residuals at points left out, from some points and what every round predicts there, until all had their turn."""
     spectrum = path.spectrum
     rows = np.empty((path.n_rounds, spectrum.n_samples, spectrum.n_outputs))
-    for points, rounds in left_out(path, folds):
+    for points, rounds in parts:
         targets = targets_at(path, points)
         for t, predictions in enumerate(rounds):
             rows[t, points] = targets - predictions

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +36,11 @@ from hilbertsd.gram.tiles import slices
 from hilbertsd.support.checks import to_library
 from hilbertsd.support.progress import tracked
 
-NUMBERS_PER_TILE = 2**19
-"""Entries of the basis treated at a time: four megabytes, with enough rows for matrix products to be fast."""
+NUMBERS_PER_TILE = 2**20
+"""Entries of the basis treated at a time: eight megabytes, with enough rows for matrix products to be fast."""
 
-
-ROUNDS_TOGETHER = 8
+ROUNDS_TOGETHER = 16
 """Rounds whose changes of a target one matrix product finds; its columns are as many as pairs of these rounds."""
-
 
 LARGEST_CONDITION = 1e9
 """Condition number of the block of I − H_t of points left out together beyond which too few digits would be left."""
@@ -93,7 +91,7 @@ def leave_one_out(path: DistillationPath, round: int = -1) -> Any:
     last = path.warned_index(round)
     predictions = np.zeros((spectrum.n_samples, spectrum.n_outputs))
     if last is not None:
-        for tile, rounds in left_out(path):
+        for tile, (rounds,) in left_out([path]):
             predictions[tile] = next(islice(rounds, last, None))
     return spectrum.shaped(to_library(predictions, spectrum.vectors))
 
@@ -121,32 +119,42 @@ def leave_one_out_errors(path: DistillationPath) -> NDArray[np.float64]:
     Source: see :mod:`hilbertsd.analysis.cross_validation`.
     """
     path.spectrum.require_whole("leave-one-out")
-    sums = np.zeros(path.n_rounds)
-    for tile, rounds in left_out(path):
-        targets = targets_at(path, tile)
-        for t, predictions in enumerate(rounds):
-            sums[t] += np.sum((predictions - targets) ** 2)
-    return np.append(sums / path.spectrum.n_samples, path.spectrum.target_mean_square)
+    scores = leave_one_out_scores([path])[0] if path.n_rounds else []
+    return np.append(scores, path.spectrum.target_mean_square)
 
 
-def left_out(
-    path: DistillationPath, folds: Sequence[NDArray[np.intp]] | None = None
-) -> Iterator[tuple[slice | NDArray[np.intp], Iterator[NDArray[np.float64]]]]:
-    """Some training points, and (p, n_outputs) what every round predicts there without them, until all had their turn.
+def leave_one_out_scores(paths: Sequence[DistillationPath]) -> tuple[NDArray[np.float64], ...]:
+    """(T,) mean squared error of every round at points left out, for each of several paths of one whole spectrum."""
+    scores = []
+    for some in _with_room(paths):
+        sums = [np.zeros(path.n_rounds) for path in some]
+        for tile, chains in left_out(some):
+            targets = targets_at(some[0], tile)
+            for sums_of_path, rounds in zip(sums, chains, strict=True):
+                for t, predictions in enumerate(rounds):
+                    sums_of_path[t] += np.sum((predictions - targets) ** 2)
+        scores += [each / some[0].spectrum.n_samples for each in sums]
+    return tuple(scores)
 
-    Parameters
-    ----------
-    path : of a whole spectrum.
-    folds : numbers of the points that are left out together; None to leave out every point by itself.
+
+def left_out(paths: Sequence[DistillationPath]) -> Iterator[tuple[slice, list[Iterator[NDArray[np.float64]]]]]:
+    """Some training points, and what each path predicts there by round without the point, until all had their turn.
+
+    Predictions are (p, n_outputs). Paths have a round at least and share a whole spectrum; what their first rounds need
+    is found in one matrix product for all of them.
     """
-    if folds is not None:
-        for points in tracked(folds, "folds left out"):
-            yield points, _together(points, path)
-        return
-    n = path.spectrum.n_samples
-    size = max(1, NUMBERS_PER_TILE // path.spectrum.rotated_targets.size)
+    spectrum = paths[0].spectrum
+    n = spectrum.n_samples
+    firsts = [next(_stretches(path)) for path in paths]
+    kinds = [each.targets for each in firsts], [each.changes for each in firsts]
+    weights = [np.vstack(parts) for parts in kinds]
+    ends = [np.cumsum([len(part) for part in parts])[:-1] for parts in kinds]
+    size = max(1, NUMBERS_PER_TILE // spectrum.rotated_targets.size)
     for tile in tracked(slices(n, size), f"tiles of {n:,} points left out"):
-        yield tile, _one_by_one(tile, path)
+        rows = np.asarray(spectrum.basis[tile])
+        both = rows, rows**2
+        sums = (np.split(each @ part.T, end) for each, part, end in zip(weights, both, ends, strict=True))
+        yield tile, [_one_by_one(*both, *parts) for parts in zip(paths, firsts, *sums, strict=True)]
 
 
 def targets_at(path: DistillationPath, points: slice | NDArray[np.intp]) -> NDArray[np.float64]:
@@ -154,47 +162,102 @@ def targets_at(path: DistillationPath, points: slice | NDArray[np.intp]) -> NDAr
     return np.asarray(path.spectrum.basis[points]) @ path.spectrum.rotated_targets
 
 
-def _one_by_one(tile: slice, path: DistillationPath) -> Iterator[NDArray[np.float64]]:
-    """(p, n_outputs) predictions at the points of a tile, each from the chain without it, round by round.
+def _with_room(paths: Sequence[DistillationPath]) -> Iterator[list[DistillationPath]]:
+    """Paths in parts whose weights together take no more room than the basis."""
+    part: list[DistillationPath] = []
+    columns = 0
+    for path in paths:
+        rounds = min(path.n_rounds, ROUNDS_TOGETHER)
+        columns += rounds * (rounds + 1)
+        if part and columns > path.spectrum.n_samples:
+            yield part
+            part, columns = [], rounds * (rounds + 1)
+        part.append(path)
+    yield part
 
-    In the eigenbasis the chain without point i is u_t f + v_t z + Σ_s w_ts δ_s V_i: f is the chain some rounds ago, at
-    first none, δ_s are the changes of target i since then, and the weights (m,) are the same for all points. What is
-    needed at point i are sums over V_i f, V_i z and V_i² with such weights: one product for `ROUNDS_TOGETHER` rounds.
+
+class _Stretch(NamedTuple):
+    """Weights of up to `ROUNDS_TOGETHER` rounds, which are the same for all points.
+
+    In the eigenbasis the chain without point i is u_t f + v_t z + Σ_s w_ts δ_s V_i: f is the chain before the stretch,
+    at first none, and δ_s are the changes of target i since then. Weights come in pairs for every round t, those of
+    I − H_t and of H_t, applied to the chain before it.
+
+    Attributes
+    ----------
+    chain : (2 rounds, m) weights of f.
+    targets : (2 rounds n_outputs, m) weights of z, times z.
+    changes : (rounds (rounds + 1), m) weights of δ_s V_i: for every round its pair of blocks with a row per s.
+    after : u (1, m), v (1, m) and w (rounds, m) after the last round.
     """
-    rows, z = np.asarray(path.spectrum.basis[tile]), path.spectrum.rotated_targets
-    squares, one = rows**2, np.ones((len(z), 1))
-    u, v, w = 0 * one, one, one[:, :0]
-    chains = None  # (n_outputs, p, m) V_i f
-    changes = np.empty((z.shape[1], len(rows), 0))  # (n_outputs, p, rounds) δ
+
+    chain: NDArray[np.float64]
+    targets: NDArray[np.float64]
+    changes: NDArray[np.float64]
+    after: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def _stretches(path: DistillationPath) -> Iterator[_Stretch]:
+    """Weights of all rounds, stretch by stretch."""
+    z, one = path.spectrum.rotated_targets, np.ones((1, len(path.eigenvalues)))
+    u, v = 0 * one, one
     rounds = list(_rounds(path))
     for first in range(0, len(rounds), ROUNDS_TOGETHER):
-        if first:
-            earlier, chains = chains, squares * (changes @ w.T)
-            if earlier is not None:
-                chains += u[:, 0] * earlier
-            if np.any(v):
-                chains += rows * (v * z).T[:, None]
-            u, v, w, changes = one, 0 * one, w[:, :0], changes[..., :0]
-        block: list[tuple[NDArray[np.float64], ...]] = []  # weights of I − H_t, then of H_t, of every round
+        w, pairs = one[:0], []
         for residual, shrinkage, share in rounds[first : first + ROUNDS_TOGETHER]:
-            before = (1 - share) * u, (1 - share) * v + share, np.hstack([(1 - share) * w, one])
-            block += [tuple(part[:, None] * each for each in before) for part in (residual, shrinkage)]
-            u, v, w = block[-1]
-        sums = np.zeros((z.shape[1], len(rows), len(block)))
-        if chains is not None:
-            sums += chains @ np.hstack([each for each, _, _ in block])
+            before = (1 - share) * u, (1 - share) * v + share, np.vstack([(1 - share) * w, one])
+            pairs += [tuple(part * each for each in before) for part in (residual, shrinkage)]
+            u, v, w = pairs[-1]
+        chain, targets, changes = (np.vstack(parts) for parts in zip(*pairs, strict=True))
+        yield _Stretch(chain, (targets[:, None] * z.T).reshape(-1, len(z)), changes, (u, v, w))
+        u, v = one, 0 * one
+
+
+def _one_by_one(
+    rows: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    path: DistillationPath,
+    stretch: _Stretch,
+    targets: NDArray[np.float64],
+    factors: NDArray[np.float64],
+) -> Iterator[NDArray[np.float64]]:
+    """(p, n_outputs) predictions at some points, each from the chain without it, round by round.
+
+    What a stretch needs at point i are sums over V_i f, V_i z and V_i² with its weights.
+
+    Parameters
+    ----------
+    rows, squares : (p, m) rows of the basis, and their squares.
+    path : with a round at least.
+    stretch : its first stretch.
+    targets, factors : (…, p) sums over V_i z and V_i² with the weights of that stretch.
+    """
+    z = path.spectrum.rotated_targets
+    chains = np.zeros((z.shape[1], 1, 1))  # (n_outputs, p, m) V_i f
+    later = islice(_stretches(path), 1, None) if path.n_rounds > ROUNDS_TOGETHER else iter(())
+    while True:
+        pairs = len(stretch.chain)
+        sums = targets.reshape(pairs, -1, len(rows))
+        if np.any(chains):
+            sums = sums + np.moveaxis(chains @ stretch.chain.T, -1, 0)
+        by_round = np.split(factors, np.cumsum(np.repeat(np.arange(1, pairs // 2 + 1), 2))[:-1])
+        changes = np.empty((pairs // 2, z.shape[1], len(rows)))  # δ
+        for t in range(pairs // 2):
+            of_change, of_fit = by_round[2 * t], by_round[2 * t + 1]
+            left = sums[2 * t] + np.einsum("sp,sop->op", of_change[:t], changes[:t])
+            changes[t] = -left / of_change[t]
+            yield (sums[2 * t + 1] + np.einsum("sp,sop->op", of_fit, changes[: t + 1])).T
+        u, v, w = stretch.after
+        stretch = next(later, None)
+        if stretch is None:
+            return
+        chains = squares * (np.moveaxis(changes, 0, -1) @ w) + u * chains
         if np.any(v):
-            targets = np.hstack([each for _, each, _ in block])[:, :, None] * z[:, None]
-            sums += np.moveaxis((rows @ targets.reshape(len(z), -1)).reshape(len(rows), len(block), -1), -1, 0)
-        ends = np.cumsum([each.shape[1] for _, _, each in block])[:-1]
-        factors = np.split(squares @ np.hstack([each for _, _, each in block]), ends, axis=1)
-        for t in range(0, len(block), 2):
-            left = sums[..., t] + np.sum(factors[t][:, :-1] * changes, axis=-1)
-            changes = np.concatenate([changes, (-left / factors[t][:, -1])[..., None]], axis=-1)
-            yield (sums[..., t + 1] + np.sum(factors[t + 1] * changes, axis=-1)).T
+            chains += rows * (v * z.T)[:, None]
+        targets, factors = stretch.targets @ rows.T, stretch.changes @ squares.T
 
 
-def _together(points: NDArray[np.intp], path: DistillationPath) -> Iterator[NDArray[np.float64]]:
+def left_out_together(points: NDArray[np.intp], path: DistillationPath) -> Iterator[NDArray[np.float64]]:
     """(p, n_outputs) predictions at some points from the chain without any of them, round by round.
 
     With E the columns of the identity at these points, f_t = H_t (f_{t−1} + E δ_t) and Eᵀ f_t = Eᵀ f_{t−1} + δ_t, so

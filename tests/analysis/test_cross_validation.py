@@ -190,6 +190,20 @@ def test_errors_are_those_of_every_round(problem):
         np.testing.assert_allclose(found, [*by_round, np.sum(targets**2) / len(targets)], rtol=1e-12)
 
 
+@pytest.mark.parametrize("together", [1, 3, 16])
+def test_paths_that_share_their_work_have_the_scores_they_have_alone(problem, together, monkeypatch):
+    """In parts, too: few points have room for few weights."""
+    spectrum = problem[-1]
+    several = [*paths(spectrum), distill_spectrum(spectrum, multiplier=0.1 * spectrum.eigenvalues[-1], max_rounds=20)]
+    alone = [leave_one_out_errors(path)[:-1] for path in several]
+    monkeypatch.setattr(cross_validation, "ROUNDS_TOGETHER", together)
+    parts = list(cross_validation._with_room(several))
+    assert [path for part in parts for path in part] == several
+    assert (len(parts) > 1) == (together > 1)
+    for found, expected in zip(cross_validation.leave_one_out_scores(several), alone, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_errors_of_a_path_without_rounds(data):
     with pytest.warns(match="no round"):
         path = distill(data[0], data[1], tolerance=100)
@@ -200,6 +214,7 @@ def test_tiles_change_nothing_and_need_no_second_matrix(rng, monkeypatch):
     X = rng.normal(size=(1200, 3))
     path = distill(rbf_kernel(X), np.sin(X), tolerance=0.1)
     assert path.spectrum.basis.shape == (1200, 1200)  # formed before
+    monkeypatch.setattr(cross_validation, "NUMBERS_PER_TILE", 2**18)
     tracemalloc.start()
     tiled = leave_one_out(path)
     peak = tracemalloc.get_traced_memory()[1]
