@@ -18,9 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.analysis.criteria import Criterion, LeaveOneOut, UnbiasedRisk, criterion_of, score_rounds
 from hilbertsd.analysis.cross_validation import leave_one_out_scores
-from hilbertsd.distillation.chain import distill_spectrum
+from hilbertsd.analysis.stochastic import by_products
+from hilbertsd.distillation.chain import distill, distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance, ManyRoundsWarning
+from hilbertsd.gram.operators import as_operator, is_operator
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array
 
@@ -38,12 +40,14 @@ class Choice:
     round : t, the chosen nonzero fit of that path.
     relative_tolerances : (k,) fractions tried, ascending.
     scores : k arrays (T,), one score for every round of the path of each fraction.
+    standard_error : of the lowest score, where the criterion estimates it with one; None otherwise.
     """
 
     path: DistillationPath
     round: int
     relative_tolerances: NDArray[np.float64]
     scores: tuple[NDArray[np.float64], ...]
+    standard_error: float | None = None
 
     @property
     def relative_tolerance(self) -> float:
@@ -72,11 +76,13 @@ def choose_rounds(
 
     Parameters
     ----------
-    kernel_matrix : (n, n) raw kernel values, as :meth:`Spectrum.from_kernel` takes them.
+    kernel_matrix : (n, n) raw kernel values, as :meth:`Spectrum.from_kernel` takes them; or a kernel operator, whose
+        Krylov space for the smallest fraction serves them all.
     targets : (n,) or (n, n_outputs); not centred here.
     relative_tolerances : fractions of the targets' mean square to try, all below 1; None for 0.02, 0.04, …, 0.98.
         Those at or below the floor of a singular kernel matrix are left out.
-    criterion : as in :func:`hilbertsd.score_rounds`, but for "sure", whose noise has to be given here.
+    criterion : as in :func:`hilbertsd.score_rounds`, but for "sure", whose noise has to be given here. For an operator
+        "gcv" is estimated from random vectors (:class:`hilbertsd.StochasticCrossValidation`), "folds" by products.
     max_rounds : largest number of fits of a path; 1 chooses among plain kernel ridge fits.
 
     Returns
@@ -91,6 +97,9 @@ def choose_rounds(
         A fraction is not above 0 and below 1, or `max_rounds` is no whole number of at least 1.
     InfeasibleTolerance
         Every fraction is at or below the floor.
+    NotConverged
+        An operator's multipliers are not enclosed at the smallest fraction above the floor; see
+        :func:`hilbertsd.distill`.
     InvalidInput
         As :func:`hilbertsd.score_rounds`.
 
@@ -99,8 +108,31 @@ def choose_rounds(
     One decomposition serves all. Scores of a path of T rounds cost O(T n² n_outputs) by leave-one-out, O(T n) by
     generalised cross-validation.
     """
-    fractions = checked_fractions(relative_tolerances)
-    return choose_from_spectrum(Spectrum.from_kernel(kernel_matrix, targets), fractions, criterion, max_rounds)
+    return choose_among(kernel_matrix, targets, checked_fractions(relative_tolerances), criterion, max_rounds)
+
+
+def choose_among(
+    kernel_matrix: Any,
+    targets: Any,
+    fractions: NDArray[np.float64],
+    criterion: str | Criterion,
+    max_rounds: int | None,
+) -> Choice:
+    """Choose as :func:`choose_rounds`, among fractions already checked."""
+    judge = comparable(criterion)
+    if not is_operator(kernel_matrix):
+        return choose_from_spectrum(Spectrum.from_kernel(kernel_matrix, targets), fractions, judge, max_rounds)
+    operator, smallest = as_operator(kernel_matrix, targets), None
+    while smallest is None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ManyRoundsWarning)
+                smallest = distill(operator, targets, relative_tolerance=float(fractions[0]), max_rounds=max_rounds)
+        except InfeasibleTolerance:  # at or below the floor
+            if len(fractions) == 1:
+                raise
+            fractions = fractions[1:]
+    return choose_from_spectrum(smallest.spectrum, fractions, by_products(judge, smallest, operator), max_rounds)
 
 
 def checked_fractions(relative_tolerances: ArrayLike | None) -> NDArray[np.float64]:
@@ -142,4 +174,6 @@ def choose_from_spectrum(
     else:
         scores = tuple(score_rounds(path, judge) for path in paths)
     best = int(np.argmin([each.min() for each in scores]))
-    return Choice(paths[best], int(np.argmin(scores[best])), usable, scores)
+    path, chosen = paths[best], int(np.argmin(scores[best]))
+    bars = getattr(judge, "standard_errors", None)
+    return Choice(path, chosen, usable, scores, None if bars is None else float(bars(path)[chosen]))

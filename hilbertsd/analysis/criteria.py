@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.analysis.cross_validation import left_out, left_out_together, targets_at
+from hilbertsd.analysis.krylov_folds import folds_by_products
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput, InvalidRound, InvalidTargets
 from hilbertsd.support.checks import as_real_array, check_choice, check_positive, check_whole
@@ -87,26 +88,35 @@ class Folds:
     ----------
     count : number of folds, of equal size up to one point.
     seed : of the order in which points are dealt out.
+    operator : kernel operator or matrix that a Krylov path was distilled from; each fold costs as many products with it
+        as the path did. Other paths do without.
     """
 
     count: int = 5
     seed: int = 0
+    operator: Any = None
 
     label: ClassVar[str] = "cross-validation"
 
     def residuals(self, path: DistillationPath) -> Residuals:
-        """Rows and penalties of every round, in O(n³/count) each.
+        """Rows and penalties of every round, in O(n³/count) each; those of a Krylov path by products.
 
-        Raises InvalidInput for a Krylov path, and for a count below 2 or above the number of points; NotConverged where
-        a multiplier is so small that points of a fold cannot be told apart.
+        Raises InvalidInput for a Krylov path without operator, and for a count below 2 or above the number of points;
+        NotConverged where a multiplier is so small that points of a fold cannot be told apart.
         """
-        path.spectrum.require_whole("cross-validation over folds")
         n = path.spectrum.n_samples
         check_whole(self.count, "count", InvalidInput)
         check_whole(self.seed, "seed", InvalidInput, least=0)
         if not 2 <= self.count <= n:
             raise InvalidInput(f"count is {self.count} folds for {n} points; give from 2 to {n}")
         folds = np.array_split(np.random.default_rng(self.seed).permutation(n), self.count)
+        if not path.spectrum.is_whole and self.operator is None:
+            raise InvalidInput(
+                "a Krylov path has cross-validation over folds from products with its kernel matrix: give "
+                f"Folds({self.count}, operator=operator), or distil with method='exact'"
+            )
+        if not path.spectrum.is_whole:
+            return _cross_validated(path, folds_by_products(path, self.operator, folds))
         together = ((fold, left_out_together(fold, path)) for fold in tracked(folds, "folds left out"))
         return _cross_validated(path, together)
 
@@ -230,8 +240,8 @@ def score_rounds(path: DistillationPath, criterion: str | Criterion = "loo") -> 
     Raises
     ------
     InvalidInput
-        An unknown name; or a criterion that needs all eigenvalues, for a Krylov path: that leaves :class:`Holdout` and
-        :class:`StochasticCrossValidation`.
+        An unknown name; or a criterion that needs all eigenvalues, for a Krylov path: that leaves :class:`Holdout`, and
+        by products with the kernel matrix :class:`Folds` and :class:`StochasticCrossValidation`.
     InvalidRound
         The path has no round.
     """

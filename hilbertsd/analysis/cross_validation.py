@@ -248,9 +248,10 @@ def _one_by_one(
             changes[t] = -left / of_change[t]
             yield (sums[2 * t + 1] + np.einsum("sp,sop->op", of_fit, changes[: t + 1])).T
         u, v, w = stretch.after
-        stretch = next(later, None)
-        if stretch is None:
+        following = next(later, None)
+        if following is None:
             return
+        stretch = following
         chains = squares * (np.moveaxis(changes, 0, -1) @ w) + u * chains
         if np.any(v):
             chains += rows * (v * z.T)[:, None]

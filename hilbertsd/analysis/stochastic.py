@@ -13,15 +13,24 @@ Matrices, Moments and Quadrature; Ubaru, Chen & Saad 2017 for the trace). The sp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.analysis.criteria import Residuals, left_over, training_rows
+from hilbertsd.analysis.criteria import (
+    Criterion,
+    Folds,
+    GeneralisedCrossValidation,
+    Residuals,
+    left_over,
+    training_rows,
+)
+from hilbertsd.analysis.krylov_folds import block_products
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_whole
 
@@ -57,6 +66,9 @@ class StochasticCrossValidation:
     steps: int = 30
     seed: int = 0
 
+    _seen: dict[int, Spectrum] = field(default_factory=dict, init=False, repr=False)
+    """Spectra of the random vectors by their length, which all paths of the operator share."""
+
     label: ClassVar[str] = "generalised cross-validation, estimated"
 
     def residuals(self, path: DistillationPath) -> Residuals:
@@ -89,9 +101,25 @@ class StochasticCrossValidation:
         if path.ground_truth_weights is not None:
             raise InvalidInput("the path has ground truth in its targets; score it with criterion 'gcv'")
         n = path.spectrum.n_samples
-        signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], size=(n, self.probes))
-        seen = Spectrum.from_operator(self.operator, signs, steps=self.steps)
+        if n not in self._seen:
+            signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], size=(n, self.probes))
+            self._seen[n] = Spectrum.from_operator(self.operator, signs, steps=self.steps)
+        seen = self._seen[n]
         with np.errstate(divide="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
             logs = -np.cumsum(np.log1p(path.multipliers[:, None] / seen.eigenvalues), axis=0)
         left = -np.expm1(logs) @ (seen.rotated_targets**2 / n)  # (T, probes)
         return FreeShares(left.mean(axis=1), left.std(axis=1, ddof=1) / np.sqrt(self.probes))
+
+
+def by_products(criterion: Criterion, path: DistillationPath, operator: KernelOperator) -> Criterion:
+    """The criterion as a Krylov path of an operator can have it.
+
+    Generalised cross-validation by random vectors, with at least as many block products as the path took, and folds by
+    products; others as they are.
+    """
+    if isinstance(criterion, GeneralisedCrossValidation):
+        steps = max(StochasticCrossValidation.steps, block_products(path, operator))
+        return StochasticCrossValidation(operator, steps=steps)
+    if isinstance(criterion, Folds) and criterion.operator is None:
+        return replace(criterion, operator=operator)
+    return criterion

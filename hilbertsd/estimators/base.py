@@ -14,28 +14,40 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.analysis.criteria import Criterion, criterion_of
+from hilbertsd.analysis.criteria import Criterion, LeaveOneOut, UnbiasedRisk, criterion_of
 from hilbertsd.analysis.mixing import Mixture, mix_rounds
+from hilbertsd.analysis.stochastic import by_products
 from hilbertsd.distillation.centring import centred_targets
+from hilbertsd.distillation.chain import LARGEST_EXACT, METHODS, fits_memory
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput, InvalidTargets
 from hilbertsd.gram.named import kernel_values
-from hilbertsd.support.checks import as_real_array
-
-AUTO = "loo"
-"""Criterion that "auto" stands for."""
+from hilbertsd.gram.operators import ComputedKernel, KernelOperator, StoredKernel, as_operator
+from hilbertsd.support.checks import as_real_array, check_choice
 
 
-def named(criterion: Any, parameter: str) -> Criterion:
-    """Criterion of a parameter, which may be "auto"; InvalidInput for another."""
+def named(criterion: Any, parameter: str, by_krylov: bool = False) -> Criterion:
+    """Criterion of a parameter, where "auto" is leave-one-out, for a Krylov path generalised cross-validation.
+
+    Raises InvalidInput for another name.
+    """
     auto = isinstance(criterion, str) and criterion == "auto"
-    return criterion_of(AUTO if auto else criterion, parameter, ("auto",))
+    return criterion_of(("gcv" if by_krylov else "loo") if auto else criterion, parameter, ("auto",))
+
+
+def _needs_whole(criterion: Any) -> bool:
+    """Whether a criterion, but for "auto", has no form for a Krylov path."""
+    return (
+        criterion in ("loo", "sure")
+        if isinstance(criterion, str)
+        else isinstance(criterion, LeaveOneOut | UnbiasedRisk)
+    )
 
 
 class KernelModel(BaseEstimator, ABC):
     """Kernel, centring, the fitted path and its predictions.
 
-    Subclasses have the parameters `kernel`, `degree`, `coef0`, `kernel_params`, `mixing` and `fit_intercept`.
+    Subclasses have the parameters `kernel`, `degree`, `coef0`, `kernel_params`, `mixing`, `method` and `fit_intercept`.
     """
 
     kernel: str | Callable[..., Any]
@@ -43,6 +55,7 @@ class KernelModel(BaseEstimator, ABC):
     coef0: float
     kernel_params: dict[str, Any] | None
     mixing: str | Criterion | None
+    method: str
     fit_intercept: bool
 
     @abstractmethod
@@ -91,21 +104,46 @@ class KernelModel(BaseEstimator, ABC):
                 )
         return kernel_values(self.kernel, X, Y, {**options, **further})
 
+    def _by_krylov(self, X: Any, *criteria: Any) -> bool:
+        """Whether the kernel matrix is known by products; as in `distill`, but that a criterion may need all of it."""
+        check_choice(self.method, "method", METHODS)
+        small = X.shape[0] <= LARGEST_EXACT and fits_memory(X.shape[0])
+        return self.method == "krylov" or (self.method == "auto" and not small and not any(map(_needs_whole, criteria)))
+
+    def _kernel_matrix(self, X: Any, gamma: float | None, by_krylov: bool) -> NDArray[np.floating] | KernelOperator:
+        """Kernel matrix of the training points, for Krylov spaces as an operator, held in memory if there is room."""
+        if not by_krylov:
+            return self._kernel_values(X, X, gamma)
+        if self._is_precomputed():
+            return as_operator(X, None)
+
+        def kernel(A: Any, B: Any) -> NDArray[np.float64]:
+            return self._kernel_values(A, B, gamma)
+
+        return StoredKernel.of(kernel, X) if fits_memory(X.shape[0]) else ComputedKernel(kernel, X)
+
     def _centred(self, X: Any, targets: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
         """Targets minus the intercept, and the intercept."""
         if X.shape[0] == 1:
             raise InvalidTargets("X has n_samples=1; a fit needs at least 2 samples")
         return centred_targets(targets) if self.fit_intercept else (targets, np.zeros(targets.shape[1:]))
 
-    def _keep(self, path: DistillationPath, n_rounds: int, intercept: Any, X: Any) -> None:
-        """Fitted attributes."""
+    def _keep(
+        self, path: DistillationPath, n_rounds: int, intercept: Any, X: Any, operator: KernelOperator | None
+    ) -> None:
+        """Fitted attributes; the operator is that of a Krylov path."""
         self.path_ = path
         self.n_rounds_ = n_rounds
         self.mixture_: Mixture | None = None
         if self.mixing is not None and path.n_rounds:
-            self.mixture_ = mix_rounds(path, criterion=named(self.mixing, "mixing"))
+            self.mixture_ = mix_rounds(path, criterion=self._judge("mixing", path, operator))
         self.intercept_ = intercept
         self.X_fit_ = X
+
+    def _judge(self, parameter: str, path: DistillationPath, operator: KernelOperator | None) -> Criterion:
+        """Criterion of a parameter, as the path can have it."""
+        criterion = named(getattr(self, parameter), parameter, by_krylov=operator is not None)
+        return criterion if operator is None else by_products(criterion, path, operator)
 
     def _stages(self, X: Any) -> Iterator[NDArray[np.float64]]:
         cross_kernel = self._cross_kernel(X)

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.analysis.criteria import Criterion, best_round
-from hilbertsd.distillation.chain import distill_spectrum, largest_tolerance
+from hilbertsd.distillation.chain import distill, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTolerance
 from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_whole
 
@@ -67,6 +68,7 @@ class _Fixed(KernelModel):
         relative_tolerance: float = 0.1,
         n_rounds: int | str | Criterion = 2,
         mixing: str | Criterion | None = None,
+        method: str = "auto",
         fit_intercept: bool = True,
     ) -> None:
         self.kernel = kernel
@@ -77,6 +79,7 @@ class _Fixed(KernelModel):
         self.relative_tolerance = relative_tolerance
         self.n_rounds = n_rounds
         self.mixing = mixing
+        self.method = method
         self.fit_intercept = fit_intercept
 
     def set_params(self, **params: Any) -> Self:
@@ -93,28 +96,38 @@ class _Fixed(KernelModel):
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
         _refuse_tolerance(vars(self))
-        chosen: Criterion | None = None
-        most: Any = self.n_rounds
-        if isinstance(self.n_rounds, numbers.Real):
-            check_whole(most, "n_rounds", InvalidTolerance)
+        chosen = not isinstance(self.n_rounds, numbers.Real)
+        most: Any = None if chosen else self.n_rounds
+        if chosen:
+            named(self.n_rounds, "n_rounds")
         else:
-            chosen, most = named(most, "n_rounds"), None
+            check_whole(most, "n_rounds", InvalidTolerance)
         if self.mixing is not None:
             named(self.mixing, "mixing")
-            if chosen is not None:
+            if chosen:
                 raise InvalidInput(
                     f"mixing={self.mixing!r} mixes all rounds and n_rounds={self.n_rounds!r} chooses one; give a "
                     "number of rounds"
                 )
         centred, mean = self._centred(X, targets)
-        spectrum = Spectrum.from_kernel(self._kernel_values(X, X, self.gamma), centred)
+        by_krylov = self._by_krylov(X, self.n_rounds, self.mixing)
+        matrix = self._kernel_matrix(X, self.gamma, by_krylov)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CollapseWarning)  # worded below for any round
-            path = distill_spectrum(spectrum, relative_tolerance=self.relative_tolerance, max_rounds=most)
-        n_rounds = int(most) if most else (best_round(path, chosen) + 1 if chosen is not None and path.n_rounds else 1)
+            path = distill(
+                matrix,
+                centred,
+                relative_tolerance=self.relative_tolerance,
+                max_rounds=most,
+                method="krylov" if by_krylov else "exact",
+            )
+        operator = matrix if isinstance(matrix, KernelOperator) else None
+        n_rounds = int(most) if most else 1
+        if chosen and path.n_rounds:
+            n_rounds = best_round(path, self._judge("n_rounds", path, operator)) + 1
         if path.n_rounds < (n_rounds if self.mixing is None else 1):
-            self._warn_of_collapse(path, n_rounds, _remedy(spectrum, n_rounds))
-        self._keep(path, n_rounds, mean, X)
+            self._warn_of_collapse(path, n_rounds, _remedy(path.spectrum, n_rounds))
+        self._keep(path, n_rounds, mean, X, operator)
 
 
 class SelfDistilledKernelRegressor(Regression, _Fixed):
@@ -136,6 +149,9 @@ class SelfDistilledKernelRegressor(Regression, _Fixed):
         among all rounds until collapse.
     mixing : None to predict with the last round; or a criterion, "auto" or one of :func:`hilbertsd.score_rounds`, to
         predict with the weighted sum of all n_rounds that is best by it.
+    method : "exact" decomposes the kernel matrix, "krylov" works by products with it, and "auto" is exact up to n =
+        4,000, where memory holds it, and for the criteria that need all eigenvalues ("loo", "sure"). With Krylov "auto"
+        criteria and "gcv" are estimated from random vectors, see :class:`hilbertsd.StochasticCrossValidation`.
     fit_intercept : centre the targets first and add their mean to every prediction.
 
     Attributes
@@ -159,7 +175,7 @@ class SelfDistilledKernelClassifier(Classification, _Fixed):
 
     Parameters
     ----------
-    kernel, gamma, degree, coef0, kernel_params, relative_tolerance, n_rounds, mixing, fit_intercept
+    kernel, gamma, degree, coef0, kernel_params, relative_tolerance, n_rounds, mixing, method, fit_intercept
         As in :class:`SelfDistilledKernelRegressor`.
 
     Attributes
@@ -174,6 +190,8 @@ class SelfDistilledKernelClassifier(Classification, _Fixed):
 
 def _remedy(spectrum: Spectrum, n_rounds: int) -> str:
     """Say which relative_tolerance would not collapse."""
+    if not spectrum.is_whole:
+        return "use a smaller relative_tolerance, or fewer rounds"
     try:
         largest = largest_tolerance(spectrum, n_rounds) / spectrum.target_mean_square
     except InfeasibleTolerance:

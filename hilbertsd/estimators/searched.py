@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics.pairwise import KERNEL_PARAMS
 
-from hilbertsd.analysis.choice import checked_fractions, choose_from_spectrum, comparable
+from hilbertsd.analysis.choice import checked_fractions, choose_among, comparable
 from hilbertsd.analysis.criteria import Criterion, Holdout
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput
 from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
-from hilbertsd.spectral.spectrum import Spectrum
+from hilbertsd.gram.operators import KernelOperator
 from hilbertsd.support.checks import as_real_array
 
 
@@ -40,6 +40,7 @@ class _Searched(KernelModel):
         max_rounds: int | None = None,
         criterion: str | Criterion = "auto",
         mixing: str | Criterion | None = None,
+        method: str = "auto",
         fit_intercept: bool = True,
     ) -> None:
         self.kernel = kernel
@@ -51,6 +52,7 @@ class _Searched(KernelModel):
         self.max_rounds = max_rounds
         self.criterion = criterion
         self.mixing = mixing
+        self.method = method
         self.fit_intercept = fit_intercept
 
     @property
@@ -58,10 +60,9 @@ class _Searched(KernelModel):
         return self.gamma_
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
-        fractions, criterion = (
-            checked_fractions(self.relative_tolerances),
-            comparable(named(self.criterion, "criterion")),
-        )
+        by_krylov = self._by_krylov(X, self.criterion, self.mixing)
+        fractions = checked_fractions(self.relative_tolerances)
+        criterion = comparable(named(self.criterion, "criterion", by_krylov))
         if self.mixing is not None:
             named(self.mixing, "mixing")
             if self.max_rounds is None:
@@ -74,24 +75,26 @@ class _Searched(KernelModel):
                 f"criterion has the cross kernel of one gamma, and gammas are {gammas}; give one of them"
             )
         centred, mean = self._centred(X, targets)
-        best, unusable = None, None
+        best, operator, unusable = None, None, None
         self.scores_ = np.full(len(gammas), np.inf)
         for place, gamma in enumerate(gammas):
-            spectrum = Spectrum.from_kernel(self._kernel_values(X, X, gamma), centred)
+            matrix = self._kernel_matrix(X, gamma, by_krylov)
             try:
-                choice = choose_from_spectrum(spectrum, fractions, criterion, self.max_rounds)
+                choice = choose_among(matrix, centred, fractions, criterion, self.max_rounds)
             except InfeasibleTolerance as error:  # other gammas may have a kernel of higher rank
                 unusable = error
                 continue
             self.scores_[place] = choice.score
             if best is None or choice.score < best.score:
                 best, self.gamma_ = choice, gamma
+                operator = matrix if isinstance(matrix, KernelOperator) else None
         if best is None:
             assert unusable is not None
             raise unusable
         self.relative_tolerance_ = best.relative_tolerance
-        self.lowest_score_ = best.score
-        self._keep(best.path, best.path.n_rounds if self.mixing is not None else best.round + 1, mean, X)
+        self.lowest_score_, self.lowest_score_standard_error_ = best.score, best.standard_error
+        n_rounds = best.path.n_rounds if self.mixing is not None else best.round + 1
+        self._keep(best.path, n_rounds, mean, X, operator)
 
     def _gammas(self) -> list[float | None]:
         """Values of gamma to try; InvalidInput unless they are positive numbers."""
@@ -120,12 +123,15 @@ class SelfDistilledKernelRegressorCV(Regression, _Searched):
     criterion : "auto" for leave-one-out, or as in :func:`hilbertsd.choose_rounds`. The intercept is of all samples.
     mixing : None to predict with the chosen round; or a criterion, to predict with the best mixture of the rounds of
         the chosen path; needs `max_rounds`.
+    method : as in :class:`hilbertsd.SelfDistilledKernelRegressor`. With Krylov the smallest of `relative_tolerances`
+        says how large the Krylov space has to be: give them, because 0.02 may need thousands of vectors.
 
     Attributes
     ----------
     gamma_, relative_tolerance_ : the chosen ones; gamma_ is None where `gammas` is.
     n_rounds_ : number of fits up to the chosen round; with mixing of the whole path.
     lowest_score_ : of all candidates; as the lowest of many too low for an estimate of what new points would show.
+    lowest_score_standard_error_ : of a score that is estimated from random vectors; None for others.
     scores_ : (n_gammas,) lowest score of each gamma; infinity where all tolerances are at or below its kernel's floor.
     path_, mixture_, intercept_, X_fit_, n_features_in_, feature_names_in_
         As in :class:`hilbertsd.SelfDistilledKernelRegressor`.

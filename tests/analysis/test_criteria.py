@@ -205,3 +205,17 @@ def test_one_point_has_no_neighbours():
     path = distill(np.eye(1), np.ones(1), relative_tolerance=0.5)
     assert score_rounds(path, "loo") == pytest.approx([1.0])
     assert len(score_rounds(distill(rbf_kernel([[0.0]]), np.ones(1), multiplier=1.0, max_rounds=2), "gcv")) == 2
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_folds_of_a_krylov_path_are_those_of_the_decomposition(data, outputs):
+    kernel, targets, _ = data
+    targets = targets[:, :outputs]
+    exact = distill(kernel, targets, relative_tolerance=0.1)
+    krylov = distill(kernel, targets, relative_tolerance=0.1, method="krylov")
+    assert exact.n_rounds == krylov.n_rounds > 2
+    found = score_rounds(krylov, Folds(4, seed=3, operator=kernel))
+    np.testing.assert_allclose(found, score_rounds(exact, Folds(4, seed=3)), rtol=1e-5)
+    assert not np.allclose(found, score_rounds(exact, Folds(4, seed=4)), rtol=1e-3)
+    with pytest.raises(InvalidInput, match=r"give Folds\(4, operator=operator\)"):
+        score_rounds(krylov, Folds(4))
