@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import html
 import math
+import os
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from numpy.typing import NDArray
 
 from hilbertsd.bounds.statements import Statement
 from hilbertsd.errors import MissingPackage
+from hilbertsd.pages.page import Page, Section, write_page
+from hilbertsd.pages.table import Table
+from hilbertsd.pages.text import Text
 
 KINDS = {
     True: ("Equalities: both sides agree up to rounding.", "rounding"),
@@ -165,6 +170,42 @@ class BoundsReport:
             "violated_rows": [_finite(row) for row in self.violations()],
         }
 
+    def table(self) -> list[dict[str, Any]]:
+        """One dictionary per statement, as a page shows it, of the round where its two sides are closest."""
+        return [
+            {
+                "statement": row["formula"],
+                "source": row["source"],
+                "meaning": row["meaning"],
+                "round": row["round"],
+                "left": row["left"],
+                "right": row["right"],
+                "tightness": float(s.tightness[s.closest]),
+                "holds": row["violations"] == 0,
+            }
+            for s, row in zip(self.statements, self.summary(), strict=True)
+        ]
+
+    def to_html(self, file: str | os.PathLike[str]) -> Path:
+        """Write a page with the statements as a table that sorts, which a browser opens from the file alone.
+
+        An existing file is replaced whole or not at all. Raises InvalidFile where the page cannot be written there.
+        """
+        return write_page(Page("Bounds of a distillation path", repr(self), (self.section(),)), Path(file))
+
+    def section(self) -> Section:
+        """Section of a page: the statements as a table that sorts, and what they mean."""
+        rows = self.table()
+        if not rows:
+            return Section("Bounds", (Text((repr(self),)),))
+        table = Table("A row per statement, of the round where its two sides are closest; a heading sorts them", rows)
+        numbers = f"r_{self.start} = {self.ratio:.4g}, κ = {self.condition_number:.4g}, T = {self.collapse_round}."
+        return Section("Bounds", (table, Text((*self.explained(), numbers))))
+
+    def explained(self) -> tuple[str, ...]:
+        """What the formulas and columns mean, a paragraph each."""
+        return (SYMBOLS, *([SINGULAR] if self.start else []))
+
     def to_dataframe(self) -> Any:
         """Rows as a pandas DataFrame; raises MissingPackage where pandas is not installed."""
         try:
@@ -177,10 +218,11 @@ class BoundsReport:
     def __repr__(self) -> str:
         if not self.statements:
             return "BoundsReport(nothing to check: the path has no round)"
-        return f"BoundsReport({self._verdict}, {self.form})"
+        return f"BoundsReport({self.verdict}, {self.form})"
 
     @property
-    def _verdict(self) -> str:
+    def verdict(self) -> str:
+        """Number of checks, and whether all hold."""
         verdict = "all hold" if self.holds else f"{len(self.violations())} violated"
         return f"{self.n_checks} checks of {len(self.statements)} statements, {verdict}"
 
@@ -206,7 +248,7 @@ class BoundsReport:
                 for sentence in (f"{row['formula']}   [{row['source']}]", row["meaning"]):
                     lines += textwrap.wrap(sentence, width, initial_indent="    ", subsequent_indent="    ")
         numbers = f"r_{self.start} = {self.ratio:.4g}, κ = {self.condition_number:.4g}, T = {self.collapse_round}"
-        for paragraph in [SYMBOLS, *([SINGULAR] if self.start else []), f"{numbers}: {self._verdict}."]:
+        for paragraph in [*self.explained(), f"{numbers}: {self.verdict}."]:
             lines += ["", *textwrap.wrap(paragraph, width)]
         return "\n".join(lines[1:])
 

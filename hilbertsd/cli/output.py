@@ -10,27 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hilbertsd.support.headings import heading
+
 ROWS_SHOWN = 20
 """Number of rows printed at each end of a long table."""
-
-HEADINGS = {
-    "multiplier": "multiplier c",
-    "target_mean_square": "‖y_t‖²/n",
-    "effective_dimension": "effective\ndimension",
-    "leave_one_out_error": "leave-one-\nout error",
-    "grid_error": "error vs sin(2πx)",
-    "distillation_error": "distillation",
-    "early_stopping_error": "early stopping",
-    "tightness_5%": "tightness 5 %",
-    "tightness_median": "median",
-    "tightness_95%": "95 %",
-    "best_test_error": "lowest test error",
-    "standard_error": "± s.e.",
-    "minus_tuned_ridge": "− tuned ridge",
-    "minus_tuned_ridge_standard_error": "± s.e. ",
-    "eigenvalues_above_c": "d > c",
-}
-"""Headings of columns, where they are not the keys of the rows with blanks for underscores."""
 
 
 class Facts(NamedTuple):
@@ -93,7 +76,7 @@ def _print_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         typer.echo("no round: the zero function already meets the tolerance")
         return
-    table = Table(*(HEADINGS.get(name, name.replace("_", " ")) for name in rows[0]), box=None, header_style="bold")
+    table = Table(*(heading(name) for name in rows[0]), box=None, header_style="bold")
     for column, value in zip(table.columns, rows[0].values(), strict=True):
         column.justify = "left" if isinstance(value, str) else "right"
         column.overflow = "fold"  # a narrow terminal may break a number, but not hide its exponent

@@ -14,11 +14,11 @@ from __future__ import annotations
 import html
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from hilbertsd.distillation.path_file import FILE_FORMAT, path_attributes, path_
 from hilbertsd.errors import CollapseWarning, InvalidRound
 from hilbertsd.spectral.spectrum import KrylovSpectrum, Spectrum
 from hilbertsd.support.array_files import read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from hilbertsd.distillation.path_page import FitCurves
 
 ROWS_SHOWN = 10
 """Rounds shown in a notebook at each end of a long path."""
@@ -243,6 +246,38 @@ class DistillationPath:
             The file is missing, is no .npz, is damaged, or holds values that no path has.
         """
         return cls(**read_arrays(path, FILE_FORMAT, path_attributes))
+
+    def to_html(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        errors: Mapping[str, Any] | None = None,
+        fits: FitCurves | None = None,
+    ) -> Path:
+        """Write a page of the path, with a slider over its rounds, that a browser opens from the file alone.
+
+        The page, of less than 6 MB, holds everything that it shows, and requests nothing. The slider moves fit, basis
+        weights, residuals and errors; of several outputs fit and residuals are the first's. Of more than 60 rounds or
+        300 points it shows as many, evenly spread, and says so.
+
+        Parameters
+        ----------
+        file : name of the page; an existing file is replaced whole or not at all.
+        errors : at most three series of T further errors by name, as leave-one-out's or a test's; one more number is
+            that of the zero function.
+        fits : fits along the one input; without them the page has predictions against targets.
+
+        Raises
+        ------
+        InvalidFile
+            The page cannot be written there.
+        InvalidInput
+            Errors or fits have other shapes than the path.
+        """
+        from hilbertsd.distillation.path_page import path_page
+        from hilbertsd.pages.page import write_page
+
+        return write_page(path_page(self, errors, fits), Path(file))
 
     @property
     def ending(self) -> str:

@@ -14,12 +14,17 @@ from numpy.typing import NDArray
 from hilbertsd import plot
 from hilbertsd.analysis.cross_validation import leave_one_out_errors
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.path_page import FitCurves, path_sections
+from hilbertsd.pages.page import Section
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, described, distilled, prepare
 from hilbertsd.support.plotting import new_figure
 
 if TYPE_CHECKING:
     from hilbertsd.table_model import TableModel
+
+GRID_POINTS = 300
+"""Points of the fits along one feature."""
 
 
 @dataclass(frozen=True)
@@ -158,4 +163,21 @@ def _save(result: Result, folder: Path) -> list[Path]:
     return [result.model.save(folder / "model.npz")]
 
 
-STUDY = form.Study("distill", __doc__, Config, run, figures, save=_save, is_own_command=True)
+def _page(result: Result) -> list[Section]:
+    """Slider over the rounds; with one feature fits along it, between its ends on the training rows."""
+    model, errors = result.model, {"leave_one_out_error": result.model.leave_one_out_errors}
+    if result.test_errors is not None:
+        errors["test_error"] = result.test_errors
+    fits = None
+    if len(model.feature_names) == 1:
+        inputs = model.features[:, 0]
+        grid = np.linspace(inputs.min(), inputs.max(), GRID_POINTS)
+        cross_kernel = model.kernel(grid[:, None], model.features)
+        shape = (result.path.n_rounds, GRID_POINTS, result.path.spectrum.n_outputs)
+        curves = np.reshape([result.path.predict(cross_kernel, t) for t in range(result.path.n_rounds)], shape)
+        x, shown = (values * model.scales[0] + model.means[0] for values in (inputs, grid))
+        fits = FitCurves(model.feature_names[0], x, shown, curves[:, :, 0])
+    return path_sections(result.path, errors, fits)
+
+
+STUDY = form.Study("distill", __doc__, Config, run, figures, save=_save, page=_page, is_own_command=True)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from hilbertsd.support.files import write_json
 from hilbertsd.support.plotting import save_figure, style
 from hilbertsd.support.progress import working
 from hilbertsd.support.provenance import provenance
+
+if TYPE_CHECKING:
+    from hilbertsd.pages.page import Section
 
 ROOM = "hilbertsd.studies"
 """Package whose modules and folders with a `STUDY` are the studies."""
@@ -270,6 +273,7 @@ class Study:
     run : function of a configuration that returns the result.
     figures : function of a result that returns matplotlib figures by file name, without a suffix.
     save : function of a result and a folder that writes further files and returns their paths.
+    page : function of a result that returns further sections of report.html, as the slider over a path's rounds.
     is_own_command : `hilbertsd NAME` instead of `hilbertsd run NAME`; files are written only where a folder is given.
     """
 
@@ -279,6 +283,7 @@ class Study:
     run: Callable[[Any], Result]
     figures: Callable[[Any], dict[str, Any]] = lambda _: {}
     save: Callable[[Any, Path], list[Path]] = lambda _, __: []
+    page: Callable[[Any], "list[Section]"] = lambda _: []
     is_own_command: bool = False
 
     @property
@@ -287,7 +292,10 @@ class Study:
         return (self.description or self.name).partition("\n")[0]
 
     def execute(self, config: Config, folder: Path | None = None) -> Outcome:
-        """Run the study, and write figures, further files and result.json to a folder that exists, if one is given."""
+        """Run the study, and write what it found to a folder that exists, if one is given.
+
+        That is figures, further files, result.json, and report.html, a page that shows them.
+        """
         with working("computing"):
             result = self.run(config if folder is None else config.within(folder))
         words = [*([] if self.is_own_command else ["run"]), *self.name.split()]
@@ -297,7 +305,17 @@ class Study:
             return Outcome(result, record, [])
         with working("saving"):
             files = [*self.draw(result, folder), *self.save(result, folder)]
-        return Outcome(result, record, [*files, write_json(folder / "result.json", record)])
+            files.append(write_json(folder / "result.json", record))
+            files.append(self.report(result, record, files, folder))
+        return Outcome(result, record, files)
+
+    def report(self, result: Result, record: Mapping[str, Any], files: list[Path], folder: Path) -> Path:
+        """Write report.html, a page of the result, its record and its files."""
+        from hilbertsd.pages.page import Page, write_page
+        from hilbertsd.studies.page import sections_of
+
+        sections = sections_of(self.description or "", result, record, self.page(result), files, folder)
+        return write_page(Page(self.name, self.summary, sections), folder / "report.html")
 
     def draw(self, result: Result, folder: Path) -> list[Path]:
         """Write every figure of a result as PNG and SVG."""

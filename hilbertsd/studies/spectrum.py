@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hilbertsd import plot
 from hilbertsd.analysis.equivalent_kernel import Complexity, complexity
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.path_page import path_sections
 from hilbertsd.studies import form
 from hilbertsd.studies.table_path import TableConfig, distilled, prepare
 from hilbertsd.support.plotting import new_figure
@@ -144,4 +145,4 @@ def figures(result: Result) -> dict[str, Any]:
     return {"spectrum": figure}
 
 
-STUDY = form.Study("spectrum", __doc__, TableConfig, run, figures)
+STUDY = form.Study("spectrum", __doc__, TableConfig, run, figures, page=lambda result: path_sections(result.path))

@@ -17,7 +17,9 @@ from hilbertsd import plot
 from hilbertsd.data import spline_toy as data
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.path_page import FitCurves, path_sections
 from hilbertsd.greens import simply_supported_spline
+from hilbertsd.pages.page import Section
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
 from hilbertsd.support.plotting import new_figure, round_colours, shown_rounds
@@ -203,4 +205,12 @@ def _figure_3(result: Result) -> Any:
     return figure
 
 
-STUDY = form.Study("spline-toy", __doc__, Config, run, figures)
+def _page(result: Result) -> list[Section]:
+    """Slider over the fits on the grid."""
+    errors = {"grid_error": np.append(result.grid_errors, result.zero_fit_grid_error)}
+    truth = data.true_function(result.grid)
+    fits = FitCurves("x", data.INPUTS, result.grid, result.fits, truth, "sin(2πx)")
+    return path_sections(result.path, errors, fits)
+
+
+STUDY = form.Study("spline-toy", __doc__, Config, run, figures, page=_page)

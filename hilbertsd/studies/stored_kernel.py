@@ -22,10 +22,12 @@ from hilbertsd.data.target_files import read_targets
 from hilbertsd.distillation.centring import centred_targets
 from hilbertsd.distillation.chain import distill, fits_memory
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.distillation.path_page import path_sections
 from hilbertsd.errors import InvalidFile, InvalidInput, InvalidTolerance
 from hilbertsd.gram.store import GramPlan, GramStore
 from hilbertsd.networks.architectures import architecture
 from hilbertsd.ntk.labels import stored_split
+from hilbertsd.pages.page import Section
 from hilbertsd.studies import form
 from hilbertsd.support.plotting import new_figure, whole_rounds
 from hilbertsd.support.progress import tracked, working
@@ -359,8 +361,18 @@ def _save(result: Result, folder: Path) -> list[Path]:
     return [result.path.save(folder / "path.npz")]
 
 
+def _page(result: Result) -> list[Section]:
+    """Slider over the rounds, with the errors that there are; accuracies are in the table."""
+    errors = {}
+    if result.leave_one_out_errors is not None:
+        errors["leave_one_out_error"] = result.leave_one_out_errors
+    if result.test_scores is not None and result.targets.classes is None:
+        errors["test_error"] = result.test_scores
+    return path_sections(result.path, errors)
+
+
 STUDIES = {
-    name: form.Study(name, description, config, run, figures, save=_save, is_own_command=True)
+    name: form.Study(name, description, config, run, figures, save=_save, page=_page, is_own_command=True)
     for name, description, config, run in (
         (
             "ntk distill",

@@ -16,8 +16,8 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
     Raises InvalidFile where the target cannot be written.
     """
-    partial = target.with_name(target.name + ".partial")
     try:
+        partial = target.with_name(target.name + ".partial")  # a path that ends in no name, such as "", has none
         partial.unlink(missing_ok=True)  # fails for a name that no file can have
     except (OSError, ValueError) as error:
         raise InvalidFile(f"{target} cannot be written: {error}; give another folder or name") from error
