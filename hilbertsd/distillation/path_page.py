@@ -170,7 +170,7 @@ def _curves_panel(path: Any, fits: FitCurves, steps: list[int]) -> Panel:
     """Fits along one input over the first output's targets."""
     drawn = shown_rounds(len(fits.grid), MOST_POINTS)
     samples = shown_rounds(len(fits.inputs), MOST_POINTS)
-    grid, curves = np.asarray(fits.grid)[drawn], np.asarray(fits.fits)[np.ix_(steps, drawn)]
+    grid, curves = np.asarray(fits.grid)[drawn], np.asarray(fits.fits)[steps][:, drawn]
     targets, _ = training_fits(path, steps[:1], samples)
     truth = () if fits.truth is None else (Curve(fits.truth_name, "guide", "lines", grid, fits.truth[drawn]),)
     points = Curve("targets", "data", "markers", np.asarray(fits.inputs)[samples], targets)
@@ -198,7 +198,7 @@ def _weights_panel(path: Any, steps: list[int]) -> Panel:
     positive = np.flatnonzero(path.eigenvalues > 0)
     shown = positive[shown_rounds(len(positive), MOST_POINTS)]
     mode = "lines+markers" if len(shown) <= MARKED_POINTS else "lines"
-    curves = _moving(path.eigenvalues[shown], path.basis_weights[np.ix_(steps, shown)], mode)
+    curves = _moving(path.eigenvalues[shown], path.basis_weights[steps][:, shown], mode)
     kind = "eigenvalue of kernel_matrix/n" if path.spectrum.is_whole else "Ritz value of kernel_matrix/n"
     return Panel("Basis weights", kind, "basis weight B_t", curves, log_x=True)
 

@@ -46,13 +46,13 @@ class Page:
 
     def markup(self) -> str:
         """HTML of the whole page. plotly is imported for a page with a slider."""
-        scripts = [_resource("script.js")]
+        scripts = [_resource("tables.js")]
         if self.has_rounds:
             from plotly.offline import get_plotlyjs
 
-            scripts.insert(0, get_plotlyjs())
+            scripts += [get_plotlyjs(), _resource("rounds.js")]
         title = html.escape(self.title)
-        # The scripts are last, so that the page is read while plotly's is being compiled.
+        # The scripts are last, so that the page is read, and its tables sort, while plotly's is being compiled.
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'

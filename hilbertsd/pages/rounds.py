@@ -39,7 +39,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 """Widths, dashes and symbols by role, which tell curves apart without colour."""
 
-MEASURES = tuple(role for role in LOOKS if role.startswith("measure"))
+MEASURES: tuple[Role, ...] = ("measure-0", "measure-1", "measure-2", "measure-3")
 """Roles of quantities by round, taken in turn."""
 
 
@@ -120,7 +120,8 @@ class Rounds:
         return (
             '<div class="rounds">\n<div class="control">\n'
             f'<label>Round <output aria-live="polite">{self.rounds[0]}</output> <span>of 0 to {self.last}</span>'
-            f'<input type="range" min="0" max="{steps}" value="0" step="1" aria-valuetext="round {self.rounds[0]}"'
+            f'<input type="range" min="0" max="{steps}" value="0" autocomplete="off" '
+            f'aria-valuetext="round {self.rounds[0]}"'
             f"{' disabled' if steps == 0 else ''}></label>\n"
             f'</div>\n<dl class="facts numbers">{read_out}</dl>\n<div class="panels">\n{figures}</div>\n'
             "<noscript><p>The slider and its figures need JavaScript, which this browser does not run.</p></noscript>\n"
@@ -157,7 +158,7 @@ def _trace(curve: Curve) -> dict[str, Any]:
         "x": _listed(curve.x if curve.x.ndim == 1 else curve.x[0]),
         "y": _listed(curve.y if curve.y.ndim == 1 else curve.y[0]),
         "marker": look["marker"],
-        **({"line": look["line"]} if "lines" in curve.mode else {}),
+        "line": look.get("line", {}),
         "hovertemplate": f"%{{x:.4g}}, %{{y:.4g}}<extra>{name}</extra>",
     }
 
