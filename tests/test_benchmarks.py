@@ -1,6 +1,7 @@
 """The benchmarks run: at sizes of seconds, whose timings mean nothing."""
 
 import json
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -20,6 +21,11 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         (["selection.py", "--n", "60", "--pairs", "9", "--smallest", "0.2", "--repeats", "1"], "grid_over_choice"),
         (["krylov.py", "--n", "150", "--images", "synthetic"], "eigh_over_krylov"),
         (["krylov.py", "--sizes", "60", "120", "--images", "synthetic"], "exponents"),
+        pytest.param(
+            ["report_page.py", "--n", "60", "--rounds", "3", "--repeats", "1"],
+            "median_drawn",
+            marks=pytest.mark.skipif(not shutil.which("chromium"), reason="needs Chromium"),
+        ),
         (["time_to_accuracy.py", "--preset", "smoke", "--dataset", "digits", "--networks", "1"], "seconds"),
         pytest.param(
             ["training.py", "--sides", "8", "--width", "4", "--batch", "8", "--turns", "1", "--steps", "1"],

@@ -100,7 +100,7 @@ class DistillGroup(StudyGroup):
         return STUDIES[f"{self.name} {name}"]
 
 
-run_app = typer.Typer(cls=RunGroup, help="Run a study: print its table, write its figures and result.json.")
+run_app = typer.Typer(cls=RunGroup, help="Run a study: print its table, write figures, result.json and report.html.")
 
 
 def add_studies(app: typer.Typer) -> None:
@@ -155,7 +155,7 @@ def _parameters(study: "Study") -> Iterator[inspect.Parameter]:
         default = list(each.default) if isinstance(each.default, tuple) else each.default
         yield _parameter(each.name, Annotated[kind, info], default)
     nothing = escape(" [default: write nothing]") if study.is_own_command else ""
-    out = typer.Option(help="Folder for result.json, figures and further files." + nothing, parser=nonempty_path)
+    out = typer.Option(help="Folder for result.json, report.html and further files." + nothing, parser=nonempty_path)
     yield _parameter("out", Annotated[Path | None, out], None if study.is_own_command else Path(study.name))
     yield _parameter("as_json", JsonOption, False)
 

@@ -1,6 +1,7 @@
 """check_bounds: holds on honest paths, and sees what is wrong in broken ones."""
 
 import dataclasses
+import html
 import json
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 from hilbertsd import Spectrum, bounds, check_bounds, distill, distill_spectrum, greens
 from hilbertsd.bounds import early_stopping
 from hilbertsd.data import spline_toy
-from hilbertsd.errors import CollapseWarning, InvalidInput, MissingPackage
+from hilbertsd.errors import CollapseWarning, InvalidFile, InvalidInput, MissingPackage
 from hilbertsd.studies import bounds as study
 
 
@@ -282,3 +283,19 @@ def test_one_eigenvalue():
     zero = np.zeros((2, 2))
     with pytest.warns(CollapseWarning):
         assert check_bounds(distill(zero, [1.0, 1.0], tolerance=5.0)).holds
+
+
+def test_a_page_has_every_statement_once(data, tmp_path):
+    report = check_bounds(distill(data[0], data[1], tolerance=0.3))
+    page = report.to_html(tmp_path / "bounds.html").read_text(encoding="utf-8")
+    assert page.count("<tr>") == 1 + len(report.statements)
+    for row in report.summary():
+        for name in ("formula", "meaning", "source"):
+            assert html.escape(row[name]) in page
+        assert f">{row['left']:.4g}</td>" in page
+    assert len(page) < 100_000  # no plotly
+    with pytest.raises(InvalidFile, match="cannot be written"):
+        report.to_html(tmp_path)
+    with pytest.warns(CollapseWarning):
+        nothing = check_bounds(distill(data[0], data[1], relative_tolerance=1.5))
+    assert "nothing to check: the path has no round" in nothing.to_html(tmp_path / "none.html").read_text("utf-8")

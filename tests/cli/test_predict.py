@@ -39,7 +39,13 @@ def test_the_round_of_the_training_rows_stands_beside_that_of_the_test_rows(save
     assert record["leave_one_out_round"] == np.argmin(record["leave_one_out_errors"])
     assert record["best_test_round"] == np.argmin(record["test_errors"])
     assert len(record["leave_one_out_errors"]) == len(record["test_errors"]) == record["n_rounds"]
-    assert {p.name for p in folder.iterdir()} == {"distill.png", "distill.svg", "model.npz", "result.json"}
+    assert {p.name for p in folder.iterdir()} == {
+        "distill.png",
+        "distill.svg",
+        "model.npz",
+        "report.html",
+        "result.json",
+    }
     assert TableModel.load(folder).path.collapse_round == record["collapse_round"]
 
 

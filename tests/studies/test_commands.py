@@ -27,7 +27,7 @@ def test_run_spline_toy_prints_and_writes_the_paper(hilbertsd, tmp_path):
     assert "collapse at round 4" in out
     assert out.count("reproduced: ") == 3
     names = sorted(p.name for p in (tmp_path / "spline-toy").iterdir())
-    assert names == ["figure2.png", "figure2.svg", "figure3.png", "figure3.svg", "result.json"]
+    assert names == ["figure2.png", "figure2.svg", "figure3.png", "figure3.svg", "report.html", "result.json"]
     record = json.loads((tmp_path / "spline-toy/result.json").read_text(encoding="utf-8"))
     check_published_numbers(
         record["target_mean_squares"][0],
@@ -74,7 +74,9 @@ def test_studies_print_and_write(hilbertsd, table, tmp_path, monkeypatch, words,
     assert code == 0
     assert "Error" not in err
     assert printed in out
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == sorted([f"{name}.png", f"{name}.svg", "result.json"])
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == sorted(
+        [f"{name}.png", f"{name}.svg", "report.html", "result.json"]
+    )
     record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
     assert key in record
     assert record["command"].startswith("hilbertsd " + " ".join(map(str, words[:2])))

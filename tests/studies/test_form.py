@@ -166,7 +166,12 @@ def test_the_study_of_the_gallery_is_a_command(hilbertsd, tmp_path, monkeypatch)
     code, out, err = hilbertsd("run", "noise", "--draws", 12)
     assert (code, err) == (0, "")
     assert "reproduced: ridge is better than zero" in out
-    assert sorted(path.name for path in (tmp_path / "noise").iterdir()) == ["noise.png", "noise.svg", "result.json"]
+    assert sorted(path.name for path in (tmp_path / "noise").iterdir()) == [
+        "noise.png",
+        "noise.svg",
+        "report.html",
+        "result.json",
+    ]
     record = json.loads((tmp_path / "noise/result.json").read_text(encoding="utf-8"))
     assert record["command"] == "hilbertsd run noise --draws 12 --seed 0"
     assert record["config"] == {"draws": 12, "seed": 0}

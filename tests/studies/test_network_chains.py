@@ -56,7 +56,7 @@ def test_both_studies_from_the_command_line(hilbertsd, tmp_path):
     # Of 12 questions the paper answers 6: D.2 is of ℓ2, D.3 of the gain alone, and nothing is of networks stopped at ε.
     assert sum("MFB" in claim["source"] for claim in record["claims"]) == 6
     names = sorted(path.name for path in (tmp_path / "chains").iterdir())
-    assert names == ["network-chains.png", "network-chains.svg", "networks", "result.json"]
+    assert names == ["network-chains.png", "network-chains.svg", "networks", "report.html", "result.json"]
     code, out, err = hilbertsd("run", "network-early-stopping", "--networks", "chains/networks", "--out", "stopped")
     assert (code, err) == (0, "")
     assert "l2: test accuracy differs from that of early stopping at equal training loss (MFB §5.2" in out

@@ -35,7 +35,15 @@ def test_the_study_from_the_command_line(record, hilbertsd, tmp_path, monkeypatc
     assert record == json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
     assert record["command"] == "hilbertsd run network-weights --preset smoke --dataset digits --seed 0"
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["agreement.png", "agreement.svg", "networks", "result.json", "weights.png", "weights.svg"]
+    assert names == [
+        "agreement.png",
+        "agreement.svg",
+        "networks",
+        "report.html",
+        "result.json",
+        "weights.png",
+        "weights.svg",
+    ]
     # A setting that cannot meet ε leaves the others their result.
     assert list(record["unmet"]) == [f"{NETWORK}, narrow"]
     assert "give more steps" in record["unmet"][f"{NETWORK}, narrow"]

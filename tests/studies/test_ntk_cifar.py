@@ -124,6 +124,7 @@ def test_run_ntk_cifar(hilbertsd, tmp_path, monkeypatch, caplog):
     assert written == [
         "correct.npz",
         "kernels",
+        "report.html",
         "result.json",
         "rounds.png",
         "rounds.svg",

@@ -68,7 +68,7 @@ def runs_from_the_command_line(hilbertsd, tmp_path, parameters, targets):
     assert len(record["claims"]) == 32
     assert {claim["verdict"] for claim in record["claims"]} == {"not testable here"}
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["advantages.png", "advantages.svg", "maps.png", "maps.svg", "parts", "result.json"]
+    assert names == ["advantages.png", "advantages.svg", "maps.png", "maps.svg", "parts", "report.html", "result.json"]
     return record
 
 

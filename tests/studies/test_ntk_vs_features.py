@@ -280,7 +280,7 @@ def test_the_smoke_preset_from_the_command_line(hilbertsd, tmp_path):
         record["command"] == "hilbertsd run ntk-vs-features --preset smoke --dataset digits --seed 0 --temperature 4.0"
     )
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["kernels.png", "kernels.svg", "parts", "result.json", "uses.png", "uses.svg"]
+    assert names == ["kernels.png", "kernels.svg", "parts", "report.html", "result.json", "uses.png", "uses.svg"]
     single = {row["row"]: row["uses"]["single"]["test_accuracy"]["mean"] for row in record["table"]}
     assert min(single.values()) > 75
 

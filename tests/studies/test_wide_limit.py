@@ -43,7 +43,7 @@ def test_the_study_from_the_command_line_and_a_killed_run_goes_on(hilbertsd, tmp
     assert record["command"] == "hilbertsd run wide-limit --preset smoke --seed 0"
     assert str(tmp_path) not in out
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["parts", "result.json", "wide-limit.png", "wide-limit.svg"]
+    assert names == ["parts", "report.html", "result.json", "wide-limit.png", "wide-limit.svg"]
     settings = {each["setting"] for each in record["settings"]}
     assert settings >= {"fully-connected-1, penalised", "fully-connected-1, descent, standard"}
     assert settings >= {"fully-connected-1, descent, rate 0.4", "fully-connected-1, penalised, ε = 0.3"}
