@@ -5,6 +5,7 @@ navigation, printed as one JSON object with --json and stored with --out:
 
 - first_paint: the words, the tables and the round's numbers are on the screen.
 - drawn: plotly's script has run, and all four figures are drawn.
+- drawn_cpu: processor time of the page's main thread until then, which does not count a neighbour's.
 - moved: from a key on the slider until all four figures show the next round; here from the key, not the navigation.
 
 `bytes` is the size of the page, of which `plotly_bytes` are plotly's script.
@@ -33,20 +34,26 @@ new MutationObserver(changes => {
 """
 """Script that notes when figures are on the screen, which is in the task after the frame."""
 
+BUSY = "TaskDuration"
+"""Chromium's name of the time that the main thread was at work."""
+
 
 def opened(browser: Browser, file: Path) -> dict[str, float]:
     """Seconds of one opening."""
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     page = context.new_page()
     page.add_init_script(WATCH)
+    metrics = context.new_cdp_session(page)
+    metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
     page.goto(file.as_uri())
     paint, drawn = _noted(page, 1)
+    busy = next(each["value"] for each in metrics.send("Performance.getMetrics")["metrics"] if each["name"] == BUSY)
     page.evaluate("document.querySelector('input').addEventListener('input', () => window.pressed = performance.now())")
     page.get_by_role("slider").press("ArrowRight")
     _, shown = _noted(page, 2)
     moved = shown - float(page.evaluate("window.pressed"))
     context.close()
-    return {"first_paint": paint / 1000, "drawn": drawn / 1000, "moved": moved / 1000}
+    return {"first_paint": paint / 1000, "drawn": drawn / 1000, "drawn_cpu": busy, "moved": moved / 1000}
 
 
 def _noted(page, count: int) -> tuple[float, float]:
@@ -89,7 +96,7 @@ def main() -> None:
     if arguments.json:
         return
     print(f"{record['bytes']:,} bytes, of which plotly's script {record['plotly_bytes']:,}")
-    for name in ("first_paint", "drawn", "moved"):
+    for name in ("first_paint", "drawn", "drawn_cpu", "moved"):
         print(f"{name.replace('_', ' ')}: {record[f'median_{name}']:.2f} s (median)")
 
 

@@ -149,7 +149,7 @@ def _check_fits(path: Any, fits: FitCurves | None) -> None:
 
 def _explained(path: Any, steps: list[int], kept: list[int], fits: FitCurves | None) -> str:
     """What moves, and what is left out of it."""
-    sentences = ["Move the slider: all figures show the fit of the round, over that of round 0 where it is dotted."]
+    sentences = ["Move the slider: all figures show that round; round 0 stays in them, dotted or hollow."]
     if path.spectrum.n_outputs > 1:
         sentences.append(f"Fit and residuals are those of the first of {path.spectrum.n_outputs} outputs.")
     if len(steps) < path.n_rounds:

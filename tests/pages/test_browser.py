@@ -3,13 +3,17 @@
 import json
 import re
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
+from commands import write_table
 from playwright.sync_api import expect, sync_playwright
 
-from hilbertsd import TableModel, distill
+from hilbertsd import TableModel
+from hilbertsd.studies import study
+from hilbertsd.studies.table_path import TableConfig
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -29,27 +33,21 @@ def browser():
         browser.close()
 
 
-@pytest.fixture
-def opened(browser):
-    """Open a file in a fresh context; in the end nothing was said on the console and only the file was requested."""
-    contexts, said, requested, files = [], [], [], []
-
-    def open_file(file, **settings):
-        context = browser.new_context(**{"viewport": {"width": 1100, "height": 800}, **settings})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: requested.append(request.url))
-        files.append(file.as_uri())
-        page.goto(file.as_uri())
-        return page
-
-    yield open_file
-    for context in contexts:
-        context.close()
+@contextmanager
+def opened(browser, file, **settings):
+    """Page of a file in a fresh context; in the end the console is empty, and only the file was requested."""
+    context = browser.new_context(**{"viewport": {"width": 1100, "height": 800}, **settings})
+    page = context.new_page()
+    said, requested = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: requested.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_selector(".rounds[data-drawn='0']")
+    yield page
+    context.close()
     assert said == []
-    assert requested == files
+    assert requested == [file.as_uri()]
 
 
 def drawn(page):
@@ -68,9 +66,8 @@ def luminance(colour):
 def cells(page, heading):
     """Text of every cell of the table in a section, row by row, by its heading."""
     table = page.locator("section", has=page.get_by_role("heading", name=heading, exact=True)).locator("table")
-    names = table.locator("th button").all_inner_texts()
-    texts = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
-    return [dict(zip(names, row, strict=True)) for row in texts]
+    names, *rows = table.evaluate("table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))")
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 @pytest.fixture
@@ -83,58 +80,66 @@ def distilled(hilbertsd, table, tmp_path):
     return tmp_path / "o", json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
 
 
-def test_the_slider_moves_all_figures_and_the_numbers_are_those_of_the_result(opened, distilled):
+def test_the_slider_moves_all_figures_and_the_numbers_are_those_of_the_result(browser, distilled):
     folder, record = distilled
     assert (folder / "report.html").stat().st_size < 6e6
     path = TableModel.load(folder).path
     targets = path.spectrum.from_eigenbasis(np.ones(90))[:, 0]
-    page = opened(folder / "report.html")
-    slider = page.get_by_role("slider")
-    by_heading = {
-        "multiplier c": record["multipliers"],
-        "‖y_t‖²/n": record["target_mean_squares"],
-        "training error": record["training_errors"],
-        "effective dimension": path.basis_weights.sum(axis=1),
-        "leave-one-out error": record["leave_one_out_errors"],
-        "test error": record["test_errors"],
-    }
-    table = cells(page, "Table")
-    assert len(table) == record["n_rounds"] > 3
-    colours = []
-    for t in range(record["n_rounds"]):
-        expected = {"round": str(t)} | {name: f"{values[t]:.4g}" for name, values in by_heading.items()}
-        assert table[t] == expected
-        slider.press("ArrowRight" if t else "Home")
-        page.wait_for_selector(f".rounds[data-drawn='{t}']")
-        assert slider.get_attribute("aria-valuetext") == f"round {t}"
-        assert page.get_by_role("status").inner_text() == str(t)
-        names = page.locator(".numbers dt").all_inner_texts()
-        assert dict(zip(names, page.locator(".numbers dd").all_inner_texts(), strict=True)) == expected
+    with opened(browser, folder / "report.html") as page:
+        slider = page.get_by_role("slider")
+        by_heading = {
+            "multiplier c": record["multipliers"],
+            "‖y_t‖²/n": record["target_mean_squares"],
+            "training error": record["training_errors"],
+            "effective dimension": path.basis_weights.sum(axis=1),
+            "leave-one-out error": record["leave_one_out_errors"],
+            "test error": record["test_errors"],
+        }
+        table = cells(page, "Table")
+        assert len(table) == record["n_rounds"] > 3
+        colours = []
+        for t in range(record["n_rounds"]):
+            expected = {"round": str(t)} | {name: f"{values[t]:.4g}" for name, values in by_heading.items()}
+            assert table[t] == expected
+            slider.press("ArrowRight" if t else "Home")
+            page.wait_for_selector(f".rounds[data-drawn='{t}']")
+            assert slider.get_attribute("aria-valuetext") == f"round {t}"
+            assert page.get_by_role("status").inner_text() == str(t)
+            names = page.locator(".numbers dt").all_inner_texts()
+            assert dict(zip(names, page.locator(".numbers dd").all_inner_texts(), strict=True)) == expected
 
-        fit, weights, residuals, errors = (plot["round shown"] for plot in drawn(page))
-        predictions = path.train_predictions(t)
-        np.testing.assert_allclose(fit, [targets, predictions], rtol=1e-3, atol=1e-9)
-        np.testing.assert_allclose(residuals, [targets, targets - predictions], rtol=1e-3, atol=1e-4)
-        np.testing.assert_allclose(weights, [path.eigenvalues, path.basis_weights[t]], rtol=1e-3)
-        at_round = [by_heading[name][t] for name in ("training error", "leave-one-out error", "test error")]
-        np.testing.assert_allclose(errors, [[t] * 3, at_round], rtol=1e-3)
-        colours.append(luminance(page.evaluate("document.querySelectorAll('.plot')[1].data.at(-1).line.color")))
-    assert colours == sorted(set(colours))  # lighter from round to round, and darker than the paper
-    assert colours[0] < 0.15
-    assert 0.4 < colours[-1] < 0.6
+            fit, weights, residuals, errors = (plot["round shown"] for plot in drawn(page))
+            predictions = path.train_predictions(t)
+            np.testing.assert_allclose(fit, [targets, predictions], rtol=1e-3, atol=1e-9)
+            np.testing.assert_allclose(residuals, [targets, targets - predictions], rtol=1e-3, atol=1e-4)
+            np.testing.assert_allclose(weights, [path.eigenvalues, path.basis_weights[t]], rtol=1e-3)
+            at_round = [by_heading[name][t] for name in ("training error", "leave-one-out error", "test error")]
+            np.testing.assert_allclose(errors, [[t] * 3, at_round], rtol=1e-3)
+            colours.append(luminance(page.evaluate("document.querySelectorAll('.plot')[1].data.at(-1).line.color")))
+        assert colours == sorted(set(colours))  # lighter from round to round, and darker than the paper
+        assert colours[0] < 0.15
+        assert 0.4 < colours[-1] < 0.6
 
-    everything = page.locator("body").inner_text()
-    assert f"of {HOSTILE}" in everything
-    assert page.locator("b").count() == page.locator("section img:not(.picture img)").count() == 0
-    assert {link.get_attribute("href") for link in page.locator("a").all()} == {
-        f"./{name}" for name in ("distill.png", "distill.svg", "model.npz", "result.json")
-    }
+        everything = page.locator("body").inner_text()
+        assert f"of {HOSTILE}" in everything
+        assert page.locator("b").count() == page.locator("section img:not(.picture img)").count() == 0
+        assert {link.get_attribute("href") for link in page.locator("a").all()} == {
+            f"./{name}" for name in ("distill.png", "distill.svg", "model.npz", "result.json")
+        }
 
 
-def test_bounds_sort_by_any_column(opened, hilbertsd, table, tmp_path):
-    assert hilbertsd("check-bounds", table, "--target", "price", "--out", "o")[0] == 0
-    record = json.loads((tmp_path / "o/result.json").read_text(encoding="utf-8"))
-    page = opened(tmp_path / "o/report.html", viewport={"width": 360, "height": 740})
+@pytest.fixture(scope="module")
+def bounds(browser, tmp_path_factory):
+    """Page of `check-bounds` on a dark telephone, and its result.json."""
+    folder = tmp_path_factory.mktemp("bounds")
+    config = TableConfig(write_table(folder / "table.csv", np.random.default_rng(20)), "price")
+    record = study("check-bounds").execute(config, folder).record
+    with opened(browser, folder / "report.html", color_scheme="dark", viewport={"width": 360, "height": 740}) as page:
+        yield page, json.loads(json.dumps(record))
+
+
+def test_bounds_are_those_of_the_result_and_sort_by_any_column(bounds):
+    page, record = bounds
     statements = {row["formula"]: row for row in record["statements"]}
     rows = cells(page, "Bounds")
     assert [row["statement"] for row in rows] == list(statements)
@@ -156,15 +161,11 @@ def test_bounds_sort_by_any_column(opened, hilbertsd, table, tmp_path):
     assert [row["left"] for row in cells(page, "Bounds")] == [f"{value:.4g}" for value in order[::-1]]
     page.get_by_role("button", name="source").click()
     assert left.get_attribute("aria-sort") is None
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")  # the table scrolls in its box
-    page.wait_for_selector(".rounds[data-drawn='0']")
 
 
-def test_dark_and_light_follow_the_screen_and_a_telephone_has_no_sideways_scroll(opened, data, tmp_path):
-    file = distill(data[0], data[1], tolerance=0.1).to_html(tmp_path / "path.html")
-    page = opened(file, color_scheme="dark", viewport={"width": 360, "height": 740})
-    page.wait_for_selector(".rounds[data-drawn='0']")
-    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+def test_dark_and_light_follow_the_screen_and_a_telephone_has_no_sideways_scroll(bounds):
+    page, _ = bounds
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")  # tables scroll in their boxes
     script = """[getComputedStyle(document.body).backgroundColor,
         getComputedStyle(document.querySelector('.plot .xtitle')).fill,
         getComputedStyle(document.querySelector('.plot .legendtext')).fill]"""
@@ -172,7 +173,7 @@ def test_dark_and_light_follow_the_screen_and_a_telephone_has_no_sideways_scroll
     assert paper < 0.1
     assert min(axis, legend) > 0.5
     page.emulate_media(color_scheme="light")
-    expect(page.locator(".plot .legendtext").last).to_have_css("fill", "rgb(22, 25, 29)")
+    expect(page.locator(".plot .legendtext").last).to_have_css("fill", "rgb(22, 25, 29)", timeout=30_000)
     paper, axis, legend = map(luminance, page.evaluate(script))
     assert paper > 0.9
     assert max(axis, legend) < 0.45
