@@ -14,7 +14,8 @@ from hilbertsd.errors import CollapseWarning, InvalidFile, InvalidInput
 
 def content(page):
     """What the script moves."""
-    return json.loads(re.search(r'<script type="application/json">(.*)</script>', page).group(1))
+    (text,) = re.findall(r'<script type="application/json">(.*)</script>', page)
+    return json.loads(text)
 
 
 @pytest.fixture
