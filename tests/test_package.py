@@ -15,7 +15,7 @@ import hilbertsd
 from hilbertsd import errors
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("jax", "matplotlib", "numpy", "pandas", "plotly", "pyarrow", "scipy", "sklearn", "typer")
+HEAVY = ("jax", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn", "typer")
 
 
 def loaded_by(statement):
@@ -26,7 +26,7 @@ def loaded_by(statement):
 def test_libraries_load_when_used():
     assert loaded_by("import hilbertsd") == set()
     assert loaded_by("import hilbertsd; hilbertsd.distill") == {"numpy"}
-    assert not {"jax", "matplotlib", "plotly"} & loaded_by("import hilbertsd; hilbertsd.SelfDistilledKernelRegressor")
+    assert not {"jax", "matplotlib"} & loaded_by("import hilbertsd; hilbertsd.SelfDistilledKernelRegressor")
     assert not {"numpy", "sklearn", "matplotlib"} & loaded_by("import hilbertsd.cli")
     assert loaded_by("from hilbertsd.studies import distill, check_bounds") == {"numpy"}
 

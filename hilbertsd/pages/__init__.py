@@ -2,5 +2,5 @@
 
     write_page(Page("Two rounds", "What they do.", (Section("Table", (Table(rows),)),)), Path("report.html"))
 
-A page is one file. It holds its style, its script and, where it has a slider, plotly's, and may request nothing else.
+A page is one file. It holds its figures, its style and its scripts, and may request nothing else.
 """

@@ -41,18 +41,13 @@ class Page:
 
     @property
     def has_rounds(self) -> bool:
-        """Whether a slider is on it, and with it plotly's script."""
+        """Whether a slider is on it."""
         return any(isinstance(part, Rounds) for section in self.sections for part in section.parts)
 
     def markup(self) -> str:
-        """HTML of the whole page. plotly is imported for a page with a slider."""
-        scripts = [_resource("tables.js")]
-        if self.has_rounds:
-            from plotly.offline import get_plotlyjs
-
-            scripts += [get_plotlyjs(), _resource("rounds.js")]
+        """HTML of the whole page."""
+        scripts = [_resource("tables.js"), *([_resource("rounds.js")] if self.has_rounds else [])]
         title = html.escape(self.title)
-        # The scripts are last, so that the page is read, and its tables sort, while plotly's is being compiled.
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'

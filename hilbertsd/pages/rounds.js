@@ -1,9 +1,9 @@
 "use strict";
 
-// The slider: figures that plotly draws in the colours of the style sheet.
-const colour = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
-
+// The slider: puts the points of the round where they belong in the figures, in the colour of the round.
 const ROUND_COLOURS = 5;
+
+const colour = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
 
 function roundColour(part) {
   const place = part * (ROUND_COLOURS - 1);
@@ -12,58 +12,49 @@ function roundColour(part) {
   return `rgb(${from.map((value, k) => Math.round(value + (place - below) * (to[k] - value))).join()})`;
 }
 
-function roleColour(role, part) {
-  if (role === "round" || role === "ring") return roundColour(part);
-  if (role === "reference" || role === "guide") return colour(role);
-  return colour(role === "data" ? "ink" : role);
+// Points [x, y] in the units of the SVG; null where one of the numbers is none.
+function placed(panel, curve, step) {
+  const at = axis => Array.isArray(curve[axis][0]) ? curve[axis][step] : curve[axis];
+  const scaled = (value, axis, log) => value === null ? NaN : panel[axis][0] + panel[axis][1] * (log ? Math.log10(value) : value);
+  const xs = at("x"), ys = at("y");
+  return xs.map((x, k) => [scaled(x, "x", panel.log_x), scaled(ys[k], "y", false)])
+    .map(point => point.every(Number.isFinite) ? point.map(value => value.toFixed(2)) : null);
 }
 
-function axisColours() {
-  return {color: colour("muted"), gridcolor: colour("grid"), linecolor: colour("edge")};
-}
-
-function themed(layout) {
-  const font = {color: colour("ink"), family: getComputedStyle(document.body).fontFamily, size: 12};
-  return {
-    ...layout, font, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-    xaxis: {...layout.xaxis, ...axisColours()}, yaxis: {...layout.yaxis, ...axisColours()},
-    hoverlabel: {bgcolor: colour("card"), bordercolor: colour("edge"), font},
-  };
+function move(group, points) {
+  const line = group.querySelector(":scope > path"), markers = group.querySelectorAll("use");
+  if (line) {
+    line.setAttribute("d", points.map((point, k) =>
+      point === null ? "" : (k && points[k - 1] !== null ? "L" : "M") + point.join(" ")).join(""));
+  }
+  markers.forEach((marker, k) => {
+    marker.style.visibility = points[k] === null ? "hidden" : "";
+    if (points[k] === null) return;
+    marker.setAttribute("x", points[k][0]);
+    marker.setAttribute("y", points[k][1]);
+  });
 }
 
 for (const box of document.querySelectorAll(".rounds")) {
   const content = JSON.parse(box.querySelector("script[type='application/json']").textContent);
   const slider = box.querySelector("input"), output = box.querySelector("output");
-  const numbers = [...box.querySelectorAll(".numbers dd")], plots = [...box.querySelectorAll(".plot")];
-  const part = step => content.rounds.length > 1 ? step / (content.rounds.length - 1) : 0;
-
-  const traces = ({data, moving}, step) => data.map((trace, place) => {
-    const own = roleColour(trace.meta, part(step)), versions = moving[place] || {};
-    const at = {};
-    for (const axis of Object.keys(versions)) at[axis] = versions[axis][step];
-    return {
-      ...trace, ...at, line: {...trace.line, color: own},
-      marker: {...trace.marker, color: own, line: {...(trace.marker.line || {}), color: own}},
-    };
-  });
-
-  const draw = step => content.panels.map((panel, place) =>
-    Plotly.react(plots[place], traces(panel, step), themed(panel.layout), {displayModeBar: false, responsive: true}));
+  const numbers = [...box.querySelectorAll(".numbers dd")];
 
   const show = () => {
     const step = Number(slider.value), round = content.rounds[step];
     output.textContent = round;
     slider.setAttribute("aria-valuetext", "round " + round);
     numbers.forEach((cell, place) => { cell.textContent = content.numbers[step][place]; });
-    return Promise.all(draw(step)).then(() => { box.dataset.drawn = round; });
+    box.style.setProperty("--now", roundColour(content.rounds.length > 1 ? step / (content.rounds.length - 1) : 0));
+    for (const panel of content.panels) {
+      for (const [identifier, curve] of Object.entries(panel.moving)) {
+        move(document.getElementById(identifier), placed(panel, curve, step));
+      }
+    }
+    box.dataset.drawn = round;
   };
 
-  let asked = false; // a slider moves faster than figures are drawn
-  slider.addEventListener("input", () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => { asked = false; show(); });
-  });
+  slider.addEventListener("input", show);
   const printed = on => { document.documentElement.classList.toggle("printed", on); show(); };
   window.addEventListener("beforeprint", () => printed(true));
   window.addEventListener("afterprint", () => printed(false));

@@ -1,10 +1,12 @@
-"""The slider over rounds: figures that move together, drawn by plotly, and a read-out of the round's numbers.
+"""The slider over rounds: figures that move together, and a read-out of the round's numbers.
 
-A curve of a figure is the same in every round, or has one version per round. What moves is sent to the page once, as
-JSON; the axes hold all rounds, so that a curve is seen to move.
+A curve of a figure is the same in every round, or has one version per round. Matplotlib draws the figure of the first
+round, as SVG; its axes hold all rounds, so that a curve is seen to move. The versions are sent to the page once, as JSON
+in units of the axes, and a script puts the points of the round where they belong.
 """
 
 import html
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.pages.text import value_text
 from hilbertsd.support.headings import heading_of_one_line
+from hilbertsd.support.plotting import STYLE, new_figure, whole_rounds
 
 DIGITS = 4
 """Significant digits of what is drawn."""
@@ -26,18 +29,38 @@ MARGIN = 0.06
 Role = Literal["round", "ring", "reference", "data", "guide", "measure-0", "measure-1", "measure-2", "measure-3"]
 """What a curve stands for; its colour is that of the role, and the round's own where it is "round" or "ring"."""
 
+DOTTED, DASHED, DASH_DOTTED = ":", "--", "-."
+
 LOOKS: dict[str, dict[str, Any]] = {
-    "round": {"line": {"width": 3}, "marker": {"size": 7}},
-    "ring": {"marker": {"size": 15, "symbol": "circle-open", "line": {"width": 2.5}}},
-    "reference": {"line": {"width": 1.5, "dash": "dot"}, "marker": {"size": 5, "symbol": "circle-open"}},
-    "data": {"marker": {"size": 7, "symbol": "x-thin", "line": {"width": 2}}},
-    "guide": {"line": {"width": 2, "dash": "dash"}, "marker": {"size": 4}},
-    "measure-0": {"line": {"width": 1.5}, "marker": {"size": 6, "symbol": "circle"}},
-    "measure-1": {"line": {"width": 1.5, "dash": "dashdot"}, "marker": {"size": 7, "symbol": "triangle-up"}},
-    "measure-2": {"line": {"width": 1.5, "dash": "dash"}, "marker": {"size": 6, "symbol": "square"}},
-    "measure-3": {"line": {"width": 1.5, "dash": "dot"}, "marker": {"size": 7, "symbol": "diamond-open"}},
+    "round": {"linewidth": 2.2, "marker": "o", "markersize": 4.5},
+    "ring": {"marker": "o", "markersize": 10, "markerfacecolor": "none", "markeredgewidth": 1.8},
+    "reference": {"linewidth": 1.2, "linestyle": DOTTED, "marker": "o", "markersize": 3.5, "markerfacecolor": "none"},
+    "data": {"marker": "x", "markersize": 4.5, "markeredgewidth": 1.5},
+    "guide": {"linewidth": 1.5, "linestyle": DASHED},
+    "measure-0": {"linewidth": 1.2, "marker": "o", "markersize": 4},
+    "measure-1": {"linewidth": 1.2, "linestyle": DASH_DOTTED, "marker": "^", "markersize": 4.5},
+    "measure-2": {"linewidth": 1.2, "linestyle": DASHED, "marker": "s", "markersize": 4},
+    "measure-3": {"linewidth": 1.2, "linestyle": DOTTED, "marker": "D", "markersize": 4.5, "markerfacecolor": "none"},
 }
-"""Widths, dashes and symbols by role, which tell curves apart without colour."""
+"""Widths, dashes and markers by role, which tell curves apart without colour."""
+
+COLOURS = {
+    "round": ("#010101", "now"),
+    "ring": ("#010101", "now"),
+    "reference": ("#010102", "reference"),
+    "data": ("#010103", "ink"),
+    "guide": ("#010104", "guide"),
+    "measure-0": ("#010105", "measure-0"),
+    "measure-1": ("#010106", "measure-1"),
+    "measure-2": ("#010107", "measure-2"),
+    "measure-3": ("#010108", "measure-3"),
+    "text": ("#010109", "ink"),
+    "axis": ("#01010a", "muted"),
+}
+"""What Matplotlib draws each role with, and the colour of the style sheet that takes its place, in light and in dark."""
+
+WIDTH, HEIGHT = 4.5, 3.1
+"""Inches of a figure; at 72 points an inch about the width of a telephone, and scaled to the room there is."""
 
 MEASURES: tuple[Role, ...] = ("measure-0", "measure-1", "measure-2", "measure-3")
 """Roles of quantities by round, taken in turn."""
@@ -101,21 +124,22 @@ class Rounds:
     panels: tuple[Panel, ...]
 
     def markup(self) -> str:
-        """HTML, and what the script moves as JSON."""
+        """HTML, and what the script moves as JSON; Matplotlib is imported."""
         steps = len(self.rounds) - 1
         read_out = "".join(
             f"<div><dt>{html.escape(heading_of_one_line(name))}</dt><dd>{html.escape(value_text(value))}</dd></div>"
             for name, value in self.numbers[0].items()
         )
+        drawings = [panel_drawing(panel, f"figure-{place}") for place, panel in enumerate(self.panels)]
         figures = "".join(
             f'<figure class="panel"><figcaption><h3>{html.escape(panel.title)}</h3></figcaption>'
-            f'<div class="plot" role="img" aria-label="{html.escape(_described(panel))}"></div></figure>\n'
-            for panel in self.panels
+            f'<div class="plot" role="img" aria-label="{html.escape(_described(panel))}">{svg}</div></figure>\n'
+            for panel, (svg, _) in zip(self.panels, drawings, strict=True)
         )
         content = {
             "rounds": list(self.rounds),
             "numbers": [[value_text(value) for value in numbers.values()] for numbers in self.numbers],
-            "panels": [panel_figure(panel) for panel in self.panels],
+            "panels": [moving for _, moving in drawings],
         }
         return (
             '<div class="rounds">\n<div class="control">\n'
@@ -135,59 +159,110 @@ def embedded_json(content: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def panel_figure(panel: Panel) -> dict[str, Any]:
-    """A panel as a plotly figure at the first round, and under "moving" the versions of its curves by their places."""
-    moving = {}
-    for place, curve in enumerate(panel.curves):
-        versions = {axis: _listed(values) for axis, values in (("x", curve.x), ("y", curve.y)) if values.ndim == 2}
-        if versions:
-            moving[place] = versions
-    return {"data": [_trace(curve) for curve in panel.curves], "layout": _layout(panel), "moving": moving}
+def panel_drawing(panel: Panel, name: str) -> tuple[str, dict[str, Any]]:
+    """A panel at the first round as SVG, and what moves it.
+
+    Parameters
+    ----------
+    panel : figure.
+    name : beginning of the identifiers in the SVG, which is the figure's own on the page.
+
+    Returns
+    -------
+    SVG, and by name: "x" and "y", for each axis the place of 0 (of 1 on a logarithmic one) in the SVG's units and the
+    units of 1 (of a decade); "log_x"; and "moving", the versions of curves by their identifiers.
+    """
+    import matplotlib as mpl
+
+    # Texts stay texts, equal figures are equal files, and a curve has every point that it is given.
+    settings = {**STYLE, "svg.fonttype": "none", "svg.hashsalt": name, "path.simplify": False, "font.size": 10}
+    with mpl.rc_context(settings):
+        figure = new_figure(WIDTH, HEIGHT)
+        figure.set_dpi(72)
+        axes = figure.subplots()
+        _draw_axes(axes, panel)
+        moving = {}
+        for place, curve in enumerate(panel.curves):
+            identifier = f"{name}-{place}"
+            _draw_curve(axes, curve, identifier)
+            versions = {axis: _listed(values) for axis, values in (("x", curve.x), ("y", curve.y)) if values.ndim == 2}
+            if versions:
+                still = {axis: _listed(values) for axis, values in (("x", curve.x), ("y", curve.y)) if values.ndim == 1}
+                moving[identifier] = still | versions
+        _draw_legend(axes, panel)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        scales = _scales(axes, figure)
+    return _coloured(file.getvalue(), panel, name), {**scales, "log_x": panel.log_x, "moving": moving}
 
 
-def _trace(curve: Curve) -> dict[str, Any]:
-    """Trace of plotly; its colours are given by the page's script."""
-    look = LOOKS[curve.role]
-    name = html.escape(curve.name)
-    return {
-        "type": "scatter",
-        "mode": curve.mode,
-        "name": name,
-        "showlegend": bool(curve.name),
-        "meta": curve.role,
-        "x": _listed(curve.x if curve.x.ndim == 1 else curve.x[0]),
-        "y": _listed(curve.y if curve.y.ndim == 1 else curve.y[0]),
-        "marker": look["marker"],
-        "line": look.get("line", {}),
-        "hovertemplate": f"%{{x:.4g}}, %{{y:.4g}}<extra>{name}</extra>",
-    }
-
-
-def _layout(panel: Panel) -> dict[str, Any]:
-    """Layout of plotly, whose axes hold the curves of all rounds."""
+def _draw_axes(axes: Any, panel: Panel) -> None:
+    """Axes that hold the curves of all rounds, with their titles, which are no mathematics whatever they hold."""
     x = np.concatenate([curve.x.ravel() for curve in panel.curves])
     y = np.concatenate([curve.y.ravel() for curve in panel.curves])
-    axis: dict[str, Any] = {
-        "zeroline": False,
-        "automargin": True,
-        "tickangle": 0,
-        "fixedrange": True,
-        "exponentformat": "power",
-    }
-    x_axis = {**axis, "title": {"text": html.escape(panel.x_title)}, "range": _range(np.log10(x) if panel.log_x else x)}
     if panel.log_x:
-        x_axis |= {"type": "log", "dtick": max(1, math.ceil((x_axis["range"][1] - x_axis["range"][0]) / 5))}
+        low, high = _range(np.log10(x))
+        axes.set_xscale("log")
+        axes.set_xlim(10**low, 10**high)
+    else:
+        axes.set_xlim(*_range(x))
+    axes.set_ylim(*_range(y))
     if panel.whole_x:
-        x_axis |= {"tickformat": "d", "dtick": max(1, math.ceil((x_axis["range"][1] - x_axis["range"][0]) / 8))}
+        whole_rounds(axes)
+    text, axis = COLOURS["text"][0], COLOURS["axis"][0]
+    axes.set_xlabel(panel.x_title, parse_math=False, color=text)
+    axes.set_ylabel(panel.y_title, parse_math=False, color=text)
+    axes.tick_params(which="both", color=axis, labelcolor=text)
+    for spine in axes.spines.values():
+        spine.set_color(axis)
+
+
+def _draw_curve(axes: Any, curve: Curve, identifier: str) -> None:
+    """One curve at the first round."""
+    look = dict(LOOKS[curve.role])
+    if "lines" not in curve.mode:
+        look["linestyle"] = "none"
+    if "markers" not in curve.mode:
+        look["marker"] = "none"
+    x, y = (values if values.ndim == 1 else values[0] for values in (curve.x, curve.y))
+    axes.plot(x, y, color=COLOURS[curve.role][0], gid=identifier, **look)
+
+
+def _draw_legend(axes: Any, panel: Panel) -> None:
+    """Names of the curves above the axes; set as texts, because Matplotlib leaves out labels that begin with _."""
+    named = [(line, curve.name) for line, curve in zip(axes.get_lines(), panel.curves, strict=True) if curve.name]
+    if not named:
+        return
+    columns = 2 if max(len(name) for _, name in named) < 24 or len(named) > 3 else 1
+    look: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0, "fontsize": 9, "ncols": columns}
+    legend = axes.legend([line for line, _ in named], ["-"] * len(named), labelcolor=COLOURS["text"][0], **look)
+    for text, (_, name) in zip(legend.get_texts(), named, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+
+
+def _scales(axes: Any, figure: Any) -> dict[str, list[float]]:
+    """Places of 0 and 1 on either axis in the SVG's units, as offset and factor."""
+    first, second = axes.transScale.inverted().transform([(0, 0), (1, 1)])  # 1 and 10 on a logarithmic axis
+    start, end = axes.transData.transform([first, second])
+    height = figure.bbox.height
     return {
-        "xaxis": x_axis,
-        "yaxis": {**axis, "title": {"text": html.escape(panel.y_title)}, "range": _range(y)},
-        "margin": {"l": 48, "r": 12, "t": 8, "b": 40},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "xanchor": "left", "yanchor": "bottom"},
-        "dragmode": False,  # a finger on a figure scrolls the page
-        "hovermode": "closest",
-        "autosize": True,
+        "x": [round(float(start[0]), 4), round(float(end[0] - start[0]), 6)],
+        "y": [round(float(height - start[1]), 4), round(float(start[1] - end[1]), 6)],
     }
+
+
+def _coloured(svg: str, panel: Panel, name: str) -> str:
+    """The SVG element alone, with the colours of the style sheet, and every curve's name for who points at it."""
+    svg = svg[svg.index("<svg") :]
+    for drawn, variable in dict(COLOURS.values()).items():
+        svg = svg.replace(drawn, f"var(--{variable})")
+    for place, curve in enumerate(panel.curves):
+        group = f'<g id="{name}-{place}">'
+        svg = svg.replace(group, f"{group}<title>{html.escape(curve.name)}</title>" if curve.name else group, 1)
+    return svg
 
 
 def _range(values: NDArray[np.float64]) -> list[float]:
