@@ -4,11 +4,11 @@ Chromium opens the page from its file, anew in every repetition, with an empty c
 navigation, printed as one JSON object with --json and stored with --out:
 
 - first_paint: the words, the tables and the round's numbers are on the screen.
-- drawn: plotly's script has run, and all four figures are drawn.
+- drawn: the script has run, and all four figures show round 0.
 - drawn_cpu: processor time of the page's main thread until then, which does not count a neighbour's.
 - moved: from a key on the slider until all four figures show the next round; here from the key, not the navigation.
 
-`bytes` is the size of the page, of which `plotly_bytes` are plotly's script.
+`bytes` is the size of the page.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 from dense_path import problem, recorded
 from playwright.sync_api import Browser, sync_playwright
-from plotly.offline import get_plotlyjs
 
 import hilbertsd
 
@@ -79,7 +78,6 @@ def measure(arguments: argparse.Namespace) -> dict:
     return {
         "chromium": version,
         "bytes": size,
-        "plotly_bytes": len(get_plotlyjs().encode()),
         **{name: sorted(run[name] for run in runs) for name in runs[0]},
         **{f"median_{name}": float(np.median([run[name] for run in runs])) for name in runs[0]},
     }
@@ -95,7 +93,7 @@ def main() -> None:
     arguments, record = recorded(parser, "report_page.py", measure)
     if arguments.json:
         return
-    print(f"{record['bytes']:,} bytes, of which plotly's script {record['plotly_bytes']:,}")
+    print(f"{record['bytes']:,} bytes")
     for name in ("first_paint", "drawn", "drawn_cpu", "moved"):
         print(f"{name.replace('_', ' ')}: {record[f'median_{name}']:.2f} s (median)")
 

@@ -1,8 +1,8 @@
 """The slider over rounds: figures that move together, and a read-out of the round's numbers.
 
 A curve of a figure is the same in every round, or has one version per round. Matplotlib draws the figure of the first
-round, as SVG; its axes hold all rounds, so that a curve is seen to move. The versions are sent to the page once, as JSON
-in units of the axes, and a script puts the points of the round where they belong.
+round, as SVG; its axes hold all rounds, so that a curve is seen to move. The versions are sent to the page once, as
+JSON in units of the axes, and a script puts the points of the round where they belong.
 """
 
 import html
@@ -57,9 +57,9 @@ COLOURS = {
     "text": ("#010109", "ink"),
     "axis": ("#01010a", "muted"),
 }
-"""What Matplotlib draws each role with, and the colour of the style sheet that takes its place, in light and in dark."""
+"""What Matplotlib draws each role with, and the style sheet's colour that takes its place, in light and in dark."""
 
-WIDTH, HEIGHT = 4.5, 3.1
+WIDTH, HEIGHT = 4.2, 3.0
 """Inches of a figure; at 72 points an inch about the width of a telephone, and scaled to the room there is."""
 
 MEASURES: tuple[Role, ...] = ("measure-0", "measure-1", "measure-2", "measure-3")
@@ -193,7 +193,9 @@ def panel_drawing(panel: Panel, name: str) -> tuple[str, dict[str, Any]]:
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        figure.savefig(
+            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
         scales = _scales(axes, figure)
     return _coloured(file.getvalue(), panel, name), {**scales, "log_x": panel.log_x, "moving": moving}
 

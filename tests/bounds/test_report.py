@@ -293,7 +293,7 @@ def test_a_page_has_every_statement_once(data, tmp_path):
         for name in ("formula", "meaning", "source"):
             assert html.escape(row[name]) in page
         assert f">{row['left']:.4g}</td>" in page
-    assert len(page) < 100_000  # no plotly
+    assert len(page) < 100_000  # no figures
     with pytest.raises(InvalidFile, match="cannot be written"):
         report.to_html(tmp_path)
     with pytest.warns(CollapseWarning):

@@ -8,7 +8,7 @@ import pytest
 
 from hilbertsd import Spectrum, distill, distill_spectrum, leave_one_out_errors
 from hilbertsd.distillation import FitCurves
-from hilbertsd.distillation.path_page import MOST_POINTS, MOST_ROUNDS, training_fits
+from hilbertsd.distillation.path_page import MOST_POINTS, MOST_ROUNDS, path_sections, training_fits
 from hilbertsd.errors import CollapseWarning, InvalidFile, InvalidInput
 
 
@@ -16,6 +16,12 @@ def content(page):
     """What the script moves."""
     (text,) = re.findall(r'<script type="application/json">(.*)</script>', page)
     return json.loads(text)
+
+
+def panels(path, **arguments):
+    """Figures of the slider: curves by name of each, in order."""
+    (section,) = path_sections(path, **arguments)
+    return [{curve.name: curve for curve in panel.curves} for panel in section.parts[1].panels]
 
 
 @pytest.fixture
@@ -38,9 +44,9 @@ def test_a_page_has_every_round_and_what_was_added(path, tmp_path):
     assert f"collapse at round {path.collapse_round}" in page
     assert "first of 2 outputs" in page
     assert "leave-one-out error" in page
-    (series,) = [trace for trace in moved["panels"][3]["data"] if trace["name"] == "leave-one-out error"]
-    np.testing.assert_allclose(series["y"], errors, rtol=1e-3)
-    assert series["x"][-1] == path.collapse_round
+    series = panels(path, errors={"leave_one_out_error": errors})[3]["leave-one-out error"]
+    np.testing.assert_array_equal(series.y, errors)
+    assert series.x[-1] == path.collapse_round
 
 
 def test_fits_and_targets_are_those_of_the_first_output(path, data):
@@ -55,11 +61,12 @@ def test_curves_along_an_input_stand_in_for_predictions(data, tmp_path):
     grid = np.linspace(0, 1, 2000)
     fits = FitCurves("<x>", np.arange(60.0), grid, np.outer(np.arange(path.n_rounds) + 1, grid), grid**2, "square")
     page = written(path, tmp_path, fits=fits)
-    figure = content(page)["panels"][0]
-    assert [trace["name"] for trace in figure["data"]] == ["square", "targets", "round 0", "round shown"]
-    np.testing.assert_allclose(figure["data"][1]["y"], data[1][:, 0], rtol=1e-3)
-    np.testing.assert_allclose(figure["moving"]["3"]["y"][2], 3 * np.array(figure["data"][3]["x"]), rtol=2e-3)
-    assert figure["layout"]["xaxis"]["title"]["text"] == "&lt;x&gt;"
+    curves = panels(path, fits=fits)[0]
+    assert list(curves) == ["square", "targets", "round 0", "round shown"]
+    np.testing.assert_allclose(curves["targets"].y, data[1][:, 0], atol=1e-12)
+    (moving,) = content(page)["panels"][0]["moving"].values()
+    np.testing.assert_allclose(moving["y"][2], 3 * np.array(moving["x"]), rtol=2e-3)
+    assert page.count("&lt;x&gt;") == 4  # the heading, its description, which names the axis, too, and the axis
     assert f"Curves are drawn through {MOST_POINTS} of 2,000 points" in page
 
 
@@ -70,13 +77,13 @@ def test_a_large_path_stays_light_and_says_what_it_leaves_out(rng, tmp_path):
     path = distill_spectrum(spectrum, multiplier=1e-6, max_rounds=200)
     errors = {name: rng.uniform(size=200) for name in ("leave-one-out error", "test error", "third")}
     file = path.to_html(tmp_path / "page.html", errors=errors)
-    assert file.stat().st_size < 6e6
     page = file.read_text(encoding="utf-8")
     moved = content(page)
     assert len(moved["rounds"]) == MOST_ROUNDS
     assert (moved["rounds"][0], moved["rounds"][-1]) == (0, 199)
-    for panel in moved["panels"]:
-        assert max(len(trace["x"]) for trace in panel["data"]) <= MOST_POINTS
+    assert file.stat().st_size < 2e6
+    for curves in panels(path, errors=errors):
+        assert max(curve.x.shape[-1] for curve in curves.values()) <= MOST_POINTS
     assert f"{MOST_ROUNDS} of 200 rounds" in page
     assert f"{MOST_POINTS} of 5,000 training samples" in page
     assert f"{MOST_POINTS} of 5,000 eigenvalues" in page
@@ -91,8 +98,8 @@ def test_a_krylov_path_has_a_page(data, tmp_path):
     assert "Ritz value" in page
     exact = content(written(distill(data[0], data[1], tolerance=0.2), tmp_path))
     np.testing.assert_allclose(
-        np.array(content(page)["panels"][2]["moving"]["2"]["y"]),
-        np.array(exact["panels"][2]["moving"]["2"]["y"]),
+        np.array(content(page)["panels"][2]["moving"]["figure-2-2"]["y"]),
+        np.array(exact["panels"][2]["moving"]["figure-2-2"]["y"]),
         atol=1e-3,
     )
 
@@ -113,7 +120,7 @@ def test_fixed_multipliers_and_ground_truth_have_pages(data, tmp_path):
     fixed = distill(data[0], data[1], multiplier=0.1, max_rounds=3)
     assert "<dt>ε</dt>" not in written(fixed, tmp_path)
     mixed = distill(data[0], data[1], tolerance=0.2, ground_truth_weight=0.3, max_rounds=4)
-    moved = content(written(mixed, tmp_path))["panels"][1]["moving"]["1"]["y"]
+    moved = content(written(mixed, tmp_path))["panels"][1]["moving"]["figure-1-1"]["y"]
     np.testing.assert_allclose(moved[3], mixed.basis_weights[3][mixed.eigenvalues > 0], rtol=1e-3)
 
 

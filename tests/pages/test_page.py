@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from hilbertsd.errors import InvalidFile
 from hilbertsd.pages.page import Page, Section, write_page
 from hilbertsd.pages.picture import Picture, lighter
-from hilbertsd.pages.rounds import LOOKS, MEASURES, Curve, Panel, Rounds, embedded_json, panel_figure
+from hilbertsd.pages.rounds import COLOURS, LOOKS, MEASURES, Curve, Panel, Rounds, embedded_json, panel_drawing
 from hilbertsd.pages.table import MOST_ROWS, Table
 from hilbertsd.pages.text import Code, Facts, Links, Text
 
@@ -67,15 +68,15 @@ def test_what_is_inserted_is_text_and_no_markup():
     assert len(said) == 2 + 2 + 1 + 1 + 2 + 1 + 3 + 1  # title twice, summary and heading, and each part
 
 
-def test_what_figures_say_is_escaped_for_html_and_for_plotly(monkeypatch):
-    monkeypatch.setattr("plotly.offline.get_plotlyjs", lambda: "")
-    found = Reader(page_of(rounds(NASTY)))
+@pytest.mark.parametrize("name", [NASTY, "_begins so", "$x$ and $y$", "100 %"])
+def test_what_figures_say_is_text_and_no_markup_or_mathematics(name):
+    markup = page_of(rounds(name))
+    found = Reader(markup)
     assert "b" not in found.elements
-    assert found.elements.count("script") == 4
-    content = json.loads(next(text for text in found.texts if text.startswith('{"rounds"')))
-    (figure,) = content["panels"]
-    escaped = "&lt;/script&gt;&lt;b onclick=&quot;x&quot;&gt;&amp;amp;&#x27;"  # plotly reads some of HTML's marks
-    assert figure["data"][0]["name"] == figure["layout"]["xaxis"]["title"]["text"] == escaped
+    assert found.elements.count("script") == 3
+    (svg,) = re.findall(r"<svg.*</svg>", markup, re.DOTALL)
+    drawn = [text for text in Reader(svg).texts if text.strip()]
+    assert sum(text == name for text in drawn) == 2 + 2 + 2  # axes, legend, and the curves' own titles
 
 
 def test_json_cannot_end_its_element():
@@ -93,42 +94,58 @@ def test_a_page_without_slider_is_light_and_nothing_is_requested():
     assert Reader(page).hrefs == ["data:,", "./a%20b/c%3Ad.json"]
 
 
-def test_figures_are_plotlys():
-    """Names and values that plotly does not know are errors of its own classes."""
-    from plotly.graph_objects import Figure
+def curves_of(svg):
+    """Points of every curve that is drawn, by its identifier: of the line, and of the markers."""
+    root = ET.fromstring(svg)
+    found = {}
+    for group in root.findall(".//{*}g"):
+        if re.fullmatch(r"figure-0-\d+", group.get("id", "")):
+            line = group.find("{*}path")
+            pairs = [] if line is None else re.findall(r"[ML] (\S+) (\S+)", line.get("d", ""))
+            marks = [(use.get("x"), use.get("y")) for use in group.findall(".//{*}use")]
+            found[group.get("id")] = [np.array(points, dtype=float) for points in (pairs, marks)]
+    return found
 
-    x = np.linspace(1, 2, 3)
-    curves = [Curve(role, role, "lines+markers", x, np.vstack([x, x])) for role in LOOKS]
-    for log_x in (True, False):
-        figure = panel_figure(Panel("title", "x", "y", tuple(curves), log_x=log_x, whole_x=not log_x))
-        figure.pop("moving")
-        drawn = Figure(figure)
-        assert [trace.meta for trace in drawn.data] == list(LOOKS)
+
+@pytest.mark.parametrize("log_x", [False, True])
+def test_every_role_is_drawn_where_the_scales_say(log_x):
+    x = np.geomspace(1, 1000, 7)
+    curves = [Curve(role, role, "lines+markers", x, np.vstack([x * k, -x])) for k, role in enumerate(LOOKS)]
+    svg, moves = panel_drawing(Panel("title", "x", "y", tuple(curves), log_x, whole_x=not log_x), "figure-0")
+    across = np.log10(x) if log_x else x
+    drawn_curves = curves_of(svg)
+    assert len(drawn_curves) == len(LOOKS) == len(moves["moving"])
+    for k, points in enumerate(drawn_curves.values()):
+        expected = np.column_stack(
+            [moves["x"][0] + moves["x"][1] * across, moves["y"][0] + moves["y"][1] * k * x],
+        )
+        for drawn in points if "marker" in list(LOOKS.values())[k] else points[:1]:
+            np.testing.assert_allclose(drawn, expected, atol=0.01)
+    assert "#0101" not in svg  # all colours are the style sheet's
+    assert {f"var(--{variable})" for _, variable in COLOURS.values()} == set(re.findall(r"var\(--[\w-]+\)", svg))
     assert set(MEASURES) < set(LOOKS)
 
 
 def test_moving_curves_have_a_version_per_round_and_axes_hold_all():
     x = np.array([1.0, 10, 1000])
     y = np.array([[0, 1 / 3, np.nan], [5, 6, 7]])
-    figure = panel_figure(
-        Panel("t", "x", "y", (Curve("still", "guide", "lines", x, x / 1000), Curve("", "round", "lines", x, y)), True)
-    )
-    assert figure["moving"] == {1: {"y": [[0.0, 0.3333, None], [5.0, 6.0, 7.0]]}}
-    assert figure["data"][1]["y"] == [0.0, 0.3333, None]
-    low, high = figure["layout"]["yaxis"]["range"]
-    assert low < 0 < 7 < high < 8
-    low, high = figure["layout"]["xaxis"]["range"]
-    assert -0.5 < low < 0
-    assert 3 < high < 3.5
-    assert not figure["data"][1]["showlegend"]
+    curves = (Curve("still", "guide", "lines", x, x / 1000), Curve("", "round", "lines", x, y))
+    svg, moves = panel_drawing(Panel("t", "x", "y", curves, True), "figure-0")
+    assert moves["moving"] == {"figure-0-1": {"x": x.tolist(), "y": [[0.0, 0.3333, None], [5.0, 6.0, 7.0]]}}
+    width, height = (float(size) for size in re.findall(r'viewBox="0 0 (\S+) (\S+)"', svg)[0])
+    for value in (0, 7):
+        assert 0 < moves["y"][0] + moves["y"][1] * value < height
+    assert 0 < moves["x"][0] < moves["x"][0] + 3 * moves["x"][1] < width
+    assert svg.count("<title>") == 1
 
 
 def test_an_axis_of_one_value_has_room():
     for value in (0.0, 5.0):
         still = np.array([value])
-        figure = panel_figure(Panel("t", "x", "y", (Curve("a", "guide", "lines", still, still),)))
-        low, high = figure["layout"]["yaxis"]["range"]
-        assert low < value < high
+        svg, moves = panel_drawing(Panel("t", "x", "y", (Curve("a", "data", "markers", still, still),)), "figure-0")
+        ((_, mark),) = curves_of(svg).values()
+        assert 20 < mark[0, 0] < 300
+        np.testing.assert_allclose(mark[0, 1], moves["y"][0] + moves["y"][1] * value, atol=0.01)
 
 
 def test_tables_show_four_digits_and_sort_by_all():

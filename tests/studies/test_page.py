@@ -53,7 +53,7 @@ def test_a_page_has_the_words_numbers_claims_and_files_of_a_study(tmp_path):
     outcome = STUDY.execute(Config(), folder)
     assert [file.name for file in outcome.files] == ["a b.npz", "elsewhere.npz", "result.json", "report.html"]
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert len(page) < 20_000  # no plotly where nothing moves
+    assert len(page) < 20_000  # no script where nothing moves
     assert "<i>" not in page
     for words in (
         "<p>Shows &lt;i&gt; it.</p>",
