@@ -20,6 +20,7 @@ from hilbertsd.pages.page import Page, Part, Section
 from hilbertsd.pages.rounds import MEASURES, Curve, Panel, Rounds
 from hilbertsd.pages.table import Table
 from hilbertsd.pages.text import Facts, Text
+from hilbertsd.support.checks import as_real_array
 from hilbertsd.support.headings import heading_of_one_line
 from hilbertsd.support.plotting import shown_rounds
 
@@ -31,6 +32,8 @@ MOST_POINTS = 300
 
 MARKED_POINTS = 60
 """Most eigenvalues whose weights are marked one by one."""
+
+NO_ROUND = "No round: the zero function already meets the tolerance."
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +79,6 @@ def path_page(path: Any, errors: Mapping[str, Any] | None, fits: FitCurves | Non
     return Page("Distillation path", summary, sections)
 
 
-NO_ROUND = "No round: the zero function already meets the tolerance."
-
-
 def path_sections(path: Any, errors: Mapping[str, Any] | None = None, fits: FitCurves | None = None) -> list[Section]:
     """The slider over a path's rounds under its heading; none for a path without rounds.
 
@@ -110,7 +110,10 @@ def rounds_with_errors(path: Any, errors: Mapping[str, NDArray[np.float64]]) -> 
 def checked_errors(path: Any, errors: Mapping[str, Any] | None) -> dict[str, NDArray[np.float64]]:
     """Errors as arrays of one entry per round, and where the path collapsed maybe one more for the zero function."""
     lengths = (path.n_rounds, path.n_rounds + 1)
-    series = {name: np.asarray(values, dtype=np.float64) for name, values in (errors or {}).items()}
+    series = {
+        name: np.asarray(as_real_array(values, f"errors[{name!r}]", InvalidInput), dtype=np.float64)
+        for name, values in (errors or {}).items()
+    }
     for name, values in series.items():
         if values.ndim != 1 or len(values) not in lengths:
             raise InvalidInput(
@@ -172,7 +175,9 @@ def _curves_panel(path: Any, fits: FitCurves, steps: list[int]) -> Panel:
     samples = shown_rounds(len(fits.inputs), MOST_POINTS)
     grid, curves = np.asarray(fits.grid)[drawn], np.asarray(fits.fits)[steps][:, drawn]
     targets, _ = training_fits(path, steps[:1], samples)
-    truth = () if fits.truth is None else (Curve(fits.truth_name, "guide", "lines", grid, fits.truth[drawn]),)
+    truth = (
+        () if fits.truth is None else (Curve(fits.truth_name, "guide", "lines", grid, np.asarray(fits.truth)[drawn]),)
+    )
     points = Curve("targets", "data", "markers", np.asarray(fits.inputs)[samples], targets)
     return Panel(f"Fit along {fits.name}", fits.name, "f_t", (*truth, points, *_moving(grid, curves, "lines")))
 
@@ -208,7 +213,7 @@ def _errors_panel(path: Any, errors: Mapping[str, NDArray[np.float64]], steps: l
     series = {"training error, original targets": path.training_errors, **errors}
     if path.collapse_round is not None:
         series["training error, original targets"] = np.append(path.training_errors, path.target_mean_squares[0])
-    shown = [*steps, path.n_rounds]
+    shown = steps if path.collapse_round is None else [*steps, path.n_rounds]
     curves = [
         Curve(heading_of_one_line(name), role, "lines+markers", np.array(rounds, dtype=np.float64), values[rounds])
         for role, (name, values) in zip(MEASURES, series.items(), strict=False)

@@ -110,9 +110,13 @@ def test_paths_of_no_round_and_of_one_have_pages(data, tmp_path):
     page = written(nothing, tmp_path, errors={"test error": [2.0]})
     assert "No round: the zero function already meets the tolerance." in page
     assert "<input" not in page
-    one = written(distill(data[0], data[1], tolerance=0.2, max_rounds=1), tmp_path)
+    one = written(
+        distill(data[0], data[1], tolerance=0.2, max_rounds=1), tmp_path, errors={"test error": np.array([1.0, 2.0])}
+    )
     assert 'max="0" value="0" autocomplete="off" aria-valuetext="round 0" disabled>' in one
     assert len(content(one)["rounds"]) == 1
+    (series,) = [trace for trace in content(one)["panels"][3]["data"] if trace["name"] == "test error"]
+    assert (series["x"], series["y"]) == ([0.0], [1.0])  # where it stopped, not collapsed, is no zero function
     assert "not collapsed: stopped after max_rounds=1" in one
 
 
@@ -131,6 +135,7 @@ def test_fixed_multipliers_and_ground_truth_have_pages(data, tmp_path):
             {"errors": {"test": np.ones(2)}},
             r"errors\['test'\] has shape \(2,\) for \d+ rounds; give one number per round",
         ),
+        ({"errors": {"test": ["a", "b"]}}, r"errors\['test'\] has dtype <U1"),
         ({"errors": {"test": 1.0}}, r"errors\['test'\] has shape \(\)"),
         ({"errors": {str(k): np.ones(99) for k in range(4)}}, "has shape"),
         (
