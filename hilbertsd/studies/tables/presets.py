@@ -55,7 +55,7 @@ class Preset:
 
 
 PRESETS = {
-    "smoke": Preset(160, {"diabetes": 4, "digits": 3, "Airfoil": 3, "Air Quality": 3}, 3),
+    "smoke": Preset(160, {"diabetes": 3, "digits": 2, "Airfoil": 2, "Air Quality": 2}, 2),
     "cpu": Preset(1503, {"diabetes": 50, "digits": 8, "Airfoil": 20, "Air Quality": 20}, 8),
 }
 
