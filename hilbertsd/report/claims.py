@@ -26,6 +26,9 @@ PAPERS = {
     "Hu, Li & Yu": ("Hu, Li & Yu 2020", "https://arxiv.org/abs/1905.11368"),
     "Yang 2020": ("Yang 2020", "https://arxiv.org/abs/2006.14548"),
     "Yang & Littwin": ("Yang & Littwin 2021", "https://arxiv.org/abs/2105.03703"),
+    "Dang, Patil & Rinaldo": ("Dang, Patil & Rinaldo 2026", "https://arxiv.org/abs/2602.17565"),
+    "Pareek, Du & Oh": ("Pareek, Du & Oh 2024", "https://arxiv.org/abs/2407.04600"),
+    "Das & Sanghavi": ("Das & Sanghavi 2023", "https://arxiv.org/abs/2301.13304"),
 }
 """By what a source begins with: authors and year of the paper, and where it is."""
 

@@ -17,7 +17,7 @@ from hilbertsd.errors import InvalidFile
 from hilbertsd.filters import gradient_flow, iterated_tikhonov, ridge
 from hilbertsd.gram import NamedKernel
 from hilbertsd.studies.form import Verdict
-from hilbertsd.studies.tables import STUDY, air_quality, data, one_step, presets, resampling
+from hilbertsd.studies.tables import STUDY, air_quality, data, one_step, presets, resampling, results
 from hilbertsd.studies.tables.linear import compressed
 from hilbertsd.studies.tables.methods import CRITERIA, METHODS, RIDGE, filter_scores, path_of, tried_multipliers
 
@@ -266,6 +266,9 @@ def test_air_quality_in_time_by_hand(folder, result):
         scaler, mean = StandardScaler().fit(X[train]), y[train].mean()
         Z, W = scaler.transform(X[train]), scaler.transform(X[test])
         first, second, xi, score = dang(Z, y[train] - mean, value)
+        if isinstance(weights, str):  # best on the rows that are not fitted
+            f, g = y[test] - mean - W @ first, W @ (second - first)
+            return np.mean((f - g * (f @ g) / (g @ g)) ** 2), (f @ g) / (g @ g)
         weights = weights if weights is not None else (1 - xi, xi)
         return [
             np.mean((y[test] - mean - W @ f) ** 2) for f in (first, weights[0] * first + weights[1] * second)
@@ -286,6 +289,10 @@ def test_air_quality_in_time_by_hand(folder, result):
     chosen = usual.usual["validation in time", RIDGE]
     assert chosen.multiplier == air_quality.LAMBDAS[int(np.argmin(validated))]
     mixed_fit = usual.usual["validation in time", "one-step mixture"]
+    validated = [fit(hours[:n_fitted], hours[n_fitted:n_train], value, "best") for value in air_quality.LAMBDAS]
+    best = int(np.argmin([error for error, _ in validated]))
+    assert mixed_fit.multiplier == air_quality.LAMBDAS[best]
+    assert mixed_fit.weights[1] == pytest.approx(validated[best][1], rel=1e-6)
     (_, error), _ = fit(hours[:n_train], hours[n_train:], mixed_fit.multiplier, mixed_fit.weights)
     assert mixed_fit.errors.mean() == pytest.approx(error, rel=1e-6)
     assert sum(mixed_fit.weights) == pytest.approx(1)
@@ -328,6 +335,9 @@ def test_tables_without_a_file_are_named(hilbertsd, folder, tmp_path):
     found, left_out = data.load_tables(tmp_path / "some", 200, 0)
     assert [table.name for table in found] == ["diabetes", "digits", "Airfoil"]
     assert left_out == ["Air Quality"]
+    without_files = results.Result(presets.Config(), [], left_out, None).headline()
+    assert without_files == ["left out, because --data names no folder with it: Air Quality (AirQualityUCI.csv)"]
+    assert results.Result(presets.Config(), [], [], None).headline() == []
     (tmp_path / "none").mkdir()
     assert "neither" in one_line(*hilbertsd("run", "tables", "--preset", "smoke", "--data", tmp_path / "none"))
     with pytest.raises(InvalidFile, match=r"has neither AirQualityUCI\.csv nor airfoil_self_noise\.dat; give a folder"):

@@ -10,7 +10,8 @@ All are V φ(D) Vᵀ y = H y with a φ of their own. They are tuned twice:
              in every round without the point, with n c held (:mod:`hilbertsd.analysis.cross_validation`), which is
              another closed form; a mixture's is the mixture of its rounds'. Both are exact. For iterated Tikhonov and
              gradient flow it is the residuals over 1 − H_ii again: the fit to targets of which target i is its own
-             prediction, which for these is near the fit without point i and not the same.
+             prediction. For these that is near the fit without point i and not the same: the flow's error on 68 points
+             comes out 5 % too low.
     "gcv"    generalised cross-validation, training error over (1 − tr H/n)², which is defined for all alike. It takes
              the mean of H_ii for each of them, so that it is blind where some points stand alone, as in a designed
              experiment: there it may choose to interpolate.
@@ -31,7 +32,7 @@ from hilbertsd.analysis.criteria import Criterion
 from hilbertsd.analysis.mixing import Mixture, mix_rounds
 from hilbertsd.distillation.chain import distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import MixtureWarning
+from hilbertsd.errors import MixtureWarning, RoundingWarning
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies.tables.presets import ITERATIONS, MOST_ROUNDS, MULTIPLIERS, RELATIVE_TOLERANCES, STEPS
 
@@ -88,8 +89,14 @@ def ridge(spectrum: Spectrum, criterion: str) -> Tuned:
 
 
 def best_round(spectrum: Spectrum, criterion: str) -> Tuned:
-    """ε and the round chosen together; round 0 is ridge."""
-    chosen = choose_from_spectrum(spectrum, RELATIVE_TOLERANCES, criterion, MOST_ROUNDS)
+    """ε and the round chosen together; round 0 is ridge.
+
+    The smallest ε may need multipliers within the rounding of the eigenvalues, and a warning says so; the criterion
+    then judges what comes out, as it does for every other ε.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RoundingWarning)
+        chosen = choose_from_spectrum(spectrum, RELATIVE_TOLERANCES, criterion, MOST_ROUNDS)
     tried = chosen.relative_tolerances
     at_edge = chosen.relative_tolerance in (tried[0], tried[-1])
     choice = {"relative_tolerance": chosen.relative_tolerance, "round": chosen.round}
