@@ -164,6 +164,10 @@ class Usual:
             "share_of_gain_by_tuning": by_tuning / gained.mean,
         }
 
+    def random_rows(self) -> list[dict[str, Any]]:
+        """One dictionary per λ, on random splits with the centred target."""
+        return [self._random_row(value) for value in self.random_usual]
+
     def _random_row(self, value: float) -> dict[str, Any]:
         means = dict(zip(NAMES, self.random_usual[value].mean(axis=0).tolist(), strict=True))
         tuned = float(self.random["gcv", RIDGE].mean())
@@ -210,7 +214,7 @@ class Usual:
             "n_test": len(self.weeks),
             "weeks": self.n_weeks,
             "by_lambda": self.rows(),
-            "by_lambda_on_random_splits": [self._random_row(value) for value in self.random_usual],
+            "by_lambda_on_random_splits": self.random_rows(),
             "shares": list(SHARES),
             "methods": self.methods(),
             "curves": {"lambda": LAMBDAS.tolist(), **curves},

@@ -62,7 +62,6 @@ def _tables(tables: list[TableRuns]) -> Any:
     around.minorticks_off()
     around.legend(loc="upper center", fontsize=8)
     noise.axhline(1, color="0.6", linewidth=0.8)
-    noise.set_yscale("symlog", linthresh=1)
     noise.set(xlabel="noise in training targets, s.d. over theirs", ylabel="ξ that is best on the test rows")
     noise.set_title("(c) at the λ tuned without noise")
     figure.legend(*beside.get_legend_handles_labels(), loc="outside lower center", ncols=len(tables))

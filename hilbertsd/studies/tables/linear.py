@@ -46,7 +46,7 @@ class GivenRows:
 def compressed(rows: Rows) -> tuple[Problem, GivenRows]:
     """Linear kernel on p features from p + 1 rows, and generalised cross-validation as of all n rows."""
     n, p = rows.train.shape
-    R = np.linalg.qr(np.hstack([rows.train, rows.targets]), mode="r")
+    R = np.asarray(np.linalg.qr(np.hstack([rows.train, rows.targets]), mode="r"))
     features, targets = R[:, :p], R[:, p:]
     scale = len(R) / n
     kernel_matrix = features @ features.T

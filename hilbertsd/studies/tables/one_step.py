@@ -51,10 +51,10 @@ def at_multiplier(problem: Problem, multiplier: float, criterion: str | Criterio
     """Fit ridge and distil it once, and mix the two by a criterion on the training rows."""
     path, cross = path_of(problem.spectrum, multiplier, 2), problem.cross_kernel
     mixture, oracle = mixed(path, criterion), mixed(path, Holdout(cross, problem.test_targets))
-    errors = [
-        problem.squared_errors(f) for f in (path.predict(cross, 0), mixture.predict(cross), oracle.predict(cross))
-    ]
-    return Compared(*errors, float(mixture.weights[1]), float(oracle.weights[1]))
+    predictions = path.predict(cross, 0), mixture.predict(cross), oracle.predict(cross)
+    ridge_errors, mixture_errors, oracle_errors = map(problem.squared_errors, predictions)
+    xi, oracle_xi = float(mixture.weights[1]), float(oracle.weights[1])
+    return Compared(ridge_errors, mixture_errors, oracle_errors, xi, oracle_xi)
 
 
 def around(problem: Problem, tuned: float) -> NDArray[np.float64]:

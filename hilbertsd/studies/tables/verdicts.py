@@ -185,7 +185,8 @@ def _numbers(tested: Tested) -> dict[str, float]:
 
 def told(tested: Tested) -> str:
     """Mean and standard error in per cent."""
-    return f"{tested.mean:+.2g} ± {tested.standard_error:.2g} %"
+    mean, error = (round(value, 6) + 0.0 for value in tested[:2])  # what is smaller is rounding of equal fits
+    return f"{mean:+.2g} ± {error:.2g} %"
 
 
 def _listed(values: list[float]) -> str:
