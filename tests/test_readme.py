@@ -11,6 +11,7 @@ import pytest
 
 from hilbertsd.cli import main
 from hilbertsd.studies import bounds, form
+from hilbertsd.studies.tables import presets as tables
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -60,6 +61,7 @@ def test_python_blocks_run_and_print_what_they_say(block, network, monkeypatch, 
 def test_commands_run(monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(bounds.PRESETS, "quick", 25)  # the README's 500 are checked in tests/bounds
+    monkeypatch.setitem(tables.PRESETS, "cpu", tables.PRESETS["smoke"])
     monkeypatch.setattr(form, "save_figure", lambda *_: [])  # figures are drawn in tests/studies
     rng = np.random.default_rng(0)
     pd.DataFrame(rng.normal(size=(50, 3)), columns=["size", "age", "price"]).to_csv("table.csv", index=False)

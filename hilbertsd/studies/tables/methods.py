@@ -124,7 +124,9 @@ def iterated(spectrum: Spectrum, criterion: str) -> Tuned:
     """Ridge m times, each fit to what the ones before left over; multiplier and m tuned together."""
     strengths = tried_multipliers(spectrum)
     tried = [(float(c), m) for m in ITERATIONS for c in strengths]
-    best, tuned = _filtered(spectrum, [filters.iterated_tikhonov(c, m) for c, m in tried], criterion)
+    # One iteration is ridge, and is to be the same digit for digit.
+    members = [filters.ridge(c) if m == 1 else filters.iterated_tikhonov(c, m) for c, m in tried]
+    best, tuned = _filtered(spectrum, members, criterion)
     c, iterations = tried[best]
     at_edge = _at_edge(best % len(strengths), len(strengths))
     return tuned._replace(choice={"multiplier": c, "iterations": iterations}, at_edge=at_edge)

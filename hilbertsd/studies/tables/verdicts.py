@@ -26,12 +26,10 @@ def claims_of(tables: list[TableRuns], usual: Usual | None) -> list[Claim]:
     claims = [] if usual is None else _at_usual_multipliers(usual)
     claims += _at_wrong_multipliers(tables) + _signs(tables) + _several_steps(tables, usual)
     claims += _xi_with_noise(tables)
-    claims += _reported(
-        tables, ONE_STEP_AT_RIDGE, "at the λ tuned for ridge the one-step mixture gains nothing", MIXTURES
-    )
-    claims += _reported(tables, ONE_STEP, "one-step mixture with λ tuned for it, beside tuned ridge", "")
+    claims += _reported(tables, ONE_STEP_AT_RIDGE, "one-step mixture at the λ tuned for ridge, beside tuned ridge")
+    claims += _reported(tables, ONE_STEP, "one-step mixture with λ tuned for it, beside tuned ridge")
     claims += [] if usual is None else _one_step_in_time(usual)
-    return claims + _reported(tables, BEST_ROUND, "ε and the round chosen together, beside tuned ridge", "")
+    return claims + _reported(tables, BEST_ROUND, "ε and the round chosen together, beside tuned ridge")
 
 
 def _at_usual_multipliers(usual: Usual) -> list[Claim]:
@@ -63,7 +61,13 @@ def _one_step_in_time(usual: Usual) -> list[Claim]:
             Claim(
                 "one-step mixture with λ tuned for it, beside tuned ridge",
                 Verdict.REPORTED,
-                {**_numbers(tested), "shares": list(shares), "percent_by_share": list(shares.values())},
+                {
+                    **_numbers(tested),
+                    "shares": list(shares),
+                    "percent_by_share": list(shares.values()),
+                    "percent_on_random_splits": at_random.mean,
+                    "standard_error_on_random_splits": at_random.standard_error,
+                },
                 f"{told(tested)} over {usual.n_weeks} weeks; by the share of hours that train {listed}; on random "
                 f"splits {told(at_random)}",
                 setting=f"{IN_TIME}, tuned by {tuned_by}",
@@ -99,7 +103,12 @@ def _signs(tables: list[TableRuns]) -> list[Claim]:
         Claim(
             "the best ξ is positive where λ is too small and negative where it is too large",
             verdict,
-            {"xi_at_a_tenth": low.mean, "xi_at_ten_times": high.mean},
+            {
+                "xi_at_a_tenth": low.mean,
+                "xi_at_a_tenth_standard_error": low.standard_error,
+                "xi_at_ten_times": high.mean,
+                "xi_at_ten_times_standard_error": high.standard_error,
+            },
             f"ξ by leave-one-out {low.mean:.2f} ± {low.standard_error:.2f} at a tenth of tuned ridge's λ, "
             f"{high.mean:.2f} ± {high.standard_error:.2f} at ten times it",
             source=f"{MIXTURES}, sign rule",
@@ -149,7 +158,7 @@ def _xi_with_noise(tables: list[TableRuns]) -> list[Claim]:
             Claim(
                 "the best ξ at a fixed λ grows with the noise in the labels, and exceeds 1",
                 verdict,
-                {"levels": list(NOISE_LEVELS), **means},
+                {"levels": list(NOISE_LEVELS), "last_standard_error": last.standard_error, **means},
                 f"noise of {', '.join(f'{level:g}' for level in NOISE_LEVELS)} standard deviations: ξ best on test rows"
                 f" {_listed(means['oracle_xi'])} (last ± {last.standard_error:.2g}), by leave-one-out "
                 f"{_listed(means['xi'])}; with λ tuned anew {_listed(means['oracle_xi_anew'])} and "
@@ -161,7 +170,7 @@ def _xi_with_noise(tables: list[TableRuns]) -> list[Claim]:
     return claims
 
 
-def _reported(tables: list[TableRuns], method: str, claim: str, source: str) -> list[Claim]:
+def _reported(tables: list[TableRuns], method: str, claim: str) -> list[Claim]:
     claims = []
     for table in tables:
         by = {criterion: table.difference(criterion, method) for criterion in CRITERIA}
@@ -169,7 +178,7 @@ def _reported(tables: list[TableRuns], method: str, claim: str, source: str) -> 
         numbers = {
             f"{name}_{criterion}": value for criterion, each in by.items() for name, value in _numbers(each).items()
         }
-        claims.append(Claim(claim, Verdict.REPORTED, numbers, note, source=source, setting=table.name))
+        claims.append(Claim(claim, Verdict.REPORTED, numbers, note, setting=table.name))
     return claims
 
 
