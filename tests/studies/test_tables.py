@@ -17,7 +17,7 @@ from hilbertsd.errors import InvalidFile
 from hilbertsd.filters import gradient_flow, iterated_tikhonov, ridge
 from hilbertsd.gram import NamedKernel
 from hilbertsd.studies.form import Verdict
-from hilbertsd.studies.tables import STUDY, air_quality, data, one_step, presets, resampling, results
+from hilbertsd.studies.tables import STUDY, air_quality, data, one_step, presets, resampling, results, runs
 from hilbertsd.studies.tables.linear import compressed
 from hilbertsd.studies.tables.methods import CRITERIA, METHODS, RIDGE, filter_scores, path_of, tried_multipliers
 
@@ -323,6 +323,27 @@ def test_the_result_says_what_it_found(result, tmp_path):
     assert all(path.stat().st_size > 5000 for path in paths)
     claims = {claim.source.split(",")[0] for claim in result.claims()}
     assert claims == {"Dang", "Das & Sanghavi 2023", "Pareek", ""}
+
+
+def test_what_is_surely_better_is_said_to_help(rng):
+    """Splits made up: one-step mixtures 2 % lower than ridge, gradient flow 3 % higher, the others alike."""
+    shift = {"one-step mixture": -0.02, "gradient flow": 0.03}
+
+    def made_up(shift):
+        errors = {name: 1 + shift.get(name, 0) + 0.001 * rng.normal(size=20) for name in METHODS}
+        splits = []
+        for j in range(20):
+            fitted = {name: runs.Fitted(each[j], np.nan, {}, False, 1.0) for name, each in errors.items()}
+            splits.append(runs.Split({}, dict.fromkeys(CRITERIA, fitted), np.zeros((5, 5)), None))
+        return runs.TableRuns("made", "units", 3, 75, 25, False, splits)
+
+    table = made_up(shift)
+    assert results.differing(table, "loo") == (["one-step mixture"], ["gradient flow"])
+    assert table.difference("loo", "one-step mixture").mean == pytest.approx(-2, abs=0.1)  # per cent
+    told = results.Result(presets.Config(), [table], [], None).where_it_helps()
+    assert told == ["distillation is surely better than tuned ridge, all tuned by loo: made (one-step mixture)"]
+    told = results.Result(presets.Config(), [made_up({"iterated Tikhonov": -0.02})], [], None).where_it_helps()
+    assert told == ["distillation is not seen to help beside tuned ridge, all tuned by loo: made"]
 
 
 def test_tables_without_a_file_are_named(hilbertsd, folder, tmp_path):
