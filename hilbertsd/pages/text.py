@@ -52,13 +52,13 @@ class Code:
 
 @dataclass(frozen=True)
 class Facts:
-    """Values by name; those that are None are left out."""
+    """Values by name; those that are None or empty are left out."""
 
     values: Mapping[str, Any]
 
     def markup(self) -> str:
         """HTML."""
-        known = {name: value for name, value in self.values.items() if value is not None}
+        known = {name: value for name, value in self.values.items() if value is not None and value != ()}
         pairs = (
             f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value_text(value))}</dd></div>"
             for name, value in known.items()

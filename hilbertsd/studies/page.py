@@ -6,15 +6,11 @@ from typing import Any
 
 from hilbertsd.pages.page import Part, Section
 from hilbertsd.pages.picture import MEDIA_TYPES, Picture, lighter
-from hilbertsd.pages.rounds import Rounds
 from hilbertsd.pages.table import Table
 from hilbertsd.pages.text import Code, Facts, Links, Text
 
-MOST_PICTURE_BYTES = 4_500_000
-"""Bytes of all pictures on a page without a slider; those beyond are named, not shown."""
-
-MOST_PICTURE_BYTES_WITH_SLIDER = 450_000
-"""The same beside a slider, which takes most of the 6 MB of a page."""
+MOST_PICTURE_BYTES = 4_000_000
+"""Bytes of all pictures on a page, which is to stay below 6 MB; those beyond are named, not shown."""
 
 
 def sections_of(
@@ -36,8 +32,6 @@ def sections_of(
     files : what was written; figures among them are shown.
     folder : where the page lies.
     """
-    has_slider = any(isinstance(part, Rounds) for section in further for part in section.parts)
-    pictures = pictures_of(files, MOST_PICTURE_BYTES_WITH_SLIDER if has_slider else MOST_PICTURE_BYTES)
     claims = [
         {"claim": claim.claim, "setting": claim.setting or None, "verdict": str(claim.verdict)}
         | {"source": claim.source or None, "evidence": claim.note or None}
@@ -51,7 +45,7 @@ def sections_of(
         *further,
         Section("Table", (Table(f"{len(rows):,} rows; a heading sorts them", rows),) if rows else ()),
         Section("Claims", (Table("What was claimed, and what came out", claims),) if claims else ()),
-        Section("Figures", pictures),
+        Section("Figures", pictures_of(files, MOST_PICTURE_BYTES)),
         Section("About", described(description)),
         Section("Configuration", (Facts(record["config"]),)),
         Section("Made with", (Facts(record["versions"]), Facts(record["machine"]))),
