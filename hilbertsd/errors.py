@@ -26,7 +26,14 @@ class InvalidTolerance(InvalidInput):
 
 
 class InfeasibleTolerance(InvalidTolerance):
-    """No fit has the requested training error."""
+    """No fit has the requested training error.
+
+    Attributes
+    ----------
+    floor : training error that no fit goes below, where it is known.
+    """
+
+    floor: float | None = None
 
 
 class InvalidCrossKernel(InvalidInput):

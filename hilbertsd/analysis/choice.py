@@ -18,11 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.analysis.criteria import Criterion, LeaveOneOut, UnbiasedRisk, criterion_of, score_rounds
 from hilbertsd.analysis.cross_validation import leave_one_out_scores
-from hilbertsd.analysis.stochastic import by_products
+from hilbertsd.analysis.stochastic import by_products, needs_whole
 from hilbertsd.distillation.chain import distill, distill_spectrum
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance, ManyRoundsWarning
+from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTolerance, ManyRoundsWarning
 from hilbertsd.gram.operators import as_operator, is_operator
+from hilbertsd.spectral.inputs import checked_targets, mean_square_of
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import as_real_array
 
@@ -81,8 +82,9 @@ def choose_rounds(
     targets : (n,) or (n, n_outputs); not centred here.
     relative_tolerances : fractions of the targets' mean square to try, all below 1; None for 0.02, 0.04, …, 0.98.
         Those at or below the floor of a singular kernel matrix are left out.
-    criterion : as in :func:`hilbertsd.score_rounds`, but for "sure", whose noise has to be given here. For an operator
-        "gcv" is estimated from random vectors (:class:`hilbertsd.StochasticCrossValidation`), "folds" by products.
+    criterion : as in :func:`hilbertsd.score_rounds`, but for "sure", whose noise has to be given here. An operator
+        needs another one than "loo": "gcv", which is estimated from random vectors
+        (:class:`hilbertsd.StochasticCrossValidation`), "folds" by products, or a :class:`Holdout`.
     max_rounds : largest number of fits of a path; 1 chooses among plain kernel ridge fits.
 
     Returns
@@ -122,16 +124,24 @@ def choose_among(
     judge = comparable(criterion)
     if not is_operator(kernel_matrix):
         return choose_from_spectrum(Spectrum.from_kernel(kernel_matrix, targets), fractions, judge, max_rounds)
+    if needs_whole(judge):
+        raise InvalidInput(
+            f"a kernel operator has no {judge.label}, which needs all eigenvalues; give criterion 'gcv', 'folds' or a "
+            "Holdout, or the kernel matrix as an array"
+        )
     operator, smallest = as_operator(kernel_matrix, targets), None
     while smallest is None:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ManyRoundsWarning)
+                for kind in (ManyRoundsWarning, CollapseWarning):  # of a path that nobody sees
+                    warnings.simplefilter("ignore", kind)
                 smallest = distill(operator, targets, relative_tolerance=float(fractions[0]), max_rounds=max_rounds)
-        except InfeasibleTolerance:  # at or below the floor
-            if len(fractions) == 1:
+        except InfeasibleTolerance as error:
+            above = fractions * mean_square_of(checked_targets(targets, operator.shape[0])[0]) > (error.floor or 0.0)
+            above[0] = False
+            if not above.any():
                 raise
-            fractions = fractions[1:]
+            fractions = fractions[above]
     return choose_from_spectrum(smallest.spectrum, fractions, by_products(judge, smallest, operator), max_rounds)
 
 

@@ -25,7 +25,7 @@ Rinaldo (2026), arXiv:2602.17565, for mixtures by generalised cross-validation; 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -37,6 +37,9 @@ from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput, InvalidRound, InvalidTargets
 from hilbertsd.support.checks import as_real_array, check_choice, check_positive, check_whole
 from hilbertsd.support.progress import tracked
+
+INSTEAD = "score with Folds, Holdout or StochasticCrossValidation"
+"""What serves a Krylov path in place of a criterion that it cannot have."""
 
 
 class Residuals(NamedTuple):
@@ -73,7 +76,7 @@ class LeaveOneOut:
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n² n_outputs) each. Raises InvalidInput for a Krylov path."""
-        path.spectrum.require_whole("leave-one-out")
+        path.spectrum.require_whole("leave-one-out", INSTEAD)
         return _cross_validated(path, ((tile, rounds) for tile, (rounds,) in left_out([path])))
 
 
@@ -94,7 +97,7 @@ class Folds:
 
     count: int = 5
     seed: int = 0
-    operator: Any = None
+    operator: Any = field(default=None, compare=False)
 
     label: ClassVar[str] = "cross-validation"
 
@@ -107,6 +110,8 @@ class Folds:
         n = path.spectrum.n_samples
         check_whole(self.count, "count", InvalidInput)
         check_whole(self.seed, "seed", InvalidInput, least=0)
+        if n < 2:
+            raise InvalidInput("the path has one point, which no fold can be left out of; give at least two")
         if not 2 <= self.count <= n:
             raise InvalidInput(f"count is {self.count} folds for {n} points; give from 2 to {n}")
         folds = np.array_split(np.random.default_rng(self.seed).permutation(n), self.count)
@@ -129,7 +134,7 @@ class GeneralisedCrossValidation:
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n) each. Raises InvalidInput for a Krylov path."""
-        path.spectrum.require_whole("generalised cross-validation")
+        path.spectrum.require_whole("generalised cross-validation", "give StochasticCrossValidation(operator)")
         left = left_over(path)
         return Residuals(training_rows(path, left) / left.mean(axis=1, keepdims=True), np.zeros(len(left)))
 
@@ -154,7 +159,7 @@ class UnbiasedRisk:
 
         Raises InvalidInput for a Krylov path, and for noise that is not positive.
         """
-        path.spectrum.require_whole("Stein's estimate of the risk")
+        path.spectrum.require_whole("Stein's estimate of the risk", INSTEAD)
         left = left_over(path)
         rows, free = training_rows(path, left), left.mean(axis=1)
         errors = np.vecdot(rows, rows)

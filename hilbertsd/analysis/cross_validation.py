@@ -125,6 +125,7 @@ def leave_one_out_errors(path: DistillationPath) -> NDArray[np.float64]:
 
 def leave_one_out_scores(paths: Sequence[DistillationPath]) -> tuple[NDArray[np.float64], ...]:
     """(T,) mean squared error of every round at points left out, for each of several paths of one whole spectrum."""
+    paths[0].spectrum.require_whole("leave-one-out")
     scores = []
     for some in _with_room(paths):
         sums = [np.zeros(path.n_rounds) for path in some]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.distillation.path import DistillationPath
+from hilbertsd.errors import InvalidInput
 from hilbertsd.filters import distillation
 from hilbertsd.gram.operators import KernelOperator, as_operator
 from hilbertsd.spectral.spectrum import Spectrum
@@ -50,6 +51,18 @@ class _Part(KernelOperator):
         return self.whole.multiply(padded)
 
 
+def operator_of(path: DistillationPath, kernel_matrix: Any) -> KernelOperator:
+    """Operator of the kernel matrix that a path was distilled from; InvalidInput for one of another size."""
+    n = path.spectrum.n_samples
+    operator = as_operator(kernel_matrix, np.empty(n))
+    if operator.shape != (n, n):
+        raise InvalidInput(
+            f"the operator has {operator.shape[0]:,} points and the path {n:,}; give the one that the path was "
+            "distilled from"
+        )
+    return operator
+
+
 def block_products(path: DistillationPath, operator: KernelOperator) -> int:
     """Number of block products that a Krylov path of an operator took."""
     return -(-len(path.eigenvalues) // max(path.spectrum.n_outputs, operator.block_size))
@@ -68,7 +81,7 @@ def folds_by_products(
     """
     spectrum, n = path.spectrum, path.spectrum.n_samples
     targets = np.asarray(spectrum.from_eigenbasis(np.ones_like(path.eigenvalues)))
-    operator = as_operator(kernel_matrix, targets)
+    operator = operator_of(path, kernel_matrix)
     for fold in tracked(folds, "folds left out"):
         others = np.setdiff1d(np.arange(n), fold)
         part = _Part(operator, others)

@@ -23,11 +23,13 @@ from hilbertsd.analysis.criteria import (
     Criterion,
     Folds,
     GeneralisedCrossValidation,
+    LeaveOneOut,
     Residuals,
+    UnbiasedRisk,
     left_over,
     training_rows,
 )
-from hilbertsd.analysis.krylov_folds import block_products
+from hilbertsd.analysis.krylov_folds import block_products, operator_of
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import InvalidInput
 from hilbertsd.gram.operators import KernelOperator
@@ -91,9 +93,7 @@ class StochasticCrossValidation:
         Raises
         ------
         InvalidInput
-            Fewer than 2 probes; a path with ground truth.
-        InvalidTargets
-            An operator of another size than the path's.
+            Fewer than 2 probes; a path with ground truth; an operator of another size than the path's.
         """
         check_whole(self.probes, "probes", InvalidInput)
         if self.probes < 2:
@@ -103,12 +103,17 @@ class StochasticCrossValidation:
         n = path.spectrum.n_samples
         if n not in self._seen:
             signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], size=(n, self.probes))
-            self._seen[n] = Spectrum.from_operator(self.operator, signs, steps=self.steps)
+            self._seen[n] = Spectrum.from_operator(operator_of(path, self.operator), signs, steps=self.steps)
         seen = self._seen[n]
         with np.errstate(divide="ignore"):  # zero eigenvalues: log 0 = −∞ is meant
             logs = -np.cumsum(np.log1p(path.multipliers[:, None] / seen.eigenvalues), axis=0)
         left = -np.expm1(logs) @ (seen.rotated_targets**2 / n)  # (T, probes)
         return FreeShares(left.mean(axis=1), left.std(axis=1, ddof=1) / np.sqrt(self.probes))
+
+
+def needs_whole(criterion: Criterion) -> bool:
+    """Whether a criterion has no form for a Krylov path."""
+    return isinstance(criterion, LeaveOneOut | UnbiasedRisk)
 
 
 def by_products(criterion: Criterion, path: DistillationPath, operator: KernelOperator) -> Criterion:

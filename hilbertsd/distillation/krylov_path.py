@@ -74,8 +74,8 @@ def krylov_path(
             if full:
                 raise NotConverged(
                     f"{lanczos.size} Krylov vectors enclose the multipliers to {width:.2g}, not to rtol {rtol:g}"
-                    f"{'' if settled else ', and leave the collapse round open'}; use a larger tolerance or rtol, or "
-                    "method='exact', which needs the kernel matrix as an array"
+                    f"{'' if settled else ', and leave the collapse round open'}; use a larger tolerance (or "
+                    "relative_tolerance), a larger rtol, or method='exact', which needs the kernel matrix as an array"
                 )
 
 

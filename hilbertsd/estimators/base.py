@@ -14,15 +14,15 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hilbertsd.analysis.criteria import Criterion, LeaveOneOut, UnbiasedRisk, criterion_of
+from hilbertsd.analysis.criteria import NAMED, Criterion, criterion_of
 from hilbertsd.analysis.mixing import Mixture, mix_rounds
-from hilbertsd.analysis.stochastic import by_products
+from hilbertsd.analysis.stochastic import by_products, needs_whole
 from hilbertsd.distillation.centring import centred_targets
-from hilbertsd.distillation.chain import LARGEST_EXACT, METHODS, fits_memory
+from hilbertsd.distillation.chain import METHODS, fits_memory
 from hilbertsd.distillation.path import DistillationPath
 from hilbertsd.errors import CollapseWarning, InvalidInput, InvalidTargets
 from hilbertsd.gram.named import kernel_values
-from hilbertsd.gram.operators import ComputedKernel, KernelOperator, StoredKernel, as_operator
+from hilbertsd.gram.operators import ComputedKernel, KernelOperator
 from hilbertsd.support.checks import as_real_array, check_choice
 
 
@@ -35,13 +35,9 @@ def named(criterion: Any, parameter: str, by_krylov: bool = False) -> Criterion:
     return criterion_of(("gcv" if by_krylov else "loo") if auto else criterion, parameter, ("auto",))
 
 
-def _needs_whole(criterion: Any) -> bool:
-    """Whether a criterion, but for "auto", has no form for a Krylov path."""
-    return (
-        criterion in ("loo", "sure")
-        if isinstance(criterion, str)
-        else isinstance(criterion, LeaveOneOut | UnbiasedRisk)
-    )
+def _given_and_needs_whole(criterion: Any) -> bool:
+    """Whether a parameter is a criterion, but for "auto", that has no form for a Krylov path."""
+    return needs_whole(NAMED.get(criterion, criterion) if isinstance(criterion, str) else criterion)
 
 
 class KernelModel(BaseEstimator, ABC):
@@ -104,23 +100,25 @@ class KernelModel(BaseEstimator, ABC):
                 )
         return kernel_values(self.kernel, X, Y, {**options, **further})
 
-    def _by_krylov(self, X: Any, *criteria: Any) -> bool:
-        """Whether the kernel matrix is known by products; as in `distill`, but that a criterion may need all of it."""
+    def _method(self, *criteria: Any) -> str:
+        """Method for :func:`hilbertsd.distill`: "auto" is "exact" where a criterion needs all eigenvalues.
+
+        Raises InvalidInput for an unknown method, and for "krylov" with such a criterion.
+        """
         check_choice(self.method, "method", METHODS)
-        small = X.shape[0] <= LARGEST_EXACT and fits_memory(X.shape[0])
-        return self.method == "krylov" or (self.method == "auto" and not small and not any(map(_needs_whole, criteria)))
+        whole = [criterion for criterion in criteria if _given_and_needs_whole(criterion)]
+        if whole and self.method == "krylov":
+            raise InvalidInput(
+                f"criterion {whole[0]!r} needs all eigenvalues, which method='krylov' does not find; give 'gcv', "
+                "'folds' or a Holdout, or method='exact'"
+            )
+        return "exact" if whole else self.method
 
-    def _kernel_matrix(self, X: Any, gamma: float | None, by_krylov: bool) -> NDArray[np.floating] | KernelOperator:
-        """Kernel matrix of the training points, for Krylov spaces as an operator, held in memory if there is room."""
-        if not by_krylov:
+    def _kernel_matrix(self, X: Any, gamma: float | None, method: str) -> NDArray[np.floating] | KernelOperator:
+        """Kernel matrix of the training points; computed in every product where memory has no room to decompose it."""
+        if method == "exact" or self._is_precomputed() or fits_memory(X.shape[0]):
             return self._kernel_values(X, X, gamma)
-        if self._is_precomputed():
-            return as_operator(X, None)
-
-        def kernel(A: Any, B: Any) -> NDArray[np.float64]:
-            return self._kernel_values(A, B, gamma)
-
-        return StoredKernel.of(kernel, X) if fits_memory(X.shape[0]) else ComputedKernel(kernel, X)
+        return ComputedKernel(lambda A, B: self._kernel_values(A, B, gamma), X)
 
     def _centred(self, X: Any, targets: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
         """Targets minus the intercept, and the intercept."""

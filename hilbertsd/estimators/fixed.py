@@ -24,7 +24,7 @@ from hilbertsd.analysis.criteria import Criterion, best_round
 from hilbertsd.distillation.chain import distill, largest_tolerance
 from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, InvalidTolerance
 from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
-from hilbertsd.gram.operators import KernelOperator
+from hilbertsd.gram.operators import as_operator
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_whole
 
@@ -110,8 +110,8 @@ class _Fixed(KernelModel):
                     "number of rounds"
                 )
         centred, mean = self._centred(X, targets)
-        by_krylov = self._by_krylov(X, self.n_rounds, self.mixing)
-        matrix = self._kernel_matrix(X, self.gamma, by_krylov)
+        method = self._method(self.n_rounds, self.mixing)
+        matrix = self._kernel_matrix(X, self.gamma, method)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CollapseWarning)  # worded below for any round
             path = distill(
@@ -119,9 +119,9 @@ class _Fixed(KernelModel):
                 centred,
                 relative_tolerance=self.relative_tolerance,
                 max_rounds=most,
-                method="krylov" if by_krylov else "exact",
+                method=method,
             )
-        operator = matrix if isinstance(matrix, KernelOperator) else None
+        operator = None if path.spectrum.is_whole else as_operator(matrix, centred)
         n_rounds = int(most) if most else 1
         if chosen and path.n_rounds:
             n_rounds = best_round(path, self._judge("n_rounds", path, operator)) + 1
@@ -149,9 +149,11 @@ class SelfDistilledKernelRegressor(Regression, _Fixed):
         among all rounds until collapse.
     mixing : None to predict with the last round; or a criterion, "auto" or one of :func:`hilbertsd.score_rounds`, to
         predict with the weighted sum of all n_rounds that is best by it.
-    method : "exact" decomposes the kernel matrix, "krylov" works by products with it, and "auto" is exact up to n =
-        4,000, where memory holds it, and for the criteria that need all eigenvalues ("loo", "sure"). With Krylov "auto"
-        criteria and "gcv" are estimated from random vectors, see :class:`hilbertsd.StochasticCrossValidation`.
+    method : as in :func:`hilbertsd.distill`: "exact" decomposes the kernel matrix, "krylov" works by products with it,
+        and "auto" decomposes up to n = 4,000, for criteria that need all eigenvalues ("loo", "sure"), and with a
+        MethodWarning where products do not converge, as for an ε below the noise of the targets. By products criteria
+        "auto" and "gcv" are generalised cross-validation, estimated from random vectors
+        (:class:`hilbertsd.StochasticCrossValidation`).
     fit_intercept : centre the targets first and add their mean to every prediction.
 
     Attributes

@@ -19,9 +19,10 @@ from sklearn.metrics.pairwise import KERNEL_PARAMS
 
 from hilbertsd.analysis.choice import checked_fractions, choose_among, comparable
 from hilbertsd.analysis.criteria import Criterion, Holdout
+from hilbertsd.distillation.chain import LARGEST_EXACT, fits_memory
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput
 from hilbertsd.estimators.base import Classification, KernelModel, Regression, named
-from hilbertsd.gram.operators import KernelOperator
+from hilbertsd.gram.operators import KernelOperator, as_operator
 from hilbertsd.support.checks import as_real_array
 
 
@@ -60,8 +61,8 @@ class _Searched(KernelModel):
         return self.gamma_
 
     def _fit_path(self, X: Any, targets: NDArray[np.float64]) -> None:
-        by_krylov = self._by_krylov(X, self.criterion, self.mixing)
         fractions = checked_fractions(self.relative_tolerances)
+        by_krylov = self._by_krylov(X)
         criterion = comparable(named(self.criterion, "criterion", by_krylov))
         if self.mixing is not None:
             named(self.mixing, "mixing")
@@ -78,7 +79,8 @@ class _Searched(KernelModel):
         best, operator, unusable = None, None, None
         self.scores_ = np.full(len(gammas), np.inf)
         for place, gamma in enumerate(gammas):
-            matrix = self._kernel_matrix(X, gamma, by_krylov)
+            matrix = self._kernel_matrix(X, gamma, "krylov" if by_krylov else "exact")
+            matrix = as_operator(matrix, centred) if by_krylov else matrix
             try:
                 choice = choose_among(matrix, centred, fractions, criterion, self.max_rounds)
             except InfeasibleTolerance as error:  # other gammas may have a kernel of higher rank
@@ -95,6 +97,20 @@ class _Searched(KernelModel):
         self.lowest_score_, self.lowest_score_standard_error_ = best.score, best.standard_error
         n_rounds = best.path.n_rounds if self.mixing is not None else best.round + 1
         self._keep(best.path, n_rounds, mean, X, operator)
+
+    def _by_krylov(self, X: Any) -> bool:
+        """Whether kernel matrices are known by products.
+
+        "auto" wants tolerances for that, as the smallest of those that are tried where none are given has no
+        certain multiplier but on targets without noise.
+        """
+        method, given = self._method(self.criterion, self.mixing), self.relative_tolerances is not None
+        if method == "auto" and not given and not fits_memory(X.shape[0]):
+            raise InvalidInput(
+                f"memory does not hold the decomposition of {X.shape[0]:,} samples; give relative_tolerances above the "
+                "share of noise in the targets, for which products with the kernel matrix do"
+            )
+        return method == "krylov" or (method == "auto" and given and X.shape[0] > LARGEST_EXACT)
 
     def _gammas(self) -> list[float | None]:
         """Values of gamma to try; InvalidInput unless they are positive numbers."""
@@ -120,11 +136,13 @@ class SelfDistilledKernelRegressorCV(Regression, _Searched):
     gammas : values of the kernel's gamma to try; None for the kernel's default alone.
     relative_tolerances : fractions ε to try, as in :func:`hilbertsd.choose_rounds`; None for 0.02, 0.04, …, 0.98.
     max_rounds : largest number of fits of a path; None for all until collapse, 1 for plain kernel ridge regression.
-    criterion : "auto" for leave-one-out, or as in :func:`hilbertsd.choose_rounds`. The intercept is of all samples.
+    criterion : "auto" for leave-one-out, by products for generalised cross-validation; or as in
+        :func:`hilbertsd.choose_rounds`. The intercept is of all samples.
     mixing : None to predict with the chosen round; or a criterion, to predict with the best mixture of the rounds of
         the chosen path; needs `max_rounds`.
-    method : as in :class:`hilbertsd.SelfDistilledKernelRegressor`. With Krylov the smallest of `relative_tolerances`
-        says how large the Krylov space has to be: give them, because 0.02 may need thousands of vectors.
+    method : "exact", "krylov", or "auto", which works by products beyond n = 4,000 where `relative_tolerances` are
+        given and no criterion needs all eigenvalues. Give tolerances above the share of noise in the targets: the
+        smallest one says how many products are made, and NotConverged is raised where 4,000 vectors do not do.
 
     Attributes
     ----------

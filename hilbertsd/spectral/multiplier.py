@@ -208,11 +208,13 @@ def check_above_floor(tolerance: float, floor: float, mean_square: float) -> Non
     if tolerance <= floor:
         given, least = distinguishable(tolerance, floor)
         share, least_share = distinguishable(tolerance / mean_square, floor / mean_square)
-        raise InfeasibleTolerance(
+        error = InfeasibleTolerance(
             f"tolerance {given} ({share} of the targets' mean square) is at or below the floor {least} ({least_share} "
             "of it): that much lies where the kernel matrix is singular and no fit can reach it; use a tolerance above "
             f"{least}, that is a relative_tolerance above {least_share}, or a kernel of higher rank"
         )
+        error.floor = floor
+        raise error
 
 
 def _checked(eigenvalues: ArrayLike, energies: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -150,8 +150,11 @@ class Spectrum:
         rotated = np.asarray(vectors.T @ to_library(reflected, vectors))
         return Spectrum(eigenvalues, rotated, vectors, single_output, clipped, rounding, reflectors=reflectors)
 
-    def require_whole(self, what: str) -> None:
-        """Raise InvalidInput naming what needs all eigenvalues, where only a part of them is known."""
+    def require_whole(self, what: str, instead: str = "") -> None:
+        """Raise InvalidInput naming what needs all eigenvalues, where only a part of them is known.
+
+        `instead` is what serves in its place, as the beginning of what the message advises.
+        """
 
     @property
     def eigenvalue_errors(self) -> NDArray[np.float64]:
@@ -292,9 +295,10 @@ class KrylovSpectrum(Spectrum):
             eigenvalues, pairs.rotated_targets, basis, single_output, clipped, rounding, remainder=pairs.remainder
         )
 
-    def require_whole(self, what: str) -> None:
+    def require_whole(self, what: str, instead: str = "") -> None:
         """Raise InvalidInput naming what needs all eigenvalues."""
-        raise InvalidInput(f"{what} needs the whole spectrum; distil with method='exact'")
+        advice = f"{instead}, or distil" if instead else "distil"
+        raise InvalidInput(f"{what} needs the whole spectrum; {advice} with method='exact'")
 
     @property
     def eigenvalue_errors(self) -> NDArray[np.float64]:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from hilbertsd import UnbiasedRisk, choose_rounds, distill, leave_one_out
+from hilbertsd.analysis.cross_validation import leave_one_out_scores
 from hilbertsd.errors import InfeasibleTolerance, InvalidInput, InvalidTolerance
+from hilbertsd.gram.operators import StoredKernel
 
 
 def test_the_choice_is_the_lowest_error_of_all_paths_and_rounds(data):
@@ -52,3 +54,17 @@ def test_fractions_at_or_below_the_floor_are_left_out():
 def test_fractions_that_are_none_are_refused(data, fractions):
     with pytest.raises(InvalidTolerance, match="relative_tolerances"):
         choose_rounds(data[0], data[1], fractions)
+
+
+def test_an_operator_is_scored_by_what_products_tell(data):
+    kernel, targets, cross_kernel = data
+    fractions = [0.15, 0.3]
+    exact = choose_rounds(kernel, targets, fractions, criterion="folds")
+    choice = choose_rounds(StoredKernel(kernel), targets, fractions, criterion="folds")
+    assert (choice.relative_tolerance, choice.round) == (exact.relative_tolerance, exact.round)
+    np.testing.assert_allclose(choice.predict(cross_kernel), exact.predict(cross_kernel), rtol=1e-4, atol=1e-6)
+    for wrong in ("loo", UnbiasedRisk(0.1)):
+        with pytest.raises(InvalidInput, match=r"a kernel operator has no .*, which needs all eigenvalues"):
+            choose_rounds(StoredKernel(kernel), targets, fractions, criterion=wrong)
+    with pytest.raises(InvalidInput, match="leave-one-out needs the whole spectrum"):
+        leave_one_out_scores([choice.path])

@@ -219,3 +219,6 @@ def test_folds_of_a_krylov_path_are_those_of_the_decomposition(data, outputs):
     assert not np.allclose(found, score_rounds(exact, Folds(4, seed=4)), rtol=1e-3)
     with pytest.raises(InvalidInput, match=r"give Folds\(4, operator=operator\)"):
         score_rounds(krylov, Folds(4))
+    with pytest.raises(InvalidInput, match="the operator has 50 points and the path 60"):
+        score_rounds(krylov, Folds(4, operator=kernel[:50, :50]))
+    assert Folds(4, operator=kernel) == Folds(4, operator=kernel.copy()) != Folds(3)

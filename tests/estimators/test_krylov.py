@@ -10,10 +10,12 @@ from hilbertsd import (
     SelfDistilledKernelClassifierCV,
     SelfDistilledKernelRegressor,
     SelfDistilledKernelRegressorCV,
+    UnbiasedRisk,
 )
-from hilbertsd.distillation import krylov_path
-from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, NotConverged
+from hilbertsd.distillation import chain, krylov_path
+from hilbertsd.errors import CollapseWarning, InfeasibleTolerance, InvalidInput, MethodWarning, NotConverged
 from hilbertsd.estimators import base
+from hilbertsd.estimators import searched as searched_estimators
 
 TOLERANCES = [0.15, 0.3, 0.5]
 
@@ -100,16 +102,36 @@ def test_classes_are_those_of_the_decomposition(problem, searched):
 def test_many_points_are_multiplied_where_no_criterion_needs_all_eigenvalues(problem, monkeypatch):
     X, y = problem
     assert SelfDistilledKernelRegressor().fit(X, y).path_.method == "exact"
-    monkeypatch.setattr(base, "LARGEST_EXACT", 80)
+    monkeypatch.setattr(chain, "LARGEST_EXACT", 80)
     for n_rounds, method in ((2, "krylov"), ("auto", "krylov"), ("gcv", "krylov"), ("loo", "exact"), ("sure", "exact")):
         model = SelfDistilledKernelRegressor(n_rounds=n_rounds, relative_tolerance=0.2).fit(X, y)
         assert model.path_.method == method
     # Where memory does not hold the matrix, it is computed for every product.
     known = model.fit(X, y).predict(X)
     monkeypatch.setattr(base, "fits_memory", lambda _: False)
-    monkeypatch.setattr(base.StoredKernel, "of", None)
     computed = SelfDistilledKernelRegressor(n_rounds=model.n_rounds_, relative_tolerance=0.2).fit(X, y)
+    assert computed.path_.method == "krylov"
     np.testing.assert_allclose(computed.predict(X), known, rtol=1e-4)
+
+
+def test_where_products_do_not_converge_auto_decomposes_and_says_so(problem, monkeypatch):
+    X, y = problem
+    monkeypatch.setattr(chain, "LARGEST_EXACT", 80)
+    monkeypatch.setattr(krylov_path, "MOST_VECTORS", 20)
+    with pytest.warns(MethodWarning, match="method='auto' decomposes the kernel matrix"):
+        model = SelfDistilledKernelRegressor(gamma=0.1, relative_tolerance=0.05, n_rounds="gcv").fit(X, y)
+    assert model.path_.method == "exact"
+
+
+def test_a_search_multiplies_where_tolerances_are_given(problem, monkeypatch):
+    X, y = problem
+    monkeypatch.setattr(searched_estimators, "LARGEST_EXACT", 80)
+    given = {"relative_tolerances": TOLERANCES, "max_rounds": 2}
+    for parameters, method in ((given, "krylov"), ({**given, "criterion": "loo"}, "exact"), ({}, "exact")):
+        assert SelfDistilledKernelRegressorCV(**parameters).fit(X, y).path_.method == method
+    monkeypatch.setattr(searched_estimators, "fits_memory", lambda _: False)
+    with pytest.raises(InvalidInput, match="give relative_tolerances above the share of noise"):
+        SelfDistilledKernelRegressorCV().fit(X, y)
 
 
 def test_tolerances_at_or_below_the_floor_are_left_out(problem, searched):
@@ -124,10 +146,14 @@ def test_tolerances_at_or_below_the_floor_are_left_out(problem, searched):
         searched(relative_tolerances=[1e-4, 1e-3])[1].fit(X, y)
 
 
-def test_what_products_cannot_do_is_refused(problem, both, monkeypatch):
+def test_what_products_cannot_do_is_refused(problem, both, searched, monkeypatch):
     X, y = problem
-    with pytest.raises(InvalidInput, match="leave-one-out needs the whole spectrum"):
-        both(n_rounds="loo")[1].fit(X, y)
+    for wrong in ("loo", "sure", UnbiasedRisk(0.1)):
+        with pytest.raises(InvalidInput, match=r"criterion .* needs all eigenvalues, which method='krylov' does not"):
+            both(n_rounds=wrong)[1].fit(X, y)
+    for wrong in ("loo", UnbiasedRisk(0.1)):
+        with pytest.raises(InvalidInput, match="needs all eigenvalues"):
+            searched(criterion=wrong)[1].fit(X, y)
     with pytest.raises(InvalidInput, match="method is 'lanczos'; give one of auto, exact, krylov"):
         SelfDistilledKernelRegressor(method="lanczos").fit(X, y)
     with pytest.warns(CollapseWarning, match="use a smaller relative_tolerance, or fewer rounds"):
