@@ -17,9 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hilbertsd.analysis.criteria import Criterion, criterion_of
 from hilbertsd.distillation.path import DistillationPath
-from hilbertsd.errors import InvalidInput
-from hilbertsd.support.checks import as_real_array, check_choice
-from hilbertsd.support.plotting import LINE_STYLES, round_colours, shown_rounds, style, whole_rounds
+from hilbertsd.errors import InvalidCrossKernel, InvalidInput
+from hilbertsd.support.checks import as_real_array, check_choice, check_whole
+from hilbertsd.support.plotting import LINE_STYLES, plain_legend, round_colours, shown_rounds, style, whole_rounds
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,11 +49,12 @@ def weights(path: DistillationPath, axes: Axes | None = None, *, against: str = 
     Raises
     ------
     InvalidInput
-        `against` is neither.
+        `against` is neither, or `rounds` no whole number of at least 1.
 
     Source: MFB (arXiv:2002.05715) 45 and Figure 3.
     """
     check_choice(against, "against", ("eigenvalue", "rank"))
+    check_whole(rounds, "rounds", InvalidInput)
     axes = _own(axes)
     if against == "rank":
         places, order = np.arange(1, len(path.eigenvalues) + 1), slice(None, None, -1)
@@ -150,22 +151,22 @@ def errors(
     Raises
     ------
     InvalidInput
-        As :func:`hilbertsd.score_rounds`; or scores of another number than the rounds.
+        As :func:`hilbertsd.score_rounds`; or scores that are not finite, or of another number than the rounds.
     """
     curves, bars = _curves(path, criterion)
     axes = _own(axes)
     rounds = np.arange(path.n_rounds)
-    axes.plot(rounds, path.training_errors, "ko-", markersize=4, label="training, original targets")
+    lines = axes.plot(rounds, path.training_errors, "ko-", markersize=4, label="training, original targets")
     for (name, scores), look in zip(curves.items(), SCORE_LOOKS * len(curves), strict=False):
-        axes.plot(rounds, scores, look, markersize=4, label=name)
+        lines += axes.plot(rounds, scores, look, markersize=4, label=name)
         if bars is not None:
             axes.errorbar(rounds, scores, bars, fmt="none", ecolor=look[:2], capsize=3)
     for name, scores in list(curves.items())[: 1 if path.n_rounds else 0]:
         best = int(np.argmin(scores))
-        axes.axvline(best, color="C0", linewidth=0.8, alpha=0.6, label=f"lowest {name}: round {best}")
+        lines.append(axes.axvline(best, color="C0", linewidth=0.8, alpha=0.6, label=f"lowest {name}: round {best}"))
     axes.set(xlabel="round t", ylabel="mean squared error")
     whole_rounds(axes)
-    axes.legend()
+    plain_legend(axes, lines, [line.get_label() for line in lines])
     return axes
 
 
@@ -198,13 +199,20 @@ def fits(
     Raises
     ------
     InvalidInput
-        Targets of several outputs, or inputs of another shape than these.
+        Targets of several outputs; a grid that is not ascending; inputs of another shape than these.
     InvalidCrossKernel
-        As :meth:`DistillationPath.predict`.
+        As :meth:`DistillationPath.predict`, or one of other points than the grid's.
     """
     if path.spectrum.n_outputs > 1:
         raise InvalidInput(f"targets have {path.spectrum.n_outputs} outputs, of which a plot of fits shows one")
-    places = _numbers(grid, "grid", len(cross_kernel))
+    check_whole(rounds, "rounds", InvalidInput)
+    places = _numbers(grid, "grid", np.size(grid))
+    if np.any(np.diff(places) < 0):
+        raise InvalidInput("grid is not ascending; sort it, and the rows of cross_kernel with it")
+    if (rows := np.shape(path.spectrum.checked_cross_kernel(cross_kernel))[0]) != len(places):
+        raise InvalidCrossKernel(
+            f"cross_kernel has {rows} rows for {len(places)} points of the grid; give one for each"
+        )
     points = None if inputs is None else _numbers(inputs, "inputs", path.spectrum.n_samples)
     shown = shown_rounds(path.n_rounds, rounds)
     curves = [np.ravel(path.predict(cross_kernel, t)) + intercept for t in shown]
@@ -238,7 +246,9 @@ def _curves(
     if criterion is None:
         return {}, None
     if isinstance(criterion, Mapping):
-        return {name: _numbers(scores, f"scores {name!r}", path.n_rounds) for name, scores in criterion.items()}, None
+        return {
+            name: _numbers(scores, f"criterion[{name!r}]", path.n_rounds) for name, scores in criterion.items()
+        }, None
     judge = criterion_of(criterion)
     name = getattr(judge, "label", type(judge).__name__)
     bars = getattr(judge, "standard_errors", None)
@@ -248,8 +258,10 @@ def _curves(
 
 
 def _numbers(values: ArrayLike, name: str, count: int) -> NDArray[np.float64]:
-    """(count,) numbers; InvalidInput for another shape."""
+    """(count,) finite numbers; InvalidInput for others and another shape."""
     array = np.asarray(as_real_array(values, name, InvalidInput), dtype=np.float64)
     if array.shape != (count,):
-        raise InvalidInput(f"{name} have shape {array.shape}; give ({count},)")
+        raise InvalidInput(f"{name} has shape {array.shape}; give ({count},)")
+    if not np.all(np.isfinite(array)):
+        raise InvalidInput(f"{name} holds {array[~np.isfinite(array)][0]}; give finite numbers")
     return array

@@ -1,5 +1,7 @@
 """Plots of a path: what is drawn is what the path holds."""
 
+import io
+
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -86,7 +88,7 @@ def test_errors_by_a_criterion_and_by_scores_at_hand(curve, axes):
     reach = [np.ptp(segment[:, 1]) / 2 for segment in bars.get_segments()]
     np.testing.assert_allclose(reach, criterion.standard_errors(path), rtol=1e-6)
     assert len(plot.errors(path, axes=Figure().subplots()).get_lines()) == 1
-    for wrong, message in (("best", "criterion is 'best'"), ({"test": [1.0]}, "scores 'test' have shape")):
+    for wrong, message in (("best", "criterion is 'best'"), ({"test": [1.0]}, r"criterion\['test'\] has shape")):
         with pytest.raises(InvalidInput, match=message):
             plot.errors(path, wrong)
 
@@ -98,12 +100,31 @@ def test_fits_of_one_input(curve, axes):
     for t in range(path.n_rounds):
         expected = np.column_stack([grid, path.predict(cross_kernel, t) + 2])
         np.testing.assert_array_equal(lines[f"round {t}"], expected)
-    with pytest.raises(InvalidInput, match=r"inputs have shape \(3,\); give \(40,\)"):
+    with pytest.raises(InvalidInput, match=r"inputs has shape \(3,\); give \(40,\)"):
         plot.fits(path, grid, cross_kernel, axes, inputs=inputs[:3])
-    with pytest.raises(InvalidInput, match=r"grid have shape \(29,\)"):
+    with pytest.raises(InvalidCrossKernel, match="cross_kernel has 30 rows for 29 points of the grid"):
         plot.fits(path, grid[1:], cross_kernel, axes)
-    with pytest.raises(InvalidCrossKernel):
-        plot.fits(path, grid, cross_kernel[:, 1:], axes)
+    for wrong in (cross_kernel[:, 1:], 3.0, None):
+        with pytest.raises(InvalidCrossKernel):
+            plot.fits(path, grid, wrong, axes)
+    with pytest.raises(InvalidInput, match="grid is not ascending"):
+        plot.fits(path, grid[::-1], cross_kernel, axes)
+    for wrong in (0, -1, 2.5, "a"):
+        with pytest.raises(InvalidInput, match="rounds is"):
+            plot.fits(path, grid, cross_kernel, axes, rounds=wrong)
+        with pytest.raises(InvalidInput, match="rounds is"):
+            plot.weights(path, axes, rounds=wrong)
+
+
+def test_names_are_shown_as_they_are(curve, axes):
+    path = curve[0]
+    names = ["$\\foo_{$", "_x", "100 % <b>"]
+    plot.errors(path, {name: np.ones(path.n_rounds) for name in names}, axes)
+    axes.figure.savefig(io.BytesIO())
+    shown = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert shown == ["training, original targets", *names, f"lowest {names[0]}: round 0"]
+    with pytest.raises(InvalidInput, match=r"criterion\['a'\] holds nan; give finite numbers"):
+        plot.errors(path, {"a": [np.nan] * path.n_rounds}, axes)
 
 
 def test_several_outputs_have_no_curve(data, axes):

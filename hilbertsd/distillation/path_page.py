@@ -109,6 +109,14 @@ def rounds_with_errors(path: Any, errors: Mapping[str, NDArray[np.float64]]) -> 
 
 def checked_errors(path: Any, errors: Mapping[str, Any] | None) -> dict[str, NDArray[np.float64]]:
     """Errors as arrays of one entry per round, and where the path collapsed maybe one more for the zero function."""
+    if not isinstance(errors, Mapping | None):
+        raise InvalidInput(f"errors is {errors!r}; give a dictionary of arrays by name")
+    known = {name for row in path.rows() for name in row}
+    for name in errors or {}:
+        if not isinstance(name, str):
+            raise InvalidInput(f"errors holds the name {name!r}; give texts")
+        if name in known:
+            raise InvalidInput(f"errors holds the name {name!r}, which the rounds have already; give another")
     lengths = (path.n_rounds, path.n_rounds + 1)
     series = {
         name: np.asarray(as_real_array(values, f"errors[{name!r}]", InvalidInput), dtype=np.float64)
@@ -120,6 +128,8 @@ def checked_errors(path: Any, errors: Mapping[str, Any] | None) -> dict[str, NDA
                 f"errors[{name!r}] has shape {values.shape} for {path.n_rounds} rounds; give one number per round, and "
                 "at most one more for the zero function"
             )
+        if not np.all(np.isfinite(values)):
+            raise InvalidInput(f"errors[{name!r}] holds {values[~np.isfinite(values)][0]}; give finite numbers")
     if len(series) >= len(MEASURES):
         raise InvalidInput(f"errors names {len(series)} series; give at most {len(MEASURES) - 1}")
     return series
@@ -140,6 +150,12 @@ def _check_fits(path: Any, fits: FitCurves | None) -> None:
     """Raise InvalidInput where the arrays of the fits do not belong to the path or to each other."""
     if fits is None:
         return
+    if not isinstance(fits, FitCurves):
+        raise InvalidInput(f"fits is {fits!r}; give a FitCurves")
+    for name in ("inputs", "grid", "fits", "truth"):
+        values = getattr(fits, name)
+        if values is not None and not np.all(np.isfinite(as_real_array(values, f"fits.{name}", InvalidInput))):
+            raise InvalidInput(f"fits.{name} holds what is not finite; give finite numbers")
     expected = {"inputs": (path.spectrum.n_samples,), "fits": (path.n_rounds, len(fits.grid))}
     expected |= {} if fits.truth is None else {"truth": (len(fits.grid),)}
     for name, shape in expected.items():

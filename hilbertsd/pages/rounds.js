@@ -12,13 +12,11 @@ function roundColour(part) {
   return `rgb(${from.map((value, k) => Math.round(value + (place - below) * (to[k] - value))).join()})`;
 }
 
-// Points [x, y] in the units of the SVG; null where one of the numbers is none.
-function placed(panel, curve, step) {
+// Points [x, y] of a round; null where one of the numbers is none.
+function placed(curve, step) {
   const at = axis => Array.isArray(curve[axis][0]) ? curve[axis][step] : curve[axis];
-  const scaled = (value, axis, log) => value === null ? NaN : panel[axis][0] + panel[axis][1] * (log ? Math.log10(value) : value);
-  const xs = at("x"), ys = at("y");
-  return xs.map((x, k) => [scaled(x, "x", panel.log_x), scaled(ys[k], "y", false)])
-    .map(point => point.every(Number.isFinite) ? point.map(value => value.toFixed(2)) : null);
+  const ys = at("y");
+  return at("x").map((x, k) => x === null || ys[k] === null ? null : [x, ys[k]]);
 }
 
 function move(group, points) {
@@ -46,10 +44,8 @@ for (const box of document.querySelectorAll(".rounds")) {
     slider.setAttribute("aria-valuetext", "round " + round);
     numbers.forEach((cell, place) => { cell.textContent = content.numbers[step][place]; });
     box.style.setProperty("--now", roundColour(content.rounds.length > 1 ? step / (content.rounds.length - 1) : 0));
-    for (const panel of content.panels) {
-      for (const [identifier, curve] of Object.entries(panel.moving)) {
-        move(document.getElementById(identifier), placed(panel, curve, step));
-      }
+    for (const [identifier, curve] of Object.entries(content.moving)) {
+      move(document.getElementById(identifier), placed(curve, step));
     }
     box.dataset.drawn = round;
   };

@@ -1,8 +1,8 @@
 """The slider over rounds: figures that move together, and a read-out of the round's numbers.
 
 A curve of a figure is the same in every round, or has one version per round. Matplotlib draws the figure of the first
-round, as SVG; its axes hold all rounds, so that a curve is seen to move. The versions are sent to the page once, as
-JSON in units of the axes, and a script puts the points of the round where they belong.
+round, as SVG; its axes hold all rounds, so that a curve is seen to move. Where the points of every round belong in it
+is sent to the page once, as JSON, and a script moves them there.
 """
 
 import html
@@ -18,10 +18,16 @@ from numpy.typing import NDArray
 
 from hilbertsd.pages.text import value_text
 from hilbertsd.support.headings import heading_of_one_line
-from hilbertsd.support.plotting import STYLE, new_figure, whole_rounds
+from hilbertsd.support.plotting import STYLE, new_figure, plain_legend
 
-DIGITS = 4
-"""Significant digits of what is drawn."""
+DECIMALS = 2
+"""Decimals of a place in an SVG, whose unit is a 72nd of an inch."""
+
+TICK_DIGITS = 12
+"""Most digits of a number at an axis; there is no offset that is to be added to it."""
+
+LONGEST_NAME, LONGEST_OF_TWO = 44, 20
+"""Characters of a name in a legend of one column, beyond which its middle is left out, and in one of two columns."""
 
 MARGIN = 0.06
 """Room on either side of an axis, as a part of what it shows."""
@@ -58,6 +64,15 @@ COLOURS = {
     "axis": ("#01010a", "muted"),
 }
 """What Matplotlib draws each role with, and the style sheet's colour that takes its place, in light and in dark."""
+
+MOST_TICKS = 5
+"""Intervals between numbers at an axis."""
+
+LONG_NUMBER = 6
+"""Characters of a number at the horizontal axis, beyond which there are fewer of them."""
+
+LINE = 0.18
+"""Inches of a line of the legend."""
 
 WIDTH, HEIGHT = 4.2, 3.0
 """Inches of a figure; at 72 points an inch about the width of a telephone, and scaled to the room there is."""
@@ -139,7 +154,7 @@ class Rounds:
         content = {
             "rounds": list(self.rounds),
             "numbers": [[value_text(value) for value in numbers.values()] for numbers in self.numbers],
-            "panels": [moving for _, moving in drawings],
+            "moving": {identifier: curve for _, moving in drawings for identifier, curve in moving.items()},
         }
         return (
             '<div class="rounds">\n<div class="control">\n'
@@ -159,7 +174,7 @@ def embedded_json(content: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def panel_drawing(panel: Panel, name: str) -> tuple[str, dict[str, Any]]:
+def panel_drawing(panel: Panel, name: str) -> tuple[str, dict[str, dict[str, list[Any]]]]:
     """A panel at the first round as SVG, and what moves it.
 
     Parameters
@@ -169,8 +184,8 @@ def panel_drawing(panel: Panel, name: str) -> tuple[str, dict[str, Any]]:
 
     Returns
     -------
-    SVG, and by name: "x" and "y", for each axis the place of 0 (of 1 on a logarithmic one) in the SVG's units and the
-    units of 1 (of a decade); "log_x"; and "moving", the versions of curves by their identifiers.
+    SVG, and the curves that move by their identifiers: "x" and "y", places in the SVG's units by round, or one list
+    where they do not move; None where there is no number.
     """
     import matplotlib as mpl
 
@@ -181,27 +196,27 @@ def panel_drawing(panel: Panel, name: str) -> tuple[str, dict[str, Any]]:
         figure.set_dpi(72)
         axes = figure.subplots()
         _draw_axes(axes, panel)
-        moving = {}
-        for place, curve in enumerate(panel.curves):
-            identifier = f"{name}-{place}"
+        identifiers = [f"{name}-{place}" for place in range(len(panel.curves))]
+        for identifier, curve in zip(identifiers, panel.curves, strict=True):
             _draw_curve(axes, curve, identifier)
-            versions = {axis: _listed(values) for axis, values in (("x", curve.x), ("y", curve.y)) if values.ndim == 2}
-            if versions:
-                still = {axis: _listed(values) for axis, values in (("x", curve.x), ("y", curve.y)) if values.ndim == 1}
-                moving[identifier] = still | versions
         _draw_legend(axes, panel)
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         file = io.StringIO()
-        figure.savefig(
-            file, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        )
-        scales = _scales(axes, figure)
-    return _coloured(file.getvalue(), panel, name), {**scales, "log_x": panel.log_x, "moving": moving}
+        nothing: Any = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(file, format="svg", transparent=True, metadata=nothing)
+        moving = {
+            identifier: _places(curve, axes)
+            for identifier, curve in zip(identifiers, panel.curves, strict=True)
+            if curve.x.ndim == 2 or curve.y.ndim == 2
+        }
+    return _coloured(file.getvalue(), panel, name), moving
 
 
 def _draw_axes(axes: Any, panel: Panel) -> None:
     """Axes that hold the curves of all rounds, with their titles, which are no mathematics whatever they hold."""
+    from matplotlib.ticker import MaxNLocator
+
     x = np.concatenate([curve.x.ravel() for curve in panel.curves])
     y = np.concatenate([curve.y.ravel() for curve in panel.curves])
     if panel.log_x:
@@ -211,11 +226,17 @@ def _draw_axes(axes: Any, panel: Panel) -> None:
     else:
         axes.set_xlim(*_range(x))
     axes.set_ylim(*_range(y))
-    if panel.whole_x:
-        whole_rounds(axes)
     text, axis = COLOURS["text"][0], COLOURS["axis"][0]
-    axes.set_xlabel(panel.x_title, parse_math=False, color=text)
-    axes.set_ylabel(panel.y_title, parse_math=False, color=text)
+    for side, title in ((axes.xaxis, panel.x_title), (axes.yaxis, panel.y_title)):
+        side.set_label_text(_shortened(title), parse_math=False, color=text)
+        if side.get_scale() == "linear":
+            whole = side is axes.xaxis and panel.whole_x
+            locator = MaxNLocator(MOST_TICKS, integer=whole)
+            longest = max(len(f"{value:.{TICK_DIGITS}g}") for value in locator.tick_values(*side.get_view_interval()))
+            if side is axes.xaxis and longest > LONG_NUMBER:  # numbers stand side by side
+                locator = MaxNLocator(2, integer=whole)
+            side.set_major_locator(locator)
+            side.set_major_formatter(lambda value, _: f"{value:.{TICK_DIGITS}g}")
     axes.tick_params(which="both", color=axis, labelcolor=text)
     for spine in axes.spines.values():
         spine.set_color(axis)
@@ -233,27 +254,43 @@ def _draw_curve(axes: Any, curve: Curve, identifier: str) -> None:
 
 
 def _draw_legend(axes: Any, panel: Panel) -> None:
-    """Names of the curves above the axes; set as texts, because Matplotlib leaves out labels that begin with _."""
+    """Names of the curves above the axes, for which the figure grows."""
     named = [(line, curve.name) for line, curve in zip(axes.get_lines(), panel.curves, strict=True) if curve.name]
     if not named:
         return
-    columns = 2 if max(len(name) for _, name in named) < 24 or len(named) > 3 else 1
-    look: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1.01), "borderaxespad": 0, "fontsize": 9, "ncols": columns}
-    legend = axes.legend([line for line, _ in named], ["-"] * len(named), labelcolor=COLOURS["text"][0], **look)
-    for text, (_, name) in zip(legend.get_texts(), named, strict=True):
-        text.set_parse_math(False)
-        text.set_text(name)
+    columns = 2 if max(len(name) for _, name in named) <= LONGEST_OF_TWO else 1
+    axes.figure.set_figheight(HEIGHT + LINE * (math.ceil(len(named) / columns) - 1))
+    plain_legend(
+        axes,
+        [line for line, _ in named],
+        [_shortened(name) for _, name in named],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.01),
+        borderaxespad=0,
+        fontsize=9,
+        ncols=columns,
+        labelcolor=COLOURS["text"][0],
+    )
 
 
-def _scales(axes: Any, figure: Any) -> dict[str, list[float]]:
-    """Places of 0 and 1 on either axis in the SVG's units, as offset and factor."""
-    first, second = axes.transScale.inverted().transform([(0, 0), (1, 1)])  # 1 and 10 on a logarithmic axis
-    start, end = axes.transData.transform([first, second])
-    height = figure.bbox.height
-    return {
-        "x": [round(float(start[0]), 4), round(float(end[0] - start[0]), 6)],
-        "y": [round(float(height - start[1]), 4), round(float(start[1] - end[1]), 6)],
-    }
+def _shortened(name: str) -> str:
+    """A name without its middle where it is long."""
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
+
+
+def _places(curve: Curve, axes: Any) -> dict[str, list[Any]]:
+    """Places of a curve's points in the SVG, by axis; None where there is no number."""
+    transform, height = axes.transData.transform, axes.figure.bbox.height
+
+    def along(axis: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Places along one axis; what is no number on it leaves the other alone."""
+        points = np.ones((values.size, 2))
+        points[:, axis] = values.ravel()
+        return transform(points)[:, axis].reshape(values.shape)
+
+    with np.errstate(invalid="ignore"):
+        return {"x": _listed(along(0, curve.x)), "y": _listed(height - along(1, curve.y))}
 
 
 def _coloured(svg: str, panel: Panel, name: str) -> str:
@@ -275,11 +312,11 @@ def _range(values: NDArray[np.float64]) -> list[float]:
     return [low - room, high + room]
 
 
-def _listed(values: NDArray[np.float64]) -> list[Any]:
-    """Numbers with the digits that a figure shows, as lists; None for one that is not finite, which leaves a gap."""
-    if values.ndim == 2:
-        return [_listed(row) for row in values]
-    return [float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None for value in values.tolist()]
+def _listed(places: NDArray[np.float64]) -> list[Any]:
+    """Places as lists; None for one that is no number, which leaves a gap."""
+    if places.ndim == 2:
+        return [_listed(row) for row in places]
+    return [round(place, DECIMALS) if math.isfinite(place) else None for place in places.tolist()]
 
 
 def _described(panel: Panel) -> str:

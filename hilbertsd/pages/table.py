@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from hilbertsd.pages.text import sorting_value, value_text
 from hilbertsd.support.headings import heading_of_one_line
 from hilbertsd.support.plotting import shown_rounds
@@ -54,7 +56,7 @@ class Table:
 
 def _kind(values: Sequence[Any]) -> str:
     """Attribute of a column's cells: numbers stand to the right, and long words get some room."""
-    if all(value is None or (isinstance(value, Real) and not isinstance(value, bool)) for value in values):
+    if all(value is None or (isinstance(value, Real) and not isinstance(value, bool | np.bool_)) for value in values):
         return ' class="number"'
     return ' class="words"' if max(len(value_text(value)) for value in values) > LONG_WORDS else ""
 

@@ -8,6 +8,8 @@ from numbers import Real
 from typing import Any
 from urllib.parse import quote
 
+import numpy as np
+
 
 def value_text(value: Any) -> str:
     """A value as a reader sees it: four digits of a fraction, nothing for None, yes or no for a truth value."""
@@ -17,15 +19,17 @@ def value_text(value: Any) -> str:
         return ", ".join(f"{name} {value_text(each)}" for name, each in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(map(value_text, value))
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def sorting_value(value: Any) -> str:
     """All digits of a number or a truth value, for sorting; empty for what is sorted as text, or last."""
-    is_number = isinstance(value, Real) and math.isfinite(value)
-    return repr(float(value)) if is_number else ""
+    if not isinstance(value, Real | np.bool_) or math.isnan(value):
+        return ""
+    number = float(value)
+    return repr(number) if math.isfinite(number) else f"{'-' if number < 0 else ''}Infinity"  # as JavaScript has it
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,8 @@ def figures(result: Result) -> dict[str, Any]:
         errors.axhline(result.test_errors[-1], color="0.5", linestyle=":", label="test, training mean alone")
     errors.get_legend().remove()
     figure.legend(*errors.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    errors.set(ylabel=f"mean squared error of {result.config.target}", title="errors by round")
+    errors.set_title("errors by round")
+    errors.set_ylabel(f"mean squared error of {result.config.target}", parse_math=False)
     plot.weights(path, weights).set_title("what each round keeps")
     return {"distill": figure}
 

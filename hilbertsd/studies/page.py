@@ -79,5 +79,5 @@ def described(description: str) -> tuple[Part, ...]:
         if block.startswith("    "):
             parts.append(Code("\n".join(line.removeprefix("    ") for line in block.splitlines())))
         elif block.strip():
-            parts.append(Text((" ".join(block.split()),)))
+            parts.append(Text((" ".join(block.replace("`", "").split()),)))
     return tuple(parts)

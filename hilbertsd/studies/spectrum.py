@@ -133,7 +133,8 @@ def figures(result: Result) -> dict[str, Any]:
     energy.loglog(ranks[shown], left[shown], color="black", label="outside the leading ones")
     label = f"ε, met at rank {result.cut}"
     energy.axhline(result.config.relative_tolerance, color="C1", linestyle="--", label=label)
-    energy.set(ylabel=f"share of the mean square of {result.config.target}", title="(b) where the target lies")
+    energy.set_title("(b) where the target lies")
+    energy.set_ylabel(f"share of the mean square of {result.config.target}", parse_math=False)
     least = np.log10(max(float(np.quantile(result.energy_shares, 0.02)), 1e-10) / 3)
     energy.set_ylim(10**least, 10 ** (-least * LEGEND_SHARE / (1 - LEGEND_SHARE)))
     energy.set_yticks([10.0**p for p in range(math.ceil(least), 1)])

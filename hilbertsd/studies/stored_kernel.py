@@ -350,7 +350,8 @@ def figures(result: Result) -> dict[str, Any]:
     if result.chosen_round is not None:
         label = f"leave-one-out's choice, round {result.chosen_round}"
         panel.axvline(result.chosen_round, color="0.6", linestyle=":", label=label)
-    panel.set(xlabel="round t", title=f"{result.targets.name}, {result.kernel}")
+    panel.set_xlabel("round t")
+    panel.set_title(f"{result.targets.name}, {result.kernel}", parse_math=False)
     whole_rounds(panel)
     panel.legend()
     return {"rounds": figure}

@@ -8,7 +8,7 @@
 matplotlib is loaded when a figure is drawn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,17 @@ def whole_rounds(axes: "Axes") -> None:
     """Let the axis of rounds show whole numbers only."""
     locator: Any = axes.xaxis.get_major_locator()
     locator.set_params(integer=True)
+
+
+def plain_legend(axes: "Axes", lines: Sequence[Any], names: Sequence[str], **look: Any) -> None:
+    """Legend of lines under names that are shown as they are, whatever they hold.
+
+    Matplotlib takes $…$ for mathematics and leaves out labels that begin with _, so that the texts are set afterwards.
+    """
+    legend = axes.legend(lines, ["-"] * len(lines), **look)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
 
 
 def save_figure(figure: "Figure", folder: Path, name: str) -> list[Path]:

@@ -448,9 +448,7 @@ def test_krylov_gives_up_where_nothing_else_is_allowed(problem, narrow, monkeypa
     from hilbertsd.distillation import chain
 
     kernel_matrix, targets, _, _ = problem
-    advice = (
-        r"use a larger tolerance \(or relative_tolerance\), a larger rtol, or method='exact', which needs"
-    )
+    advice = r"use a larger tolerance \(or relative_tolerance\), a larger rtol, or method='exact', which needs"
     for kernel, method in (
         (kernel_matrix, "krylov"),
         (StoredKernel(kernel_matrix), "auto"),

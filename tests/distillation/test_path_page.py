@@ -64,8 +64,8 @@ def test_curves_along_an_input_stand_in_for_predictions(data, tmp_path):
     curves = panels(path, fits=fits)[0]
     assert list(curves) == ["square", "targets", "round 0", "round shown"]
     np.testing.assert_allclose(curves["targets"].y, data[1][:, 0], atol=1e-12)
-    (moving,) = content(page)["panels"][0]["moving"].values()
-    np.testing.assert_allclose(moving["y"][2], 3 * np.array(moving["x"]), rtol=2e-3)
+    np.testing.assert_allclose(curves["round shown"].y[2], 3 * curves["round shown"].x)
+    assert len(content(page)["moving"]["figure-0-3"]["y"]) == path.n_rounds
     assert page.count("&lt;x&gt;") == 4  # the heading, its description, which names the axis, too, and the axis
     assert f"Curves are drawn through {MOST_POINTS} of 2,000 points" in page
 
@@ -96,12 +96,9 @@ def test_a_krylov_path_has_a_page(data, tmp_path):
     assert f"a Krylov space of {len(path.eigenvalues)} dimensions" in page
     assert "effective dimension" not in page
     assert "Ritz value" in page
-    exact = content(written(distill(data[0], data[1], tolerance=0.2), tmp_path))
-    np.testing.assert_allclose(
-        np.array(content(page)["panels"][2]["moving"]["figure-2-2"]["y"]),
-        np.array(exact["panels"][2]["moving"]["figure-2-2"]["y"]),
-        atol=1e-3,
-    )
+    exact = panels(distill(data[0], data[1], tolerance=0.2))
+    found = panels(path)
+    np.testing.assert_allclose(found[2]["round shown"].y, exact[2]["round shown"].y, atol=1e-3)
 
 
 def test_paths_of_no_round_and_of_one_have_pages(data, tmp_path):
@@ -110,13 +107,15 @@ def test_paths_of_no_round_and_of_one_have_pages(data, tmp_path):
     page = written(nothing, tmp_path, errors={"test error": [2.0]})
     assert "No round: the zero function already meets the tolerance." in page
     assert "<input" not in page
-    one = written(
-        distill(data[0], data[1], tolerance=0.2, max_rounds=1), tmp_path, errors={"test error": np.array([1.0, 2.0])}
-    )
+    stopped, errors = distill(data[0], data[1], tolerance=0.2, max_rounds=1), {"test error": np.array([1.0, 2.0])}
+    one = written(stopped, tmp_path, errors=errors)
     assert 'max="0" value="0" autocomplete="off" aria-valuetext="round 0" disabled>' in one
     assert len(content(one)["rounds"]) == 1
-    (series,) = [trace for trace in content(one)["panels"][3]["data"] if trace["name"] == "test error"]
-    assert (series["x"], series["y"]) == ([0.0], [1.0])  # where it stopped, not collapsed, is no zero function
+    series = panels(stopped, errors=errors)[3]["test error"]
+    assert (series.x.tolist(), series.y.tolist()) == (
+        [0.0],
+        [1.0],
+    )  # where it stopped, not collapsed, is no zero function
     assert "not collapsed: stopped after max_rounds=1" in one
 
 
@@ -124,8 +123,9 @@ def test_fixed_multipliers_and_ground_truth_have_pages(data, tmp_path):
     fixed = distill(data[0], data[1], multiplier=0.1, max_rounds=3)
     assert "<dt>ε</dt>" not in written(fixed, tmp_path)
     mixed = distill(data[0], data[1], tolerance=0.2, ground_truth_weight=0.3, max_rounds=4)
-    moved = content(written(mixed, tmp_path))["panels"][1]["moving"]["figure-1-1"]["y"]
-    np.testing.assert_allclose(moved[3], mixed.basis_weights[3][mixed.eigenvalues > 0], rtol=1e-3)
+    assert content(written(mixed, tmp_path))["rounds"] == [0, 1, 2, 3]
+    moved = panels(mixed)[1]["round shown"].y
+    np.testing.assert_allclose(moved[3], mixed.basis_weights[3][mixed.eigenvalues > 0], rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,12 @@ def test_fixed_multipliers_and_ground_truth_have_pages(data, tmp_path):
         ),
         ({"errors": {"test": ["a", "b"]}}, r"errors\['test'\] has dtype <U1"),
         ({"errors": {"test": 1.0}}, r"errors\['test'\] has shape \(\)"),
+        ({"errors": [1.0, 2.0]}, "errors is .*; give a dictionary of arrays by name"),
+        ({"errors": {3: np.ones(3)}}, "errors holds the name 3; give texts"),
+        ({"errors": {"multiplier": np.ones(3)}}, "errors holds the name 'multiplier', which the rounds have already"),
+        ({"errors": {"test": np.array([1.0, np.nan, 1.0])}}, r"errors\['test'\] holds nan; give finite numbers"),
+        ({"fits": 3}, "fits is 3; give a FitCurves"),
+        ({"fits": FitCurves("x", np.full(60, np.inf), np.ones(3), np.ones((3, 3)))}, "fits.inputs holds what is not"),
         ({"errors": {str(k): np.ones(99) for k in range(4)}}, "has shape"),
         (
             {"fits": FitCurves("x", np.ones(59), np.ones(3), np.ones((4, 3)))},

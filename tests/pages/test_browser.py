@@ -50,23 +50,21 @@ def opened(browser, file, **settings):
     assert requested == [file.as_uri()]
 
 
-DRAWN = """[...document.querySelectorAll('.plot')].map((plot, place) => {
-    const content = JSON.parse(document.querySelector('.rounds script').textContent).panels[place];
-    return Object.keys(content.moving).map(identifier => {
-        const group = document.getElementById(identifier), line = group.querySelector(':scope > path');
+DRAWN = """[...document.querySelectorAll('.plot')].map(plot => [...plot.querySelectorAll('[id^=figure]')]
+    .filter(group => /^figure-[0-9]+-[0-9]+$/.test(group.id)).map(group => {
+        const line = group.querySelector(':scope > path');
         const marks = [...group.querySelectorAll('use')].map(use => [use.getAttribute('x'), use.getAttribute('y')]);
-        const pairs = line ? line.getAttribute('d').split(/[ML]/).slice(1).map(pair => pair.split(' ')) : marks;
-        const at = (value, axis) => (Number(value) - content[axis][0]) / content[axis][1];
-        const x = pairs.map(([x]) => content.log_x ? 10 ** at(x, 'x') : at(x, 'x'));
-        return [x, pairs.map(([_, y]) => at(y, 'y'))];
-    })[0];
-})"""
-"""Points of the round shown in each figure, read from what is drawn."""
+        const pairs = [...(line ? line.getAttribute('d') : '').matchAll(/[ML] ?([^ ]+) ([^ MLz]+)/g)];
+        return marks.length ? marks : pairs.map(([_, x, y]) => [x, y]);
+    }))"""
+"""Places of the points of every curve in every figure."""
 
 
-def drawn(page):
-    """Points (x, y) of the round shown in each figure, in the units of its axes."""
-    return [np.array(points, dtype=float) for points in page.evaluate(DRAWN)]
+def drawn(page, figure, still, curve):
+    """Points of the last curve of a figure in the units of its axes, which a curve that stays tells: (x, y) of it."""
+    places = [np.array(points, dtype=float).T for points in page.evaluate(DRAWN)[figure]]
+    scales = [np.polyfit(at, value, 1) for at, value in zip(places[curve], still, strict=True)]
+    return [np.polyval(scale, at) for scale, at in zip(scales, places[-1], strict=True)]
 
 
 def luminance(colour):
@@ -119,12 +117,17 @@ def test_the_slider_moves_all_figures_and_the_numbers_are_those_of_the_result(br
             names = page.locator(".numbers dt").all_inner_texts()
             assert dict(zip(names, page.locator(".numbers dd").all_inner_texts(), strict=True)) == expected
 
-            fit, weights, residuals, errors = drawn(page)
-            predictions = path.train_predictions(t)
+            predictions, first = path.train_predictions(t), path.train_predictions(0)
+            fit = drawn(page, 0, [targets, first], 1)
+            weights = drawn(page, 1, [np.log(path.eigenvalues), path.basis_weights[0]], 0)
+            residuals = drawn(page, 2, [targets, targets - first], 1)
+            rounds = np.arange(record["n_rounds"] + 1)
+            training = [*record["training_errors"], record["target_mean_squares"][0]]
+            errors = drawn(page, 3, [rounds, training], 0)
             # A hundredth of a figure's unit is the accuracy of what is drawn.
             np.testing.assert_allclose(fit, [targets, predictions], atol=1e-3 * np.ptp(targets))
             np.testing.assert_allclose(residuals, [targets, targets - predictions], atol=1e-3 * np.ptp(targets))
-            np.testing.assert_allclose(weights[0], path.eigenvalues, rtol=3e-3)
+            np.testing.assert_allclose(np.exp(weights[0]), path.eigenvalues, rtol=3e-3)
             np.testing.assert_allclose(weights[1], path.basis_weights[t], atol=1e-3)
             at_round = [by_heading[name][t] for name in ("training error", "leave-one-out error", "test error")]
             np.testing.assert_allclose(errors, [[t] * 3, at_round], atol=1e-3 * max(record["training_errors"]))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -107,45 +108,65 @@ def curves_of(svg):
     return found
 
 
+def in_figure(place):
+    return np.array(place, dtype=float).T
+
+
 @pytest.mark.parametrize("log_x", [False, True])
-def test_every_role_is_drawn_where_the_scales_say(log_x):
-    x = np.geomspace(1, 1000, 7)
-    curves = [Curve(role, role, "lines+markers", x, np.vstack([x * k, -x])) for k, role in enumerate(LOOKS)]
-    svg, moves = panel_drawing(Panel("title", "x", "y", tuple(curves), log_x, whole_x=not log_x), "figure-0")
-    across = np.log10(x) if log_x else x
-    drawn_curves = curves_of(svg)
-    assert len(drawn_curves) == len(LOOKS) == len(moves["moving"])
-    for k, points in enumerate(drawn_curves.values()):
-        expected = np.column_stack(
-            [moves["x"][0] + moves["x"][1] * across, moves["y"][0] + moves["y"][1] * k * x],
-        )
-        for drawn in points if "marker" in list(LOOKS.values())[k] else points[:1]:
-            np.testing.assert_allclose(drawn, expected, atol=0.01)
-    assert "#0101" not in svg  # all colours are the style sheet's
-    assert {f"var(--{variable})" for _, variable in COLOURS.values()} == set(re.findall(r"var\(--[\w-]+\)", svg))
+def test_points_of_every_round_are_where_matplotlib_draws_them(log_x):
+    """The figure of each round, drawn as the first, against the places that the script moves the points to."""
+    x, rounds = np.geomspace(1, 1000, 7), 3
+    versions = 1e6 + np.arange(rounds)[:, None] * np.sin(x)  # what moves is a millionth of what it is
+    curves = [Curve(role, role, "lines+markers", x, versions + k) for k, role in enumerate(LOOKS)]
+    for t in range(rounds):
+        turned = [replace(curve, y=np.roll(curve.y, -t, axis=0)) for curve in curves]
+        svg, _ = panel_drawing(Panel("title", "x", "y", tuple(turned), log_x, whole_x=not log_x), "figure-0")
+        if t == 0:
+            first, moving = svg, panel_drawing(Panel("title", "x", "y", tuple(curves), log_x, not log_x), "figure-0")[1]
+            assert list(moving) == [f"figure-0-{k}" for k in range(len(LOOKS))]
+        for (identifier, points), look in zip(curves_of(svg).items(), LOOKS.values(), strict=True):
+            expected = in_figure([moving[identifier]["x"], moving[identifier]["y"][t]])
+            for drawn in points if "marker" in look else points[:1]:
+                np.testing.assert_allclose(drawn, expected, atol=0.011)
+    assert np.ptp(moving["figure-0-1"]["y"]) > 20  # the axis does not begin at zero
+    assert "#0101" not in first  # all colours are the style sheet's
+    assert {f"var(--{variable})" for _, variable in COLOURS.values()} == set(re.findall(r"var\(--[\w-]+\)", first))
     assert set(MEASURES) < set(LOOKS)
 
 
-def test_moving_curves_have_a_version_per_round_and_axes_hold_all():
+def test_what_is_no_number_is_a_gap_and_axes_hold_all():
     x = np.array([1.0, 10, 1000])
     y = np.array([[0, 1 / 3, np.nan], [5, 6, 7]])
     curves = (Curve("still", "guide", "lines", x, x / 1000), Curve("", "round", "lines", x, y))
-    svg, moves = panel_drawing(Panel("t", "x", "y", curves, True), "figure-0")
-    assert moves["moving"] == {"figure-0-1": {"x": x.tolist(), "y": [[0.0, 0.3333, None], [5.0, 6.0, 7.0]]}}
+    svg, moving = panel_drawing(Panel("t", "x", "y", curves, True), "figure-0")
+    assert list(moving) == ["figure-0-1"]
+    places = moving["figure-0-1"]
+    assert places["y"][0][2] is None
     width, height = (float(size) for size in re.findall(r'viewBox="0 0 (\S+) (\S+)"', svg)[0])
-    for value in (0, 7):
-        assert 0 < moves["y"][0] + moves["y"][1] * value < height
-    assert 0 < moves["x"][0] < moves["x"][0] + 3 * moves["x"][1] < width
+    assert 0 < min(places["y"][1]) < max(places["y"][0][:2]) < height
+    assert places["y"][1][2] is not None
+    assert 0 < min(places["x"]) < max(places["x"]) < width
     assert svg.count("<title>") == 1
 
 
 def test_an_axis_of_one_value_has_room():
     for value in (0.0, 5.0):
         still = np.array([value])
-        svg, moves = panel_drawing(Panel("t", "x", "y", (Curve("a", "data", "markers", still, still),)), "figure-0")
+        svg, _ = panel_drawing(Panel("t", "x", "y", (Curve("a", "data", "markers", still, still),)), "figure-0")
         ((_, mark),) = curves_of(svg).values()
         assert 20 < mark[0, 0] < 300
-        np.testing.assert_allclose(mark[0, 1], moves["y"][0] + moves["y"][1] * value, atol=0.01)
+
+
+def test_long_names_are_shortened_and_numbers_have_no_offset():
+    x = np.linspace(1.6e9, 1.6e9 + 1, 5)
+    name = "from the beginning " + "y" * 200 + " to the end"
+    svg, _ = panel_drawing(Panel("t", name, name, (Curve(name, "guide", "lines", x, 1e-12 * x),)), "figure-0")
+    texts = [text for text in Reader(svg).texts if text.strip()]
+    assert sum(text.startswith("from the beginning") and text.endswith("yy to the end") for text in texts) == 4
+    assert max(len(text) for text in texts if text != name) < 50
+    assert name in texts  # who points at the curve reads all of it
+    assert any(re.fullmatch(r"1600000000\.\d", text) for text in texts)
+    assert not any(text.startswith(("+", "1e")) for text in texts)
 
 
 def test_tables_show_four_digits_and_sort_by_all():
