@@ -166,7 +166,7 @@ def errors(
         lines.append(axes.axvline(best, color="C0", linewidth=0.8, alpha=0.6, label=f"lowest {name}: round {best}"))
     axes.set(xlabel="round t", ylabel="mean squared error")
     whole_rounds(axes)
-    plain_legend(axes, lines, [line.get_label() for line in lines])
+    plain_legend(axes, lines, [str(line.get_label()) for line in lines])
     return axes
 
 

@@ -14,7 +14,7 @@ Matrices, Moments and Quadrature; Ubaru, Chen & Saad 2017 for the trace). The sp
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class StochasticCrossValidation:
         return FreeShares(left.mean(axis=1), left.std(axis=1, ddof=1) / np.sqrt(self.probes))
 
 
-def needs_whole(criterion: Criterion) -> bool:
+def needs_whole(criterion: Any) -> TypeGuard[LeaveOneOut | UnbiasedRisk]:
     """Whether a criterion has no form for a Krylov path."""
     return isinstance(criterion, LeaveOneOut | UnbiasedRisk)
 

@@ -118,12 +118,11 @@ def test_points_of_every_round_are_where_matplotlib_draws_them(log_x):
     x, rounds = np.geomspace(1, 1000, 7), 3
     versions = 1e6 + np.arange(rounds)[:, None] * np.sin(x)  # what moves is a millionth of what it is
     curves = [Curve(role, role, "lines+markers", x, versions + k) for k, role in enumerate(LOOKS)]
+    first, moving = panel_drawing(Panel("title", "x", "y", tuple(curves), log_x, not log_x), "figure-0")
+    assert list(moving) == [f"figure-0-{k}" for k in range(len(LOOKS))]
     for t in range(rounds):
         turned = [replace(curve, y=np.roll(curve.y, -t, axis=0)) for curve in curves]
-        svg, _ = panel_drawing(Panel("title", "x", "y", tuple(turned), log_x, whole_x=not log_x), "figure-0")
-        if t == 0:
-            first, moving = svg, panel_drawing(Panel("title", "x", "y", tuple(curves), log_x, not log_x), "figure-0")[1]
-            assert list(moving) == [f"figure-0-{k}" for k in range(len(LOOKS))]
+        svg, _ = panel_drawing(Panel("title", "x", "y", tuple(turned), log_x, not log_x), "figure-0")
         for (identifier, points), look in zip(curves_of(svg).items(), LOOKS.values(), strict=True):
             expected = in_figure([moving[identifier]["x"], moving[identifier]["y"][t]])
             for drawn in points if "marker" in look else points[:1]:
