@@ -17,7 +17,7 @@ from hilbertsd.errors import InvalidFile
 from hilbertsd.filters import gradient_flow, iterated_tikhonov, ridge
 from hilbertsd.gram import NamedKernel
 from hilbertsd.studies.form import Verdict
-from hilbertsd.studies.tables import STUDY, air_quality, data, one_step, presets, resampling, results, runs
+from hilbertsd.studies.tables import STUDY, air_quality, data, one_step, presets, resampling, results, runs, verdicts
 from hilbertsd.studies.tables.linear import compressed
 from hilbertsd.studies.tables.methods import CRITERIA, METHODS, RIDGE, filter_scores, path_of, tried_multipliers
 
@@ -133,9 +133,9 @@ def test_every_method_is_no_worse_by_its_criterion_than_the_ridge_that_it_contai
     for criterion in CRITERIA:
         tuned = {name: method(problem.spectrum, criterion) for name, method in METHODS.items()}
         ridge_score = tuned[RIDGE].score
-        for name in ("one-step mixture", "one-step, ridge's λ", "multi-step mixture", "iterated Tikhonov"):
+        for name in ("one-step mixture", "one-step mixture, ξ at ridge's λ", "four-step mixture", "iterated Tikhonov"):
             assert tuned[name].score <= ridge_score * (1 + 1e-9), (name, criterion)
-        assert tuned["multi-step mixture"].score <= tuned["one-step mixture"].score * (1 + 1e-9)
+        assert tuned["four-step mixture"].score <= tuned["one-step mixture"].score * (1 + 1e-9)
         assert tuned["best ε and round"].score <= 1.02 * ridge_score  # ε is tried on a grid of its own
 
 
@@ -280,14 +280,20 @@ def test_air_quality_in_time_by_hand(folder, result):
     assert (row["ridge"], row["mixture"]) == pytest.approx((error, mixture), rel=1e-6)
     by_gcv = [fit(hours[:n_train], hours[n_train:], value) for value in air_quality.LAMBDAS]
     tuned = by_gcv[int(np.argmin([score for _, score in by_gcv]))][0][0]
-    assert usual.usual["gcv", RIDGE].errors.mean() == pytest.approx(tuned, rel=1e-6)
+    assert usual.usual["generalised cross-validation", RIDGE].errors.mean() == pytest.approx(tuned, rel=1e-6)
     assert row["tuned_ridge"] == pytest.approx(tuned, rel=1e-6)
     assert row["share_of_gain_by_tuning"] == pytest.approx((tuned - error) / (mixture - error), rel=1e-5)
+    errors = [errors[0] for errors, _ in by_gcv]
+    best = int(np.argmin(errors))  # on the test hours
+    assert (row["oracle_lambda"], row["oracle_ridge"]) == pytest.approx((air_quality.LAMBDAS[best], errors[best]))
+    assert row["mixture_minus_oracle_ridge"] == pytest.approx(mixture - errors[best], rel=1e-5)
     # validation in time: the first 70 % of the training hours are fitted, the others choose
     n_fitted = round(0.7 * n_train)
     validated = [fit(hours[:n_fitted], hours[n_fitted:n_train], value)[0][0] for value in air_quality.LAMBDAS]
     chosen = usual.usual["validation in time", RIDGE]
     assert chosen.multiplier == air_quality.LAMBDAS[int(np.argmin(validated))]
+    in_time = by_gcv[int(np.argmin(validated))][0][0]
+    assert row["share_of_gain_by_tuning_in_time"] == pytest.approx((in_time - error) / (mixture - error), rel=1e-5)
     mixed_fit = usual.usual["validation in time", "one-step mixture"]
     validated = [fit(hours[:n_fitted], hours[n_fitted:n_train], value, "best") for value in air_quality.LAMBDAS]
     best = int(np.argmin([error for error, _ in validated]))
@@ -325,24 +331,62 @@ def test_the_result_says_what_it_found(result, tmp_path):
     assert claims == {"Dang", "Das & Sanghavi 2023", "Pareek", ""}
 
 
+def made_up(rng, shift=None, around=None):
+    """20 splits: methods with errors of 1 and a shift, and values around λ with a little noise."""
+    errors = {name: 1 + (shift or {}).get(name, 0) + 0.001 * rng.normal(size=20) for name in METHODS}
+    splits = []
+    for j in range(20):
+        fitted = {name: runs.Fitted(each[j], np.nan, {}, False, 1.0) for name, each in errors.items()}
+        values = np.zeros((len(one_step.NAMES), len(presets.FACTORS)))
+        for name, each in (around or {}).items():
+            values[one_step.NAMES.index(name)] = each + 0.001 * rng.normal(size=len(presets.FACTORS))
+        noise = np.zeros((2, len(one_step.NAMES), len(presets.NOISE_LEVELS)))
+        splits.append(runs.Split(dict.fromkeys(CRITERIA, 1.0), dict.fromkeys(CRITERIA, fitted), values, noise))
+    return runs.TableRuns("made", "units", 3, 75, 25, False, splits)
+
+
+def test_the_sign_rule_is_judged_by_the_xi_that_is_best_on_test_rows(rng):
+    """The ξ of leave-one-out has the signs by construction, whatever the risk is."""
+    rule, against = np.array([2, 1, 0, -1, -2.0]), np.array([-2, -1, 0, 1, 2.0])
+    no_rule = np.array([2, 1, 0, 1, -2.0])  # positive on either side
+    for oracle, verdict in (
+        (rule, Verdict.REPRODUCED),
+        (no_rule, Verdict.UNDECIDED),
+        (against, Verdict.NOT_UNDER_PROTOCOL),
+    ):
+        for xi in (rule, against):
+            table = made_up(rng, around={"xi": xi, "oracle_xi": oracle})
+            (claim,) = [each for each in verdicts.claims_of([table], None) if each.source.endswith("sign rule")]
+            assert claim.verdict == verdict
+            assert claim.numbers["oracle_xi_at_a_tenth"] == pytest.approx(oracle[1], abs=0.01)
+            assert claim.numbers["oracle_xi_at_ten_times"] == pytest.approx(oracle[3], abs=0.01)
+
+
+def test_gains_far_from_the_best_multiplier_are_a_claim_of_their_own(rng):
+    """The mixture gains at 100 times the best λ alone, and takes back three quarters of ridge's loss of 2."""
+    table = made_up(rng, around={"ridge": np.array([3, 2, 1, 2, 3.0]), "mixture": np.array([4, 2.5, 1, 2.5, 1.5])})
+    claims = [each for each in verdicts.claims_of([table], None) if each.claim.startswith("where λ is ")]
+    told = {each.setting.split()[1]: (each.claim.split(" the best")[0], each.verdict) for each in claims}
+    assert told == {
+        "0.1": ("where λ is not", Verdict.NOT_UNDER_PROTOCOL),
+        "10": ("where λ is not", Verdict.NOT_UNDER_PROTOCOL),
+        "0.01": ("where λ is far from", Verdict.NOT_UNDER_PROTOCOL),
+        "100": ("where λ is far from", Verdict.REPRODUCED),
+    }
+    row = next(row for row in table.numbers()["around"] if row["factor"] == 100)
+    assert row["mixture_minus_ridge_percent"] == pytest.approx(-150, abs=0.5)
+    assert row["part_taken_back"] == pytest.approx(0.75, abs=0.01)
+
+
 def test_what_is_surely_better_is_said_to_help(rng):
     """Splits made up: one-step mixtures 2 % lower than ridge, gradient flow 3 % higher, the others alike."""
     shift = {"one-step mixture": -0.02, "gradient flow": 0.03}
-
-    def made_up(shift):
-        errors = {name: 1 + shift.get(name, 0) + 0.001 * rng.normal(size=20) for name in METHODS}
-        splits = []
-        for j in range(20):
-            fitted = {name: runs.Fitted(each[j], np.nan, {}, False, 1.0) for name, each in errors.items()}
-            splits.append(runs.Split({}, dict.fromkeys(CRITERIA, fitted), np.zeros((5, 5)), None))
-        return runs.TableRuns("made", "units", 3, 75, 25, False, splits)
-
-    table = made_up(shift)
+    table = made_up(rng, shift)
     assert results.differing(table, "loo") == (["one-step mixture"], ["gradient flow"])
     assert table.difference("loo", "one-step mixture").mean == pytest.approx(-2, abs=0.1)  # per cent
     told = results.Result(presets.Config(), [table], [], None).where_it_helps()
     assert told == ["distillation is surely better than tuned ridge, all tuned by loo: made (one-step mixture)"]
-    told = results.Result(presets.Config(), [made_up({"iterated Tikhonov": -0.02})], [], None).where_it_helps()
+    told = results.Result(presets.Config(), [made_up(rng, {"iterated Tikhonov": -0.02})], [], None).where_it_helps()
     assert told == ["distillation is not seen to help beside tuned ridge, all tuned by loo: made"]
 
 

@@ -46,7 +46,7 @@ LAMBDAS = np.geomspace(1e-4, 10, 51)
 ROUNDS = {RIDGE: 1, "one-step mixture": 2, "two-step mixture": 3, "four-step mixture": 5}
 """Rounds that a method mixes."""
 
-TUNED_BY = ("gcv", "validation in time")
+TUNED_BY = ("generalised cross-validation", "validation in time")
 
 Key = tuple[str, str]
 """What a method is tuned by, and the method."""
@@ -76,12 +76,14 @@ class Target:
     ----------
     centred : whether the training rows' mean is subtracted.
     tuned : ridge, tuned by generalised cross-validation.
+    best : ridge at the λ that is best on the test rows: a measurement, not a method.
     usual : by λ of `USUAL_MULTIPLIERS`, ridge and the mixture.
     curve : (5, 51) values of `NAMES` at the λ of `LAMBDAS`.
     """
 
     centred: bool
     tuned: Fitted
+    best: Fitted
     usual: dict[float, Compared]
     curve: NDArray[np.float64]
 
@@ -147,10 +149,10 @@ class Usual:
         return [self._row(target, value) for target in self.targets for value in target.usual]
 
     def _row(self, target: Target, value: float) -> dict[str, Any]:
-        compared, tuned = target.usual[value], target.tuned.errors
-        gained, over_tuned = self.tested(compared.mixture - compared.ridge), self.tested(compared.mixture - tuned)
-        by_tuning = float(np.mean(tuned - compared.ridge))
-        return {
+        compared, tuned, best = target.usual[value], target.tuned.errors, target.best.errors
+        gained = self.tested(compared.mixture - compared.ridge)
+        over_tuned, over_best = self.tested(compared.mixture - tuned), self.tested(compared.mixture - best)
+        row = {
             "centred": target.centred,
             "lambda": value,
             **dict(zip(NAMES, compared.means(), strict=True)),
@@ -161,8 +163,16 @@ class Usual:
             "p_above": gained.p_above,
             "mixture_minus_tuned_ridge": over_tuned.mean,
             "mixture_minus_tuned_ridge_standard_error": over_tuned.standard_error,
-            "share_of_gain_by_tuning": by_tuning / gained.mean,
+            "share_of_gain_by_tuning": float(np.mean(tuned - compared.ridge)) / gained.mean,
+            "oracle_lambda": target.best.multiplier,
+            "oracle_ridge": float(best.mean()),
+            "mixture_minus_oracle_ridge": over_best.mean,
+            "mixture_minus_oracle_ridge_standard_error": over_best.standard_error,
         }
+        if target.centred:  # validation in time is of the centred target alone
+            in_time = self.usual[TUNED_BY[1], RIDGE].errors
+            row["share_of_gain_by_tuning_in_time"] = float(np.mean(in_time - compared.ridge)) / gained.mean
+        return row
 
     def random_rows(self) -> list[dict[str, Any]]:
         """One dictionary per λ, on random splits with the centred target."""
@@ -170,7 +180,7 @@ class Usual:
 
     def _random_row(self, value: float) -> dict[str, Any]:
         means = dict(zip(NAMES, self.random_usual[value].mean(axis=0).tolist(), strict=True))
-        tuned = float(self.random["gcv", RIDGE].mean())
+        tuned = float(self.random[TUNED_BY[0], RIDGE].mean())
         gained = means["mixture"] - means["ridge"]
         return {
             "lambda": value,
@@ -276,15 +286,17 @@ def _along(rows: Rows, *, centred: bool) -> Target:
     """Ridge and the one-step mixture along λ."""
     problem, given_rows = compressed(rows if centred else rows.uncentred())
     paths = [path_of(problem.spectrum, value, 1) for value in LAMBDAS]
-    best = int(np.argmin([given_rows.residuals(path).scores[0] for path in paths]))
-    errors = problem.squared_errors(paths[best].predict(problem.cross_kernel, 0))
+    errors = [problem.squared_errors(path.predict(problem.cross_kernel, 0)) for path in paths]
+    tuned = int(np.argmin([given_rows.residuals(path).scores[0] for path in paths]))
+    best = int(np.argmin([each.mean() for each in errors]))
 
     def compared(values: Sequence[float]) -> list[Compared]:
         return [at_multiplier(problem, float(value), given_rows) for value in values]
 
     return Target(
         centred,
-        Fitted(errors, float(LAMBDAS[best]), np.ones(1)),
+        Fitted(errors[tuned], float(LAMBDAS[tuned]), np.ones(1)),
+        Fitted(errors[best], float(LAMBDAS[best]), np.ones(1)),
         dict(zip(USUAL_MULTIPLIERS, compared(USUAL_MULTIPLIERS), strict=True)),
         np.array([each.means() for each in compared(LAMBDAS.tolist())]).T,
     )

@@ -39,7 +39,7 @@ def _tables(tables: list[TableRuns]) -> Any:
     beside.axvline(0, color="0.6", linewidth=0.8)
     for height in np.arange(len(names) - 1) + 0.5:
         beside.axhline(height, color="0.9", linewidth=0.6)
-    beside.set_yticks(np.arange(len(names))[::-1], names)
+    beside.set_yticks(np.arange(len(names))[::-1], [name.replace(", ", ",\n") for name in names])
     beside.set(xlabel="test error − tuned ridge's, % of ridge's", title="(a) all tuned by leave-one-out")
     for table, colour, marker, line in looks:
         tuned = table.errors(CRITERIA[0], RIDGE).mean()
@@ -72,7 +72,10 @@ def _air_quality(usual: Usual) -> Any:
     figure = new_figure(10.5, 3.7)
     along, shares = figure.subplots(1, 2)
     target = usual.targets[0]
-    looks = (("ridge", "-", "black", "ridge"), ("mixture", "--", "C0", "one-step mixture, ξ by cross-validation"))
+    looks = (
+        ("ridge", "-", "black", "ridge"),
+        ("mixture", "--", "C0", "one-step mixture, ξ by generalised cross-validation"),
+    )
     for name, line, colour, label in (*looks, ("oracle", ":", "0.5", "the same, ξ best on the test rows (oracle)")):
         along.plot(LAMBDAS, target.curve[NAMES.index(name)], linestyle=line, color=colour, label=label)
     for name, marker, colour in (("ridge", "o", "black"), ("mixture", "s", "C0")):

@@ -36,8 +36,9 @@ from hilbertsd.errors import MixtureWarning, RoundingWarning
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies.tables.presets import ITERATIONS, MOST_ROUNDS, MULTIPLIERS, RELATIVE_TOLERANCES, STEPS
 
-RIDGE, BEST_ROUND, ONE_STEP, ONE_STEP_AT_RIDGE = "ridge", "best ε and round", "one-step mixture", "one-step, ridge's λ"
-MULTI_STEP, ITERATED, FLOW = "multi-step mixture", "iterated Tikhonov", "gradient flow"
+RIDGE, BEST_ROUND, ONE_STEP = "ridge", "best ε and round", "one-step mixture"
+ONE_STEP_AT_RIDGE = "one-step mixture, ξ at ridge's λ"
+MULTI_STEP, ITERATED, FLOW = "four-step mixture", "iterated Tikhonov", "gradient flow"
 
 LEAST_FREE = 1e-8
 """Share 1 − H_ii of a point that a filter leaves free, below which half of its digits are rounding."""

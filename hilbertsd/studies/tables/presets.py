@@ -23,7 +23,7 @@ MOST_ROUNDS = 20
 """Rounds of a path that are tried with every ε; one that is not collapsed by then has an ε that is hardly felt."""
 
 STEPS = 4
-"""Steps of self-distillation that the multi-step mixture weighs, beside the fit that they begin with."""
+"""Steps of self-distillation that the four-step mixture weighs, beside the fit that they begin with."""
 
 ITERATIONS = (1, 2, 3, 4, 6, 8, 12, 16)
 """Numbers of iterations tried of iterated Tikhonov; 1 is ridge."""

@@ -106,6 +106,11 @@ class TableRuns:
         gained = self.around("mixture")[:, place] - self.around("ridge")[:, place]
         return self.tested(100 * gained / self.errors(CRITERIA[0], RIDGE).mean())
 
+    def taken_back_at(self, factor: float) -> float:
+        """Part of what ridge loses at a factor times its multiplier that the mixture takes back, of mean errors."""
+        ridge, mixture = (self.around(name)[:, FACTORS.index(factor)].mean() for name in ("ridge", "mixture"))
+        return float((ridge - mixture) / (ridge - self.errors(CRITERIA[0], RIDGE).mean()))
+
     def noise(self, name: str, anew: bool) -> NDArray[np.float64]:
         """(draws, len(NOISE_LEVELS)) one of `NAMES` with noise, at the multiplier without or the one tuned anew."""
         added = [split.noise for split in self.splits if split.noise is not None]
@@ -158,7 +163,11 @@ class TableRuns:
                 criterion: [split.gammas[criterion] for split in self.splits] for criterion in CRITERIA
             },
             "around": [
-                {"factor": factor, **self._means(lambda name, k=k: self.around(name)[:, k])}
+                {
+                    "factor": factor,
+                    **self._means(lambda name, k=k: self.around(name)[:, k]),
+                    **self._gained(factor),
+                }
                 for k, factor in enumerate(FACTORS)
             ],
             "noise": [
@@ -167,6 +176,17 @@ class TableRuns:
                 for k, level in enumerate(NOISE_LEVELS)
             ],
         }
+
+    def _gained(self, factor: float) -> dict[str, float]:
+        """What the mixture adds to ridge's error at a factor; the part taken back where ridge loses anything."""
+        gained = self.gain_at(factor)
+        row = {
+            "mixture_minus_ridge_percent": gained.mean,
+            "mixture_minus_ridge_percent_standard_error": gained.standard_error,
+            "p_below": gained.p_below,
+            "p_above": gained.p_above,
+        }
+        return row if factor == 1 else {**row, "part_taken_back": self.taken_back_at(factor)}
 
     def _means(self, values: Any) -> dict[str, float]:
         """Mean and standard error of every one of `NAMES`."""

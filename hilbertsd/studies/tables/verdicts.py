@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+import numpy as np
+
 from hilbertsd.studies.form import Claim, Verdict
+from hilbertsd.studies.sizes.paired import holm
 from hilbertsd.studies.tables.air_quality import TUNED_BY, Usual
 from hilbertsd.studies.tables.methods import BEST_ROUND, CRITERIA, MULTI_STEP, ONE_STEP, ONE_STEP_AT_RIDGE
-from hilbertsd.studies.tables.presets import NOISE_LEVELS
+from hilbertsd.studies.tables.presets import FACTORS, NOISE_LEVELS
 from hilbertsd.studies.tables.resampling import Tested, verdicts
 from hilbertsd.studies.tables.runs import TableRuns
 
@@ -77,44 +80,57 @@ def _one_step_in_time(usual: Usual) -> list[Claim]:
 
 
 def _at_wrong_multipliers(tables: list[TableRuns]) -> list[Claim]:
-    settings = [(table, factor) for table in tables for factor in (0.1, 10.0)]
-    gained = [table.gain_at(factor) for table, factor in settings]
-    return [
-        Claim(
-            "where λ is not the best one the mixture has a lower test error than ridge at the same λ",
-            verdict,
-            _numbers(tested),
-            f"{told(tested)} of tuned ridge's error",
-            source=MIXTURES,
-            setting=f"{table.name}, {factor:g} times tuned ridge's λ",
-        )
-        for (table, factor), tested, verdict in _judged(settings, gained)
-    ]
+    """The mixture near the best λ and far from it; either is a claim of its own, with its own correction."""
+    claims = []
+    for where, factors in (("is not", (0.1, 10.0)), ("is far from", (0.01, 100.0))):
+        settings = [(table, factor) for table in tables for factor in factors]
+        gained = [table.gain_at(factor) for table, factor in settings]
+        claims += [
+            Claim(
+                f"where λ {where} the best one the mixture has a lower test error than ridge at the same λ",
+                verdict,
+                {**_numbers(tested), "part_taken_back": table.taken_back_at(factor)},
+                f"{told(tested)} of tuned ridge's error",
+                source=MIXTURES,
+                setting=f"{table.name}, {factor:g} times tuned ridge's λ",
+            )
+            for (table, factor), tested, verdict in _judged(settings, gained)
+        ]
+    return claims
 
 
 def _signs(tables: list[TableRuns]) -> list[Claim]:
-    """ξ at a tenth and at ten times the tuned multiplier: both signs have to be seen."""
-    small, large = ([table.tested(table.around("xi")[:, place]) for table in tables] for place in (1, 3))
-    judged = verdicts(
-        [max(low.p_above, high.p_below) for low, high in zip(small, large, strict=True)],
-        [max(low.p_below, high.p_above) for low, high in zip(small, large, strict=True)],
+    """ξ at a tenth and at ten times the tuned multiplier: both signs have to be seen.
+
+    It is the ξ that is best on the test rows. By leave-one-out, or any error that is quadratic in the fits, ξ is minus
+    the slope of that error in λ up to a positive factor: around the λ that minimises it the signs are forced.
+    """
+    small, large = (
+        [table.tested(table.around("oracle_xi")[:, FACTORS.index(factor)]) for table in tables]
+        for factor in (0.1, 10.0)
     )
+    p_rule = [max(low.p_above, high.p_below) for low, high in zip(small, large, strict=True)]
+    p_against = [max(low.p_below, high.p_above) for low, high in zip(small, large, strict=True)]
     return [
         Claim(
             "the best ξ is positive where λ is too small and negative where it is too large",
             verdict,
             {
-                "xi_at_a_tenth": low.mean,
-                "xi_at_a_tenth_standard_error": low.standard_error,
-                "xi_at_ten_times": high.mean,
-                "xi_at_ten_times_standard_error": high.standard_error,
+                "oracle_xi_at_a_tenth": low.mean,
+                "oracle_xi_at_a_tenth_standard_error": low.standard_error,
+                "oracle_xi_at_ten_times": high.mean,
+                "oracle_xi_at_ten_times_standard_error": high.standard_error,
+                "p_both_signs": p,
+                "p_both_signs_corrected": float(corrected),
             },
-            f"ξ by leave-one-out {low.mean:.2f} ± {low.standard_error:.2f} at a tenth of tuned ridge's λ, "
+            f"ξ best on test rows (oracle) {low.mean:.2f} ± {low.standard_error:.2f} at a tenth of tuned ridge's λ, "
             f"{high.mean:.2f} ± {high.standard_error:.2f} at ten times it",
             source=f"{MIXTURES}, sign rule",
             setting=table.name,
         )
-        for table, low, high, verdict in zip(tables, small, large, judged, strict=True)
+        for table, low, high, p, corrected, verdict in zip(
+            tables, small, large, p_rule, holm(np.array(p_rule)), verdicts(p_rule, p_against), strict=True
+        )
     ]
 
 
@@ -150,7 +166,7 @@ def _xi_with_noise(tables: list[TableRuns]) -> list[Claim]:
         [min(1.0, 2 * min(a.p_below, b.p_below)) for a, b in zip(grown, above_one, strict=True)],
     )
     claims = []
-    for table, verdict in zip(tables, judged, strict=True):
+    for table, growth, above, verdict in zip(tables, grown, above_one, judged, strict=True):
         means = {f"{name}{'_anew' if anew else ''}": table.noise(name, anew).mean(axis=0).tolist()
                  for name in ("xi", "oracle_xi") for anew in (False, True)}  # fmt: skip
         last = table.tested(table.noise("oracle_xi", anew=False)[:, -1])
@@ -158,11 +174,19 @@ def _xi_with_noise(tables: list[TableRuns]) -> list[Claim]:
             Claim(
                 "the best ξ at a fixed λ grows with the noise in the labels, and exceeds 1",
                 verdict,
-                {"levels": list(NOISE_LEVELS), "last_standard_error": last.standard_error, **means},
+                {
+                    "levels": list(NOISE_LEVELS),
+                    "last_standard_error": last.standard_error,
+                    "growth": growth.mean,
+                    "growth_standard_error": growth.standard_error,
+                    "p_grows": growth.p_above,
+                    "p_last_above_one": above.p_above,
+                    **means,
+                },
                 f"noise of {', '.join(f'{level:g}' for level in NOISE_LEVELS)} standard deviations: ξ best on test rows"
-                f" {_listed(means['oracle_xi'])} (last ± {last.standard_error:.2g}), by leave-one-out "
-                f"{_listed(means['xi'])}; with λ tuned anew {_listed(means['oracle_xi_anew'])} and "
-                f"{_listed(means['xi_anew'])}",
+                f" {_listed(means['oracle_xi'])} (last ± {last.standard_error:.2g}, growth {growth.mean:+.2g} ± "
+                f"{growth.standard_error:.2g}), by leave-one-out {_listed(means['xi'])}; with λ tuned anew "
+                f"{_listed(means['oracle_xi_anew'])} and {_listed(means['xi_anew'])}",
                 source=NOISE,
                 setting=table.name,
             )
@@ -189,7 +213,12 @@ def _judged(settings: list[S], tested: list[Tested]) -> Iterable[tuple[S, Tested
 
 
 def _numbers(tested: Tested) -> dict[str, float]:
-    return {"percent": tested.mean, "standard_error": tested.standard_error}
+    return {
+        "percent": tested.mean,
+        "standard_error": tested.standard_error,
+        "p_below": tested.p_below,
+        "p_above": tested.p_above,
+    }
 
 
 def told(tested: Tested) -> str:
