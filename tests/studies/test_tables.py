@@ -329,6 +329,11 @@ def test_the_result_says_what_it_found(result, tmp_path):
     assert all(path.stat().st_size > 5000 for path in paths)
     claims = {claim.source.split(",")[0] for claim in result.claims()}
     assert claims == {"Dang", "Das & Sanghavi 2023", "Pareek", ""}
+    table = result.tables[0]
+    xi = table.noise("oracle_xi", anew=False)
+    noisy = next(claim for claim in result.claims() if claim.source.startswith("Das") and claim.setting == table.name)
+    assert noisy.numbers["growth"] == pytest.approx(np.mean(xi[:, -1] - xi[:, 0]))
+    assert noisy.numbers["p_last_above_one"] == table.tested(xi[:, -1] - 1).p_above
 
 
 def made_up(rng, shift=None, around=None):
@@ -385,9 +390,19 @@ def test_what_is_surely_better_is_said_to_help(rng):
     assert results.differing(table, "loo") == (["one-step mixture"], ["gradient flow"])
     assert table.difference("loo", "one-step mixture").mean == pytest.approx(-2, abs=0.1)  # per cent
     told = results.Result(presets.Config(), [table], [], None).where_it_helps()
-    assert told == ["distillation is surely better than tuned ridge, all tuned by loo: made (one-step mixture)"]
+    assert told == [
+        "distillation is surely better than tuned ridge, all tuned by leave-one-out: made (one-step mixture)"
+    ]
     told = results.Result(presets.Config(), [made_up(rng, {"iterated Tikhonov": -0.02})], [], None).where_it_helps()
-    assert told == ["distillation is not seen to help beside tuned ridge, all tuned by loo: made"]
+    assert told == ["distillation is not seen to help beside tuned ridge, all tuned by leave-one-out: made"]
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "text"),
+    [(-102.4, 77.1, "-102 ± 77 %"), (264.0, 129.4, "+264 ± 129 %"), (99.4, 0.051, "+99 ± 0.051 %"), (0, 0, "+0 ± 0 %")],
+)
+def test_percentages_have_no_exponent(mean, error, text):
+    assert verdicts.told(resampling.Tested(mean, error, 0.5, 0.5)) == text
 
 
 def test_tables_without_a_file_are_named(hilbertsd, folder, tmp_path):

@@ -28,7 +28,7 @@ from hilbertsd.analysis.criteria import Holdout
 from hilbertsd.analysis.mixing import mix_rounds
 from hilbertsd.studies.tables.data import HOURS_OF_A_WEEK, RealTable, Record, Rows, split_rows
 from hilbertsd.studies.tables.linear import compressed
-from hilbertsd.studies.tables.methods import RIDGE, mixed, path_of
+from hilbertsd.studies.tables.methods import CRITERION_NAMES, RIDGE, mixed, path_of
 from hilbertsd.studies.tables.one_step import NAMES, Compared, at_multiplier
 from hilbertsd.studies.tables.presets import USUAL_MULTIPLIERS
 from hilbertsd.studies.tables.resampling import Tested, over_splits, over_weeks
@@ -46,7 +46,7 @@ LAMBDAS = np.geomspace(1e-4, 10, 51)
 ROUNDS = {RIDGE: 1, "one-step mixture": 2, "two-step mixture": 3, "four-step mixture": 5}
 """Rounds that a method mixes."""
 
-TUNED_BY = ("generalised cross-validation", "validation in time")
+TUNED_BY = (CRITERION_NAMES["gcv"], "validation in time")
 
 Key = tuple[str, str]
 """What a method is tuned by, and the method."""

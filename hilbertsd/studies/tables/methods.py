@@ -154,6 +154,9 @@ METHODS: dict[str, Callable[[Spectrum, str], Tuned]] = {
 CRITERIA = ("loo", "gcv")
 """What the methods are tuned by; the first is what comparisons rest on."""
 
+CRITERION_NAMES = {"loo": "leave-one-out", "gcv": "generalised cross-validation"}
+"""What the criteria are called where people read of them."""
+
 
 def filter_scores(spectrum: Spectrum, members: Sequence[filters.Filter], criterion: str) -> NDArray[np.float64]:
     """(len(members),) mean squared residuals of filters over 1 − H_ii ("loo") or over its mean ("gcv").

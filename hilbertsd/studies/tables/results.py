@@ -12,6 +12,7 @@ from hilbertsd.studies.tables.data import FILES
 from hilbertsd.studies.tables.methods import (
     BEST_ROUND,
     CRITERIA,
+    CRITERION_NAMES,
     METHODS,
     MULTI_STEP,
     ONE_STEP,
@@ -82,8 +83,11 @@ class Result(form.Result[Config]):
         helped = {name: [method for method in DISTILLED if method in better] for name, better in found.items()}
         yes = [f"{name} ({', '.join(methods)})" for name, methods in helped.items() if methods]
         no = [name for name, methods in helped.items() if not methods]
-        lines = [f"distillation is surely better than tuned ridge, all tuned by {CRITERIA[0]}: {'; '.join(yes)}"]
-        lines += [f"distillation is not seen to help beside tuned ridge, all tuned by {CRITERIA[0]}: {', '.join(no)}"]
+        tuned = f"all tuned by {CRITERION_NAMES[CRITERIA[0]]}"
+        lines = [
+            f"distillation is surely better than tuned ridge, {tuned}: {'; '.join(yes)}",
+            f"distillation is not seen to help beside tuned ridge, {tuned}: {', '.join(no)}",
+        ]
         return [line for line, tables in zip(lines, (yes, no), strict=True) if tables]
 
     def claims(self) -> list[form.Claim]:
@@ -124,7 +128,7 @@ def _summary(table: TableRuns, criterion: str) -> str:
             listed.append(f"{name} {told(difference)}")
         if listed:
             parts.append(f"{word}: {', '.join(listed)}")
-    return f"{table.name}, beside ridge tuned by {criterion}: " + "; ".join(parts)
+    return f"{table.name}, beside ridge tuned by {CRITERION_NAMES[criterion]}: " + "; ".join(parts)
 
 
 def _on_random_splits(usual: Usual) -> list[str]:

@@ -8,7 +8,14 @@ import numpy as np
 from hilbertsd.studies.form import Claim, Verdict
 from hilbertsd.studies.sizes.paired import holm
 from hilbertsd.studies.tables.air_quality import TUNED_BY, Usual
-from hilbertsd.studies.tables.methods import BEST_ROUND, CRITERIA, MULTI_STEP, ONE_STEP, ONE_STEP_AT_RIDGE
+from hilbertsd.studies.tables.methods import (
+    BEST_ROUND,
+    CRITERIA,
+    CRITERION_NAMES,
+    MULTI_STEP,
+    ONE_STEP,
+    ONE_STEP_AT_RIDGE,
+)
 from hilbertsd.studies.tables.presets import FACTORS, NOISE_LEVELS
 from hilbertsd.studies.tables.resampling import Tested, verdicts
 from hilbertsd.studies.tables.runs import TableRuns
@@ -59,7 +66,7 @@ def _one_step_in_time(usual: Usual) -> list[Claim]:
     for tuned_by in TUNED_BY:
         tested, at_random = usual.difference(tuned_by, ONE_STEP), usual.random_difference(tuned_by, ONE_STEP)
         shares = usual.by_share(tuned_by, ONE_STEP)
-        listed = ", ".join(f"{value:+.2g} % after {100 * share:.0f} %" for share, value in shares.items())
+        listed = ", ".join(f"{_digits(value, '+')} % after {100 * share:.0f} %" for share, value in shares.items())
         claims.append(
             Claim(
                 "one-step mixture with λ tuned for it, beside tuned ridge",
@@ -198,7 +205,7 @@ def _reported(tables: list[TableRuns], method: str, claim: str) -> list[Claim]:
     claims = []
     for table in tables:
         by = {criterion: table.difference(criterion, method) for criterion in CRITERIA}
-        note = "; ".join(f"by {criterion} {told(tested)}" for criterion, tested in by.items())
+        note = "; ".join(f"by {CRITERION_NAMES[criterion]} {told(tested)}" for criterion, tested in by.items())
         numbers = {
             f"{name}_{criterion}": value for criterion, each in by.items() for name, value in _numbers(each).items()
         }
@@ -224,7 +231,12 @@ def _numbers(tested: Tested) -> dict[str, float]:
 def told(tested: Tested) -> str:
     """Mean and standard error in per cent."""
     mean, error = (round(value, 6) + 0.0 for value in tested[:2])  # what is smaller is rounding of equal fits
-    return f"{mean:+.2g} ± {error:.2g} %"
+    return f"{_digits(mean, '+')} ± {_digits(error)} %"
+
+
+def _digits(value: float, sign: str = "") -> str:
+    """Two significant digits, or all before the point: never an exponent for a large value."""
+    return f"{value:{sign}.0f}" if abs(value) >= 99.5 else f"{value:{sign}.2g}"
 
 
 def _listed(values: list[float]) -> str:
