@@ -44,22 +44,22 @@ class Reflectors:
         """Q · block, for (n, b)."""
         product = np.array(block, order="C")
         for start in reversed(range(0, len(self.scales), REFLECTIONS_PER_BLOCK)):
-            v, inverse = self._factors(start)
+            v, T = self._factors(start)
             rows = product[start + 1 :]
-            rows -= v @ np.linalg.solve(inverse, v.T @ rows)
+            rows -= v @ (T @ (v.T @ rows))
         return product
 
     def apply_transposed(self, block: Matrix) -> Matrix:
         """Qᵀ · block, for (n, b)."""
         product = np.array(block, order="C")
         for start in range(0, len(self.scales), REFLECTIONS_PER_BLOCK):
-            v, inverse = self._factors(start)
+            v, T = self._factors(start)
             rows = product[start + 1 :]
-            rows -= v @ np.linalg.solve(inverse.T, v.T @ rows)
+            rows -= v @ (T.T @ (v.T @ rows))
         return product
 
     def _factors(self, start: int) -> tuple[Matrix, Matrix]:
-        """Factors V and T⁻¹ of a block of reflections, whose product I − V T Vᵀ leaves the rows up to `start` alone.
+        """Factors V and T of a block of reflections, whose product I − V T Vᵀ leaves the rows up to `start` alone.
 
         T⁻¹ is the upper triangle of Vᵀ V with 1/τ, from [1/2, 1], on its diagonal. LAPACK's dormqr would do the same,
         but writes into the packed vectors meanwhile: not for memory maps or threads.
@@ -71,7 +71,7 @@ class Reflectors:
         np.fill_diagonal(v, scales != 0)  # τ = 0 stands for no reflection, and comes with zeros below
         inverse = np.triu(v.T @ v, 1)
         np.fill_diagonal(inverse, 1 / np.where(scales == 0, 1.0, scales))
-        return v, inverse
+        return v, np.linalg.inv(inverse)
 
 
 def reflected_eigh(matrix: Matrix) -> tuple[Matrix, Matrix, Reflectors]:
