@@ -71,7 +71,7 @@ class Reflectors:
         np.fill_diagonal(v, scales != 0)  # τ = 0 stands for no reflection, and comes with zeros below
         inverse = np.triu(v.T @ v, 1)
         np.fill_diagonal(inverse, 1 / np.where(scales == 0, 1.0, scales))
-        return v, np.linalg.inv(inverse)
+        return v, np.asarray(np.linalg.inv(inverse), np.float64)
 
 
 def reflected_eigh(matrix: Matrix) -> tuple[Matrix, Matrix, Reflectors]:
