@@ -141,7 +141,8 @@ def errors(
     ----------
     path : with any number of rounds.
     criterion : as in :func:`hilbertsd.score_rounds`; or scores that are at hand by the name that the legend is to show,
-        of which the first are marked. None for the training errors alone.
+        of which the first are marked: (T,), or (T+1,) with that of the zero function last. None for the training errors
+        alone.
     axes : to draw on; None for a figure of its own.
 
     Returns
@@ -151,17 +152,16 @@ def errors(
     Raises
     ------
     InvalidInput
-        As :func:`hilbertsd.score_rounds`; or scores that are not finite, or of another number than the rounds.
+        As :func:`hilbertsd.score_rounds`; or scores that are not finite, or of another number than these.
     """
     curves, bars = _curves(path, criterion)
     axes = _own(axes)
-    rounds = np.arange(path.n_rounds)
-    lines = axes.plot(rounds, path.training_errors, "ko-", markersize=4, label="training, original targets")
+    lines = axes.plot(path.training_errors, "ko-", markersize=4, label="training, original targets")
     for (name, scores), look in zip(curves.items(), SCORE_LOOKS * len(curves), strict=False):
-        lines += axes.plot(rounds, scores, look, markersize=4, label=name)
+        lines += axes.plot(scores, look, markersize=4, label=name)
         if bars is not None:
-            axes.errorbar(rounds, scores, bars, fmt="none", ecolor=look[:2], capsize=3)
-    for name, scores in list(curves.items())[: 1 if path.n_rounds else 0]:
+            axes.errorbar(np.arange(len(scores)), scores, bars, fmt="none", ecolor=look[:2], capsize=3)
+    for name, scores in [each for each in curves.items() if len(each[1])][:1]:
         best = int(np.argmin(scores))
         lines.append(axes.axvline(best, color="C0", linewidth=0.8, alpha=0.6, label=f"lowest {name}: round {best}"))
     axes.set(xlabel="round t", ylabel="mean squared error")
@@ -246,9 +246,8 @@ def _curves(
     if criterion is None:
         return {}, None
     if isinstance(criterion, Mapping):
-        return {
-            name: _numbers(scores, f"criterion[{name!r}]", path.n_rounds) for name, scores in criterion.items()
-        }, None
+        T = path.n_rounds
+        return {name: _numbers(scores, f"criterion[{name!r}]", T, T + 1) for name, scores in criterion.items()}, None
     judge = criterion_of(criterion)
     name = getattr(judge, "label", type(judge).__name__)
     bars = getattr(judge, "standard_errors", None)
@@ -257,11 +256,11 @@ def _curves(
     return {name: judge.residuals(path).scores}, None if bars is None else bars(path)
 
 
-def _numbers(values: ArrayLike, name: str, count: int) -> NDArray[np.float64]:
-    """(count,) finite numbers; InvalidInput for others and another shape."""
+def _numbers(values: ArrayLike, name: str, *counts: int) -> NDArray[np.float64]:
+    """Finite numbers, as many as one of the counts; InvalidInput for others and another shape."""
     array = np.asarray(as_real_array(values, name, InvalidInput), dtype=np.float64)
-    if array.shape != (count,):
-        raise InvalidInput(f"{name} has shape {array.shape}; give ({count},)")
+    if array.shape not in [(count,) for count in counts]:
+        raise InvalidInput(f"{name} has shape {array.shape}; give {' or '.join(f'({count},)' for count in counts)}")
     if not np.all(np.isfinite(array)):
         raise InvalidInput(f"{name} holds {array[~np.isfinite(array)][0]}; give finite numbers")
     return array

@@ -88,6 +88,10 @@ def test_errors_by_a_criterion_and_by_scores_at_hand(curve, axes):
     reach = [np.ptp(segment[:, 1]) / 2 for segment in bars.get_segments()]
     np.testing.assert_allclose(reach, criterion.standard_errors(path), rtol=1e-6)
     assert len(plot.errors(path, axes=Figure().subplots()).get_lines()) == 1
+    with_zero = [2.0] * path.n_rounds + [1.0]  # predicting nothing is best
+    lines = drawn(plot.errors(path, {"test": with_zero}, Figure().subplots()))
+    assert lines[f"lowest test: round {path.n_rounds}"][0, 0] == path.n_rounds
+    np.testing.assert_array_equal(lines["test"], np.column_stack([np.arange(path.n_rounds + 1), with_zero]))
     for wrong, message in (("best", "criterion is 'best'"), ({"test": [1.0]}, r"criterion\['test'\] has shape")):
         with pytest.raises(InvalidInput, match=message):
             plot.errors(path, wrong)

@@ -38,7 +38,7 @@ from hilbertsd.errors import InvalidInput, InvalidRound, InvalidTargets
 from hilbertsd.support.checks import as_real_array, check_choice, check_positive, check_whole
 from hilbertsd.support.progress import tracked
 
-INSTEAD = "score with Folds, Holdout or StochasticCrossValidation"
+KRYLOV_CRITERIA = "score with Folds, Holdout or StochasticCrossValidation"
 """What serves a Krylov path in place of a criterion that it cannot have."""
 
 
@@ -76,7 +76,7 @@ class LeaveOneOut:
 
     def residuals(self, path: DistillationPath) -> Residuals:
         """Rows and penalties of every round, in O(n² n_outputs) each. Raises InvalidInput for a Krylov path."""
-        path.spectrum.require_whole("leave-one-out", INSTEAD)
+        path.spectrum.require_whole("leave-one-out", KRYLOV_CRITERIA)
         return _cross_validated(path, ((tile, rounds) for tile, (rounds,) in left_out([path])))
 
 
@@ -159,7 +159,7 @@ class UnbiasedRisk:
 
         Raises InvalidInput for a Krylov path, and for noise that is not positive.
         """
-        path.spectrum.require_whole("Stein's estimate of the risk", INSTEAD)
+        path.spectrum.require_whole("Stein's estimate of the risk", KRYLOV_CRITERIA)
         left = left_over(path)
         rows, free = training_rows(path, left), left.mean(axis=1)
         errors = np.vecdot(rows, rows)
@@ -262,7 +262,10 @@ def best_round(path: DistillationPath, criterion: str | Criterion = "loo") -> in
 
 
 def _cross_validated(path: DistillationPath, parts: Iterable[tuple[Any, Iterator[NDArray[np.float64]]]]) -> Residuals:
-    """Residuals at points left out, from some points and what every round predicts there, until all had their turn."""
+    """Residuals of points left out.
+
+    `parts` are the training points in parts, each with what the chain without them predicts there, round by round.
+    """
     spectrum = path.spectrum
     rows = np.empty((path.n_rounds, spectrum.n_samples, spectrum.n_outputs))
     for points, rounds in parts:

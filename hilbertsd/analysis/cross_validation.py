@@ -139,10 +139,10 @@ def leave_one_out_scores(paths: Sequence[DistillationPath]) -> tuple[NDArray[np.
 
 
 def left_out(paths: Sequence[DistillationPath]) -> Iterator[tuple[slice, list[Iterator[NDArray[np.float64]]]]]:
-    """Some training points, and what each path predicts there by round without the point, until all had their turn.
+    """The training points in tiles, each with the predictions there of several paths, every point left out by itself.
 
-    Predictions are (p, n_outputs). Paths have a round at least and share a whole spectrum; what their first rounds need
-    is found in one matrix product for all of them.
+    A path's predictions are an iterator over its rounds of (p, n_outputs) arrays. Paths have a round at least and share
+    a whole spectrum; what their first rounds need is found in one matrix product for all of them.
     """
     spectrum = paths[0].spectrum
     n = spectrum.n_samples

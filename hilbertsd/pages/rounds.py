@@ -35,18 +35,16 @@ MARGIN = 0.06
 Role = Literal["round", "ring", "reference", "data", "guide", "measure-0", "measure-1", "measure-2", "measure-3"]
 """What a curve stands for; its colour is that of the role, and the round's own where it is "round" or "ring"."""
 
-DOTTED, DASHED, DASH_DOTTED = ":", "--", "-."
-
 LOOKS: dict[str, dict[str, Any]] = {
     "round": {"linewidth": 2.2, "marker": "o", "markersize": 4.5},
     "ring": {"marker": "o", "markersize": 10, "markerfacecolor": "none", "markeredgewidth": 1.8},
-    "reference": {"linewidth": 1.2, "linestyle": DOTTED, "marker": "o", "markersize": 3.5, "markerfacecolor": "none"},
+    "reference": {"linewidth": 1.2, "linestyle": ":", "marker": "o", "markersize": 3.5, "markerfacecolor": "none"},
     "data": {"marker": "x", "markersize": 4.5, "markeredgewidth": 1.5},
-    "guide": {"linewidth": 1.5, "linestyle": DASHED},
+    "guide": {"linewidth": 1.5, "linestyle": "--"},
     "measure-0": {"linewidth": 1.2, "marker": "o", "markersize": 4},
-    "measure-1": {"linewidth": 1.2, "linestyle": DASH_DOTTED, "marker": "^", "markersize": 4.5},
-    "measure-2": {"linewidth": 1.2, "linestyle": DASHED, "marker": "s", "markersize": 4},
-    "measure-3": {"linewidth": 1.2, "linestyle": DOTTED, "marker": "D", "markersize": 4.5, "markerfacecolor": "none"},
+    "measure-1": {"linewidth": 1.2, "linestyle": "-.", "marker": "^", "markersize": 4.5},
+    "measure-2": {"linewidth": 1.2, "linestyle": "--", "marker": "s", "markersize": 4},
+    "measure-3": {"linewidth": 1.2, "linestyle": ":", "marker": "D", "markersize": 4.5, "markerfacecolor": "none"},
 }
 """Widths, dashes and markers by role, which tell curves apart without colour."""
 
@@ -71,7 +69,7 @@ MOST_TICKS = 5
 LONG_NUMBER = 6
 """Characters of a number at the horizontal axis, beyond which there are fewer of them."""
 
-LINE = 0.18
+LEGEND_LINE = 0.18
 """Inches of a line of the legend."""
 
 WIDTH, HEIGHT = 4.2, 3.0
@@ -259,7 +257,7 @@ def _draw_legend(axes: Any, panel: Panel) -> None:
     if not named:
         return
     columns = 2 if max(len(name) for _, name in named) <= LONGEST_OF_TWO else 1
-    axes.figure.set_figheight(HEIGHT + LINE * (math.ceil(len(named) / columns) - 1))
+    axes.figure.set_figheight(HEIGHT + LEGEND_LINE * (math.ceil(len(named) / columns) - 1))
     plain_legend(
         axes,
         [line for line, _ in named],

@@ -145,9 +145,9 @@ def figures(result: Result) -> dict[str, Any]:
     path = result.path
     figure = new_figure(9, 4)
     errors, weights = figure.subplots(1, 2)
-    scores = {"leave-one-out": result.model.leave_one_out_errors[: path.n_rounds]}
+    scores = {"leave-one-out": result.model.leave_one_out_errors}  # the training mean alone is last
     if result.test_errors is not None:
-        scores["test"] = result.test_errors[: path.n_rounds]
+        scores["test"] = result.test_errors
     plot.errors(path, scores, errors)
     if result.test_errors is not None:
         errors.axhline(result.test_errors[-1], color="0.5", linestyle=":", label="test, training mean alone")
