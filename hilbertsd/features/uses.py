@@ -1,4 +1,4 @@
-"""Six uses of networks that differ by seed, trained; `hilbertsd.ntk.ensembles` has five of their tangent kernels.
+"""Six uses of networks that differ by seed, trained; `hilbertsd.ntk.ensembles` has those of their tangent kernels.
 
     single                     train F_l on the labels
     ensemble                   mean of the outputs of the L singles
@@ -34,6 +34,7 @@ from hilbertsd.networks.architectures import Architecture, architecture, check_a
 from hilbertsd.networks.losses import Loss
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.networks.training import Training
+from hilbertsd.ntk.ensembles import with_means
 from hilbertsd.ntk.jax_backend import sixty_four_bits
 from hilbertsd.support.files import output_folder
 
@@ -64,15 +65,14 @@ class TrainedUses:
     @property
     def test_outputs(self) -> dict[str, NDArray[np.float32]]:
         """By use in the order of `hilbertsd.ntk.ensembles.SIX_USES`, (L or 1, m, k) outputs for the test images."""
-        single, students = self.chain.test_outputs[0], self.students.test_outputs[0]
-        return {
-            "single": single,
-            "ensemble": single.mean(axis=0, keepdims=True),
-            "train the average": self.average.test_outputs[0],
-            "knowledge distillation": students,
-            "self-distillation": self.chain.test_outputs[1],
-            "ensemble of the distilled": students.mean(axis=0, keepdims=True),
-        }
+        return with_means(
+            {
+                "single": self.chain.test_outputs[0],
+                "train the average": self.average.test_outputs[0],
+                "knowledge distillation": self.students.test_outputs[0],
+                "self-distillation": self.chain.test_outputs[1],
+            }
+        )
 
 
 def train_uses(

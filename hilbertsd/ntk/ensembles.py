@@ -1,18 +1,18 @@
-"""Ensembles and distillation of tangent kernels: five uses of L networks that differ by seed.
+"""Ensembles and distillation of tangent kernels: six uses of L networks that differ by seed.
 
-    single                   fit K_l to the targets
-    ensemble                 mean of the outputs of the L singles
-    train the average        one fit with Σ_l K_l/L, the kernel of (F_1+…+F_L)/√L
-    knowledge distillation   fit K_l to the training outputs of the ensemble
-    self-distillation        fit K_l to the training outputs of single l+1, and K_L to those of single 1
+    single                     fit K_l to the targets
+    ensemble                   mean of the outputs of the L singles
+    train the average          one fit with Σ_l K_l/L, the kernel of (F_1+…+F_L)/√L
+    knowledge distillation     fit K_l to the training outputs of the ensemble
+    self-distillation          fit K_l to the training outputs of single l+1, and K_L to those of single 1
+    ensemble of the distilled  mean of the outputs of the L students of the ensemble
 
 A fit is f(x) = k_xᵀ V (φ(D)/D) Vᵀ y/n, with K/n = V D Vᵀ and a filter φ of a strength c: ridge, or gradient flow
 stopped at time 1/c. Strengths are in units of the mean eigenvalue of each kernel. Teacher and student have a strength
 each. Every kernel is decomposed once, for all strengths, filters and targets:
 
-    members = [Member.from_grams(train, cross) for train, cross in kernels]  # (n, n) and (m, n) of L networks
-    average = Member.from_grams(sum(trains) / L, sum(crosses) / L)
-    outputs = five_uses(members, average, targets, FILTERS["ridge"], [0.1, 1])
+    members, average = members_and_average(kernels)  # (n, n) and (m, n) of L networks
+    outputs = six_uses(members, average, targets, FILTERS["ridge"], [0.1, 1])
     outputs["knowledge distillation"]  # (2, 2, L, m, k): strength of the teacher, of the student, network, sample
 
 In the full-output form an image has a row of the kernel for each of k outputs, and its targets are one column of nk
@@ -24,10 +24,10 @@ is the kernel's own fit with a larger ridge. Concatenating adds features to the 
 Biroli & Krzakala (2020), Double trouble in double descent, arXiv:2003.01054; Jacot, Simsek, Spadaro, Hongler & Gabriel
 (2020), Implicit regularization of random feature models, arXiv:2002.08404.
 
-Source of the five uses: Allen-Zhu & Li (2020), arXiv:2012.09816, in their tangent kernel regime.
+Source of the six uses: Allen-Zhu & Li (2020), arXiv:2012.09816, in their tangent kernel regime.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -42,9 +42,13 @@ from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.support.checks import check_positive
 
 USES = ("single", "ensemble", "train the average", "knowledge distillation", "self-distillation")
+"""Uses that the paper has of tangent kernels."""
 
 SIX_USES = (*USES, "ensemble of the distilled")
-"""With the mean of the outputs of all students of the ensemble."""
+"""Uses that it has of trained networks."""
+
+MEANS = {"ensemble": "single", "ensemble of the distilled": "knowledge distillation"}
+"""Uses that are a mean of the outputs of L networks, and of which networks."""
 
 DISTILLED = USES[3:]
 """Uses with a teacher, whose strength is one more."""
@@ -118,14 +122,47 @@ class Member:
         return self.basis @ np.concatenate([each[:, None] * rotated for each in weights], axis=1)
 
 
-def five_uses(
+def members_and_average(
+    grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], eigh: Eigh = np.linalg.eigh
+) -> tuple[list[Member], Member]:
+    """Decompose the kernels of L networks, and their mean.
+
+    Parameters
+    ----------
+    grams : for every network its (n, n) kernel matrix of the training samples and its (m, n) one of test and training
+        samples. No more than one is held at a time.
+    eigh : as in :meth:`Member.from_grams`, whose errors this raises.
+    """
+    members, train_sum, cross_sum, dtype = [], np.float64(0), np.float64(0), "float64"
+    for train, cross in grams:
+        members.append(Member.from_grams(train, cross, eigh))
+        train_sum, cross_sum, dtype = train_sum + train, cross_sum + cross, train.dtype
+    if len(members) == 1:
+        return members, members[0]
+    # In the precision of the kernels, by which eigenvalues below zero are judged.
+    train, cross = ((total / len(members)).astype(dtype) for total in (train_sum, cross_sum))
+    return members, Member.from_grams(train, cross, eigh)
+
+
+def with_means(outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Six uses in the order of `SIX_USES`, kernels' or trained networks', from the four that are no mean of others.
+
+    Parameters
+    ----------
+    outputs : by use, (…, L or 1, m, k) outputs of its networks for m samples.
+    """
+    means = {use: outputs[of].mean(axis=-3, keepdims=True) for use, of in MEANS.items()}
+    return {use: means[use] if use in means else outputs[use] for use in SIX_USES}
+
+
+def six_uses(
     members: Sequence[Member],
     average: Member,
     targets: NDArray[np.float64],
     family: Family,
     multiples: Sequence[float],
 ) -> dict[str, NDArray[np.float64]]:
-    """Outputs of every use for the test samples, in the order of `USES`.
+    """Outputs of every use for the test samples, in the order of `SIX_USES`.
 
     Parameters
     ----------
@@ -137,8 +174,8 @@ def five_uses(
 
     Returns
     -------
-    (S, L or 1, m, q) of uses without a teacher, (S, S, L, m, q) of those with one: first the teacher's strength, which
-    the ensemble's members share, then the student's.
+    (S, L or 1, m, q) of uses without a teacher, (S, S, L or 1, m, q) of those with one: first the teacher's strength,
+    which the ensemble's members share, then the student's.
 
     Raises
     ------
@@ -152,13 +189,14 @@ def five_uses(
     single = np.stack([member.test_outputs(targets, each) for member, each in pairs], axis=1)
     taught = np.stack([member.train_outputs(targets, each) for member, each in pairs])
     by_ensemble = np.broadcast_to(taught.mean(axis=0), taught.shape)
-    return {
-        "single": single,
-        "ensemble": single.mean(axis=1, keepdims=True),
-        "train the average": average.test_outputs(targets, average.filters(family, multiples))[:, None],
-        "knowledge distillation": _students(pairs, by_ensemble),
-        "self-distillation": _students(pairs, np.roll(taught, -1, axis=0)),
-    }
+    return with_means(
+        {
+            "single": single,
+            "train the average": average.test_outputs(targets, average.filters(family, multiples))[:, None],
+            "knowledge distillation": _students(pairs, by_ensemble),
+            "self-distillation": _students(pairs, np.roll(taught, -1, axis=0)),
+        }
+    )
 
 
 def scores(outputs: NDArray[np.float64], n_classes: int) -> NDArray[np.float64]:

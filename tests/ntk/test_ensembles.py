@@ -1,4 +1,4 @@
-"""The five uses against plain solves with explicit features, and what they must agree on."""
+"""The six uses against plain solves with explicit features, and what they must agree on."""
 
 import mpmath
 import numpy as np
@@ -7,7 +7,16 @@ from scipy.linalg import expm
 
 from hilbertsd import distill
 from hilbertsd.errors import InvalidCrossKernel, InvalidInput, NotPositiveSemidefinite
-from hilbertsd.ntk.ensembles import DISTILLED, FILTERS, USES, Member, five_uses, normalised, scores
+from hilbertsd.ntk.ensembles import (
+    DISTILLED,
+    FILTERS,
+    SIX_USES,
+    Member,
+    members_and_average,
+    normalised,
+    scores,
+    six_uses,
+)
 
 GRID = [1e-3, 0.1, 5.0]
 
@@ -28,9 +37,7 @@ def kernels(features):
 
 
 def uses_of(train, cross, targets, multiples, family="ridge"):
-    members = [Member.from_grams(*pair) for pair in zip(train, cross, strict=True)]
-    average = Member.from_grams(sum(train) / len(train), sum(cross) / len(cross))
-    return five_uses(members, average, targets, FILTERS[family], multiples)
+    return six_uses(*members_and_average(zip(train, cross, strict=True)), targets, FILTERS[family], multiples)
 
 
 def ridge_on(features, targets, multiple):
@@ -54,7 +61,7 @@ def flow_on(features, targets, multiple):
 @pytest.mark.parametrize(("family", "fit"), [("ridge", ridge_on), ("gradient flow", flow_on)])
 def test_every_use_is_what_weights_on_explicit_features_give(features, targets, family, fit):
     uses = uses_of(*kernels(features), targets, GRID, family)
-    assert tuple(uses) == USES
+    assert tuple(uses) == SIX_USES
     joined = np.concatenate(features, axis=1) / np.sqrt(3)
     for i, teacher in enumerate(GRID):
         single = [fit(f, targets, teacher) for f in features]
@@ -65,6 +72,7 @@ def test_every_use_is_what_weights_on_explicit_features_give(features, targets, 
         for j, student in enumerate(GRID):
             taught = [fit(f, ensemble, student)[1] for f in features]
             np.testing.assert_allclose(uses["knowledge distillation"][i, j], taught, atol=1e-9)
+            np.testing.assert_allclose(uses["ensemble of the distilled"][i, j, 0], np.mean(taught, axis=0), atol=1e-9)
             by_next = [fit(features[m], single[(m + 1) % 3][0], student)[1] for m in range(3)]
             np.testing.assert_allclose(uses["self-distillation"][i, j], by_next, atol=1e-9)
 
@@ -89,7 +97,7 @@ def test_the_full_output_form_is_one_regression_over_images_and_classes(rng):
     features, targets = rng.normal(size=(9, 3, 5)), rng.normal(size=(6, 3))
     rows = features.reshape(27, 5)
     member = Member.from_grams(rows[:18] @ rows[:18].T, rows[18:] @ rows[:18].T)
-    outputs = five_uses([member], member, targets.reshape(-1, 1), FILTERS["ridge"], [0.2])["single"]
+    outputs = six_uses([member], member, targets.reshape(-1, 1), FILTERS["ridge"], [0.2])["single"]
     penalty = 0.2 * np.sum(rows[:18] ** 2) / 18 * np.eye(5)
     weights = np.linalg.solve(
         np.einsum("icp,icq->pq", features[:6], features[:6]) + penalty, np.einsum("icp,ic->p", features[:6], targets)

@@ -158,7 +158,7 @@ def test_contenders_have_the_strengths_that_a_loop_finds(accuracies):
                 validation, test = of[use]
                 pairs = {
                     use: max(np.ndindex(S, S), key=lambda ij: validation[ij]),
-                    use + orderings.ONE_STRENGTH: max(((i, i) for i in range(S)), key=lambda ij: validation[ij]),
+                    use + orderings.SHARED_STRENGTH: max(((i, i) for i in range(S)), key=lambda ij: validation[ij]),
                     use + orderings.BEST_TEACHER: (i := of[teacher][0].argmax(), validation[i].argmax()),
                 }
                 for name, pair in pairs.items():
@@ -173,11 +173,10 @@ def test_contenders_have_the_strengths_that_a_loop_finds(accuracies):
 
 
 def test_verdicts_follow_from_where_a_test_sees_what():
-    no, yes = np.array([False, False]), np.array([False, True])
-    assert results.verdict(yes, no) == "reproduced"
-    assert results.verdict(yes, yes[::-1]) == "reproduced in part"
-    assert results.verdict(no, yes) == "not under this protocol"
-    assert results.verdict(no, no) == "undecided"
+    assert published.verdict(holds=True, against=False) == "reproduced"
+    assert published.verdict(holds=True, against=True) == "reproduced in part"
+    assert published.verdict(holds=False, against=True) == "not under this protocol"
+    assert published.verdict(holds=False, against=False) == "undecided"
 
 
 def test_claims_on_cifar_are_those_of_the_differences(rng):
@@ -237,8 +236,23 @@ def test_committed_verdicts_follow_from_the_committed_accuracies():
                 seen[holds].append(ratios[w])
         assert sorted(seen[True]) == claim["holds_at"]
         assert sorted(seen[False]) == claim["opposite_at"]
-        expected = results.verdict(np.array([bool(seen[True])]), np.array([bool(seen[False])]))
+        expected = published.verdict(bool(seen[True]), bool(seen[False]))
         assert claim["verdict"] == expected
+
+
+def test_published_rows_are_in_the_form_of_ours():
+    lines = published.published_rows("cifar10")
+    assert lines[0] == {
+        "row": "published: WRN-10-4-NTK",
+        "single": "66.68",
+        "ensemble": "+3.86",
+        "train the average": "+6.18",
+        "knowledge distillation": "-0.67",
+        "self-distillation": "-4.76",
+        "ensemble of the distilled": "",
+    }
+    assert lines[1]["ensemble of the distilled"] == "+0.99"
+    assert published.published_rows("mixture") == []
 
 
 def test_bad_usage_is_one_line(hilbertsd, monkeypatch):

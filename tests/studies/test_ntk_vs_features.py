@@ -15,7 +15,7 @@ pytest.importorskip("jax", reason="needs the extra `ntk`")
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
 from hilbertsd.errors import InvalidFile, InvalidInput, NotConverged
-from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, five_uses
+from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, six_uses
 from hilbertsd.studies import form
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES, Sizes
 from hilbertsd.studies.ntk_vs_features import experiment, kernels, presets, results, rows
@@ -47,7 +47,7 @@ def test_the_table_has_every_row_and_use(finished):
     result, _ = finished
     assert tuple(result.table) == ROWS
     for name, row in result.table.items():
-        extra = [use + ", one strength" for use in SIX_USES[1:]] if name in (INFINITE, BEFORE, AFTER) else []
+        extra = [use + rows.AT_SINGLES_STRENGTH for use in SIX_USES[1:]] if name in (INFINITE, BEFORE, AFTER) else []
         assert list(row.correct) == [*SIX_USES, *extra]
         for use, correct in row.correct.items():
             several = use.split(",")[0] in ("single", "knowledge distillation", "self-distillation")
@@ -126,7 +126,7 @@ def test_strengths_are_chosen_on_validation_images_alone(rng):
     row = rows.kernel_row(grams, draw)
     members = [Member.from_grams(*gram) for gram in grams]
     average = Member.from_grams(*(sum(part) / 3 for part in zip(*grams, strict=True)))
-    outputs = five_uses(members, average, draw.targets, FILTERS["ridge"], MULTIPLES)
+    outputs = six_uses(members, average, draw.targets, FILTERS["ridge"], MULTIPLES)
     for use, values in outputs.items():
         right = values.argmax(axis=-1) == draw.labels
         validation = right[..., :15].mean(axis=(-1, -2))
@@ -137,7 +137,7 @@ def test_strengths_are_chosen_on_validation_images_alone(rng):
         one = MULTIPLES.index(row.chosen["single"]["strengths"][0])
         if use != "single":
             at_one = right[one, one] if right.ndim == 4 else right[one]
-            np.testing.assert_array_equal(row.correct[use + ", one strength"], at_one[:, 15:])
+            np.testing.assert_array_equal(row.correct[use + rows.AT_SINGLES_STRENGTH], at_one[:, 15:])
     flipped = replace(draw, labels=np.concatenate([draw.labels[:15], (draw.labels[15:] + 1) % 3]))
     assert {use: each["strengths"] for use, each in rows.kernel_row(grams, flipped).chosen.items()} == {
         use: each["strengths"] for use, each in row.chosen.items()
@@ -188,7 +188,7 @@ def made(rng):
                 correct["ensemble"] = (single.mean(axis=0) > 0.5)[None] | (rng.random((1, 600)) < gain)
             table[name] = rows.Row(correct, {})
         for use in ("ensemble", "knowledge distillation", "self-distillation"):
-            table[BEFORE].correct[use + ", one strength"] = table[BEFORE].correct[use]
+            table[BEFORE].correct[use + rows.AT_SINGLES_STRENGTH] = table[BEFORE].correct[use]
         one = [{"round": t, "seed": s, "distance": 0.1 + 0.01 * s - 0.05 * t} for t in range(2) for s in range(3)]
         about = {name: {"name": "network", "parameters": 5} for name in (PLAIN, PRACTICAL)}
         return results.Result(config, "data", labels, table, one, about)
@@ -222,21 +222,6 @@ def test_the_control_is_against_the_claim_where_the_ensemble_gains(made):
         claims = [claim for claim in made(MIXTURE, gain).claims() if claim.claim == results.CONTROL]
         assert [claim.setting.split(",")[0] for claim in claims] == [PLAIN, PRACTICAL]
         assert claims[1].verdict == expected
-
-
-def test_published_rows_are_in_the_form_of_ours(made):
-    lines = made("cifar10", 0.1).published_rows()
-    assert lines[0] == {
-        "row": "published: WRN-10-4-NTK",
-        "single": "66.68",
-        "ensemble": "+3.86",
-        "train the average": "+6.18",
-        "knowledge distillation": "-0.67",
-        "self-distillation": "-4.76",
-        "ensemble of the distilled": "",
-    }
-    assert lines[1]["ensemble of the distilled"] == "+0.99"
-    assert made(MIXTURE, 0.1).published_rows() == []
 
 
 QUICK_COMMAND = """

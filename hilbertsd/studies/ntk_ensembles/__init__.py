@@ -1,8 +1,8 @@
 """The study of ensembles and distillation of tangent kernels, over parameters per target.
 
 `presets` says which networks and images are taken, `parts` computes and keeps one width on one draw, `orderings`
-chooses strengths and tests, `results` gives verdicts on what is `published`, `figures` draws them, `experiment` runs
-it all.
+chooses strengths and tests, `results` gives verdicts on what is `published`, `lines` formats tables, `figures` draws,
+`experiment` runs it all.
 """
 
 import lazy_loader

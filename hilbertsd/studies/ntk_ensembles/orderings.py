@@ -21,11 +21,11 @@ from hilbertsd.studies.sizes.paired import AtPoints, over_draws
 TEACHERS = dict(zip(DISTILLED, ("ensemble", "single"), strict=True))
 """Whose outputs a student is fitted to."""
 
-BEST_TEACHER, ONE_STRENGTH = ", teacher at its best", ", one strength"
+BEST_TEACHER, SHARED_STRENGTH = ", teacher at its best", ", one strength"
 """What a distilled use is called where its teacher has the strength that is best for the teacher itself, and where
-teacher and student share one strength; without either, both strengths are chosen for the student."""
+teacher and student share one strength, the best for the student; without either, both are chosen for the student."""
 
-CONTENDERS = (*USES, *(use + how for how in (BEST_TEACHER, ONE_STRENGTH) for use in DISTILLED))
+CONTENDERS = (*USES, *(use + how for how in (BEST_TEACHER, SHARED_STRENGTH) for use in DISTILLED))
 
 ADVANTAGES = (
     ("ensemble", "single"),
@@ -91,13 +91,13 @@ class Ordering:
         """
         ours = {use: 100 * setting.of(values) for use, values in accuracies.items()}
         validation = {use: values[:, :, VALIDATION] for use, values in ours.items()}
-        chosen = {use: _best(values) for use, values in validation.items()}
+        chosen = {use: best_strengths(values, 2) for use, values in validation.items()}
         for use in DISTILLED:
             teacher = chosen[TEACHERS[use]]
             rows = np.take_along_axis(validation[use], teacher[..., None], axis=2)[:, :, 0]
-            chosen[use + BEST_TEACHER] = np.concatenate([teacher, _best(rows)], axis=2)
+            chosen[use + BEST_TEACHER] = np.concatenate([teacher, best_strengths(rows, 2)], axis=2)
             diagonal = np.diagonal(validation[use], axis1=2, axis2=3)
-            chosen[use + ONE_STRENGTH] = np.repeat(_best(diagonal), 2, axis=2)
+            chosen[use + SHARED_STRENGTH] = np.repeat(best_strengths(diagonal, 2), 2, axis=2)
         return cls(setting, ratios, ours, {name: chosen[name] for name in CONTENDERS})
 
     @cached_property
@@ -132,10 +132,16 @@ class Ordering:
         }
 
 
-def _best(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """(D, W, 1 or 2) places of the largest of (D, W, S) or (D, W, S, S) values, the first of equals."""
-    flat = values.reshape(*values.shape[:2], -1).argmax(axis=2)
-    return np.stack(np.unravel_index(flat, values.shape[2:]), axis=2)
+def best_strengths(accuracies: NDArray[np.float64], n_axes: int = 0) -> NDArray[np.intp]:
+    """(…, 1 or 2) places of the strengths, a teacher's before its student's, at which a use is best.
+
+    Parameters
+    ----------
+    accuracies : (…, S) or (…, S, S) on validation images. The first of equals is taken, which has the least strength.
+    n_axes : number of the axes before those of the strengths.
+    """
+    flat = accuracies.reshape(*accuracies.shape[:n_axes], -1).argmax(axis=-1)
+    return np.stack(np.unravel_index(flat, accuracies.shape[n_axes:]), axis=-1)
 
 
 def _at(values: NDArray[np.float64], places: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hilbertsd import ntk
 from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.networks.architectures import Architecture, architecture
-from hilbertsd.ntk.ensembles import FILTERS, USES, Member, five_uses, normalised, scores
+from hilbertsd.ntk.ensembles import FILTERS, USES, members_and_average, normalised, scores, six_uses
 from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES, Config, Preset, Sizes
 from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
 
@@ -134,13 +134,12 @@ def _uses(
     pairs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]], targets: NDArray[np.float64], draw: Draw
 ) -> dict[str, list[NDArray[np.float64]]]:
     """By use, for every filter (2, S) or (2, S, S) accuracies on validation and test images."""
-    train, cross = (sum(parts) / len(pairs) for parts in zip(*pairs, strict=True))
-    average = Member.from_grams(train, cross)
-    members = [Member.from_grams(*pair) for pair in pairs]
+    members, average = members_and_average(pairs)
     accuracies: dict[str, list[NDArray[np.float64]]] = {use: [] for use in USES}
     for family in FILTERS.values():
-        for use, outputs in five_uses(members, average, targets, family, MULTIPLES).items():
-            right = (scores(outputs, draw.targets.shape[1]).argmax(axis=-1) == draw.labels).mean(axis=-2)
+        outputs = six_uses(members, average, targets, family, MULTIPLES)
+        for use in USES:
+            right = (scores(outputs[use], draw.targets.shape[1]).argmax(axis=-1) == draw.labels).mean(axis=-2)
             v = draw.sizes.validation
             accuracies[use].append(np.array([right[..., :v].mean(axis=-1), right[..., v:].mean(axis=-1)]))
     return accuracies

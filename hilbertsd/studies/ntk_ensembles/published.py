@@ -1,6 +1,11 @@
 """What Allen-Zhu & Li (2020), arXiv:2012.09816, say of ten WRN-10-4-NTK models, and how what is done here differs."""
 
-from hilbertsd.ntk.ensembles import USES
+from collections.abc import Mapping
+from typing import Any
+
+from hilbertsd.ntk.ensembles import SIX_USES, USES
+from hilbertsd.studies import form
+from hilbertsd.studies.ntk_ensembles.lines import line
 
 SOURCE = "Allen-Zhu & Li"
 """What a claim's source names."""
@@ -50,3 +55,47 @@ PUBLISHED_NETWORKS: dict[str, dict[str, tuple[float, ...]]] = {
 }
 """Test accuracy in per cent of ten trained networks: single (a mean), ensemble, train the average, knowledge
 distillation, self-distillation, ensemble of the distilled."""
+
+
+def published_rows(dataset: str) -> list[dict[str, str]]:
+    """Lines of what the paper has on a data set, kernels first, without errors; empty cells for what it lacks."""
+    found = {"WRN-10-4-NTK": PUBLISHED[dataset]} if dataset in PUBLISHED else {}
+    networks = PUBLISHED_NETWORKS.get(dataset, {})
+    found |= {name: dict(zip(SIX_USES, values, strict=True)) for name, values in networks.items()}
+    rows = []
+    for name, values in found.items():
+        single = values["single"]
+        added = {use: (value - single, None) for use, value in values.items() if use != "single"}
+        rows.append(
+            {"row": f"published: {name}", **dict.fromkeys(SIX_USES, ""), **line((single, None), added, digits=2)}
+        )
+    return rows
+
+
+def verdict(holds: bool, against: bool) -> form.Verdict:
+    """Verdict on a claim, from whether a test sees it anywhere, and whether one sees the opposite."""
+    if holds:
+        return form.Verdict.IN_PART if against else form.Verdict.REPRODUCED
+    return form.Verdict.NOT_UNDER_PROTOCOL if against else form.Verdict.UNDECIDED
+
+
+def claim_of_the_paper(
+    claim: str,
+    holds: bool,
+    against: bool,
+    numbers: Mapping[str, Any],
+    note: str,
+    *,
+    setting: str,
+    dataset: str,
+) -> form.Claim:
+    """Claim of the paper with its verdict, which only the data sets of the paper can test.
+
+    Parameters
+    ----------
+    holds, against : whether a test sees it, and whether one sees the opposite.
+    claim, numbers, note, setting : as in :class:`hilbertsd.studies.form.Claim`.
+    dataset : name of the data set.
+    """
+    found = verdict(holds, against) if dataset in PUBLISHED else form.Verdict.NOT_TESTABLE
+    return form.Claim(claim, found, numbers, note, source=SOURCE, setting=setting)

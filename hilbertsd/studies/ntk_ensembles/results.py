@@ -9,11 +9,22 @@ from numpy.typing import NDArray
 
 from hilbertsd.ntk.ensembles import DISTILLED, USES
 from hilbertsd.studies import form
+from hilbertsd.studies.ntk_ensembles.lines import line, points
 from hilbertsd.studies.ntk_ensembles.orderings import ADVANTAGES, CONTENDERS, Ordering, settings
 from hilbertsd.studies.ntk_ensembles.parts import Accuracies
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES, PRESETS, Config
-from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PROTOCOL, PUBLISHED, PUBLISHED_RATIOS, SOURCE
+from hilbertsd.studies.ntk_ensembles.published import (
+    CLAIMS,
+    PROTOCOL,
+    PUBLISHED,
+    PUBLISHED_RATIOS,
+    SOURCE,
+    claim_of_the_paper,
+)
 from hilbertsd.studies.sizes.paired import AtPoints
+
+DIGITS = 1
+"""Decimals of accuracies and of points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,16 +83,16 @@ class Result(form.Result[Config]):
         A claim is reproduced where the test sees it at some ratio and the opposite at none, and reproduced in part
         where it sees both. The opposite alone is a result under this protocol, which is not the paper's.
         """
-        testable = self.config.dataset in PUBLISHED_RATIOS
         claims = []
         for claim, first, second, beats in CLAIMS:
             for ordering in self.orderings:
                 seen = ordering.difference(first, second)
                 holds, against = (seen.above, seen.below) if beats else (seen.below, seen.above)
                 claims.append(
-                    form.Claim(
+                    claim_of_the_paper(
                         claim,
-                        verdict(holds, against) if testable else form.Verdict.NOT_TESTABLE,
+                        bool(holds.any()),
+                        bool(against.any()),
                         {
                             **ordering.setting._asdict(),
                             "parameters_per_target": ordering.ratios.tolist(),
@@ -90,8 +101,8 @@ class Result(form.Result[Config]):
                             "opposite_at": ordering.ratios[against].tolist(),
                         },
                         _by_ratio(seen, ordering.ratios),
-                        source=SOURCE,
                         setting=str(ordering.setting),
+                        dataset=self.config.dataset,
                     )
                 )
         return claims
@@ -130,13 +141,6 @@ class Result(form.Result[Config]):
         }
 
 
-def verdict(holds: NDArray[np.bool_], against: NDArray[np.bool_]) -> form.Verdict:
-    """Verdict on a claim from the ratios at which a test sees it, and at which it sees the opposite."""
-    if holds.any():
-        return form.Verdict.IN_PART if against.any() else form.Verdict.REPRODUCED
-    return form.Verdict.NOT_UNDER_PROTOCOL if against.any() else form.Verdict.UNDECIDED
-
-
 def _lines(ordering: Ordering) -> list[dict[str, Any]]:
     """One dictionary per ratio, as the terminal shows them."""
     single = [form.mean_and_standard_error(values) for values in ordering.test["single"].T]
@@ -144,21 +148,21 @@ def _lines(ordering: Ordering) -> list[dict[str, Any]]:
     return [
         {
             "parameters_per_target": float(f"{ratio:.3g}"),
-            "single": f"{single[w].mean:.1f} ± {single[w].standard_error:.1f}",
-            **{use: _in_words(points, w) for use, points in added.items()},
+            **line(
+                single[w],
+                {use: (each.mean[w], each.standard_error[w]) for use, each in added.items()},
+                DIGITS,
+                [use for use, each in added.items() if each.above[w] or each.below[w]],
+            ),
         }
         for w, ratio in enumerate(ordering.ratios)
     ]
 
 
-def _in_words(points: AtPoints, w: int) -> str:
-    seen = "*" if points.above[w] or points.below[w] else ""
-    return f"{points.mean[w]:+.1f} ± {points.standard_error[w]:.1f}{seen}"
-
-
-def _by_ratio(points: AtPoints, ratios: NDArray[np.float64]) -> str:
+def _by_ratio(found: AtPoints, ratios: NDArray[np.float64]) -> str:
     """Differences with their standard errors at every ratio."""
-    differences = ", ".join(_in_words(points, w) for w in range(len(ratios)))
+    each = zip(found.mean, found.standard_error, found.above | found.below, strict=True)
+    differences = ", ".join(points(mean, error, DIGITS, seen) for mean, error, seen in each)
     return f"{differences} points (* seen) at {', '.join(f'{r:.2g}' for r in ratios)} parameters per target"
 
 
@@ -168,5 +172,5 @@ def _where(claim: form.Claim) -> str:
     return "; ".join(f"{words} {', '.join(f'{r:.2g}' for r in ratios)}" for words, ratios in places if len(ratios))
 
 
-def _recorded(points: AtPoints) -> dict[str, Any]:
-    return {name: values.tolist() for name, values in points._asdict().items()}
+def _recorded(found: AtPoints) -> dict[str, Any]:
+    return {name: values.tolist() for name, values in found._asdict().items()}

@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.ntk.ensembles import SIX_USES, USES
+from hilbertsd.ntk.ensembles import SIX_USES
 from hilbertsd.studies import form
-from hilbertsd.studies.ntk_ensembles.orderings import ONE_STRENGTH
-from hilbertsd.studies.ntk_ensembles.published import CLAIMS, PUBLISHED, PUBLISHED_NETWORKS, SOURCE
-from hilbertsd.studies.ntk_ensembles.results import verdict
+from hilbertsd.studies.ntk_ensembles.lines import line, points
+from hilbertsd.studies.ntk_ensembles.published import (
+    CLAIMS,
+    PUBLISHED,
+    PUBLISHED_NETWORKS,
+    SOURCE,
+    claim_of_the_paper,
+    published_rows,
+    verdict,
+)
 from hilbertsd.studies.ntk_vs_features.presets import (
     AFTER,
     BEFORE,
@@ -24,7 +31,7 @@ from hilbertsd.studies.ntk_vs_features.presets import (
     ROWS,
     Config,
 )
-from hilbertsd.studies.ntk_vs_features.rows import Row
+from hilbertsd.studies.ntk_vs_features.rows import AT_SINGLES_STRENGTH, Row
 from hilbertsd.studies.sizes.networks import Contrast, contrast
 from hilbertsd.studies.sizes.paired import LEVEL, holm
 from hilbertsd.studies.sizes.seeds import SeedEstimate, paired_t
@@ -67,6 +74,9 @@ CLAIMS_OF = {BEFORE: KERNEL_CLAIMS, AFTER: KERNEL_CLAIMS, PLAIN: NETWORK_CLAIMS,
 the same is tested and reported."""
 
 OF_THE_PAPER = (BEFORE, PRACTICAL)
+
+DIGITS = 2
+"""Decimals of accuracies and of points."""
 
 CONTROL = "on Gaussian-like inputs the ensemble is not better than single models"
 
@@ -132,28 +142,12 @@ class Result(form.Result[Config]):
         """One dictionary per row of the table: accuracy of single models in %, and what other uses add to it ± s.e."""
         lines = []
         for row in ROWS:
-            cells = {use: self.advantage(row, use) for use in SIX_USES[1:]}
-            shown = {use: f"{each.mean:+.2f} ± {each.standard_error:.2f}" for use, each in cells.items()}
+            added = {use: self.advantage(row, use)[:2] for use in SIX_USES[1:]}
+            shown = line(self.accuracy(row, "single")[:2], added, DIGITS)
             if row == INFINITE:  # one kernel: there is nothing to average
                 shown |= dict.fromkeys(("ensemble", "train the average", "ensemble of the distilled"), "")
-            single = self.accuracy(row, "single")
-            lines.append({"row": row, "single": f"{single.mean:.2f} ± {single.standard_error:.2f}", **shown})
-        return lines + self.published_rows()
-
-    def published_rows(self) -> list[dict[str, Any]]:
-        """What the paper has on this data set, in the same form, without errors."""
-        tables = {**PUBLISHED_NETWORKS.get(self.config.dataset, {})}
-        kernel = PUBLISHED.get(self.config.dataset)
-        found = {"published: WRN-10-4-NTK": dict(kernel)} if kernel else {}
-        found |= {f"published: {name}": dict(zip(SIX_USES, values, strict=True)) for name, values in tables.items()}
-        return [
-            {
-                "row": name,
-                "single": f"{values['single']:.2f}",
-                **{use: f"{values[use] - values['single']:+.2f}" if use in values else "" for use in SIX_USES[1:]},
-            }
-            for name, values in found.items()
-        ]
+            lines.append({"row": row, **shown})
+        return lines + published_rows(self.config.dataset)
 
     def headline(self) -> list[str]:
         """Data and networks."""
@@ -201,12 +195,12 @@ class Result(form.Result[Config]):
 
     def _at_one_strength(self, row: str) -> list[tuple[str, Weights]]:
         """Claims on kernels once more, with the strength of single models for teacher and student."""
-        if "ensemble" + ONE_STRENGTH not in self.table[row].correct:
+        if "ensemble" + AT_SINGLES_STRENGTH not in self.table[row].correct:
             return []
         return [
             (
                 claim + ", at one strength for all",
-                {use if use == "single" else use + ONE_STRENGTH: weight for use, weight in weights.items()},
+                {use if use == "single" else use + AT_SINGLES_STRENGTH: weight for use, weight in weights.items()},
             )
             for claim, weights in KERNEL_CLAIMS
             if set(weights) <= set(ONE_FOR_ALL)
@@ -214,18 +208,15 @@ class Result(form.Result[Config]):
 
     def claims(self) -> list[form.Claim]:
         """What the paper claims of kernels and of networks; on digits nothing is testable."""
-        claims = []
+        claims, dataset = [], self.config.dataset
         for row, claim, estimate, p_holds, p_opposite in self.tests:
-            seen = verdict(np.array([p_holds <= LEVEL]), np.array([p_opposite <= LEVEL]))
-            of_the_paper = row in OF_THE_PAPER and self.config.dataset != MIXTURE
-            if not of_the_paper:
-                seen = form.Verdict.REPORTED
-            elif self.config.dataset == "digits":
-                seen = form.Verdict.NOT_TESTABLE
             numbers = {**estimate._asdict(), "p_corrected": p_holds, "p_of_the_opposite_corrected": p_opposite}
-            note = f"{estimate.mean:+.2f} ± {estimate.standard_error:.2f} points, corrected p = {p_holds:.2g}"
-            source = SOURCE if of_the_paper else ""
-            claims.append(form.Claim(claim, seen, numbers, note, source=source, setting=self._setting(row)))
+            note, setting = _with_p(estimate, p_holds), self._setting(row)
+            if row in OF_THE_PAPER and dataset != MIXTURE:
+                seen = p_holds <= LEVEL, p_opposite <= LEVEL
+                claims.append(claim_of_the_paper(claim, *seen, numbers, note, setting=setting, dataset=dataset))
+            else:
+                claims.append(form.Claim(claim, form.Verdict.REPORTED, numbers, note, setting=setting))
         return [*claims, *self._control(), *self._features()]
 
     def _setting(self, row: str) -> str:
@@ -241,8 +232,7 @@ class Result(form.Result[Config]):
         for row in (PLAIN, PRACTICAL):
             gain = self.advantage(row, "ensemble")
             p = min(1.0, 2 * gain.p_above)
-            seen = form.Verdict.NOT_UNDER_PROTOCOL if p <= LEVEL else form.Verdict.UNDECIDED
-            note = f"{gain.mean:+.2f} ± {gain.standard_error:.2f} points, corrected p = {p:.2g}"
+            seen, note = verdict(holds=False, against=p <= LEVEL), _with_p(gain, p)
             claims.append(form.Claim(CONTROL, seen, gain._asdict(), note, source=SOURCE, setting=self._setting(row)))
         return claims
 
@@ -281,9 +271,9 @@ class Result(form.Result[Config]):
                     for use in SIX_USES
                 },
                 "at_one_strength_over_single": {
-                    use.removesuffix(ONE_STRENGTH): _estimate(self.advantage(row, use))
+                    use.removesuffix(AT_SINGLES_STRENGTH): _estimate(self.advantage(row, use))
                     for use in self.table[row].correct
-                    if use.endswith(ONE_STRENGTH)
+                    if use.endswith(AT_SINGLES_STRENGTH)
                 },
                 "single_over_infinite_kernel": None if row == INFINITE else _estimate(self.over_infinite(row)),
                 "chosen": self.table[row].chosen,
@@ -293,7 +283,7 @@ class Result(form.Result[Config]):
         sizes = PRESETS[self.config.preset].sizes
         published = (
             {
-                "kernels": dict(zip(USES, PUBLISHED[self.config.dataset].values(), strict=True)),
+                "kernels": PUBLISHED[self.config.dataset],
                 "networks": PUBLISHED_NETWORKS[self.config.dataset],
             }
             if self.config.dataset in PUBLISHED
@@ -311,6 +301,10 @@ class Result(form.Result[Config]):
 
 def _estimate(found: Contrast) -> dict[str, float]:
     return {"mean": found.mean, "standard_error": found.standard_error}
+
+
+def _with_p(found: Contrast, p: float) -> str:
+    return f"{points(*found[:2], DIGITS)} points, corrected p = {p:.2g}"
 
 
 def _shown(estimate: SeedEstimate) -> str:

@@ -1,6 +1,6 @@
 """Rows of the table: six uses of kernels, or of trained networks, right or wrong on every test image.
 
-    row = kernel_row(members, average, draw)
+    row = kernel_row(grams, draw)
     row.correct["knowledge distillation"]  # (L, m)
 
 What can be chosen, strengths of kernels and learning rates of networks, is chosen on validation images.
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hilbertsd import networks
 from hilbertsd.errors import NotConverged, WorkerDied
 from hilbertsd.networks.architectures import Architecture
-from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, five_uses
-from hilbertsd.studies.ntk_ensembles.orderings import ONE_STRENGTH
+from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, members_and_average, six_uses
+from hilbertsd.studies.ntk_ensembles.orderings import best_strengths
 from hilbertsd.studies.ntk_ensembles.parts import Draw
 from hilbertsd.studies.ntk_ensembles.presets import MULTIPLES
 from hilbertsd.studies.ntk_vs_features.presets import PRESETS, TRIED_SEED, Config, Kind
@@ -27,7 +27,10 @@ from hilbertsd.support.array_files import check_source, read_arrays, write_array
 if TYPE_CHECKING:
     from hilbertsd.features.uses import TrainedUses
 
-FORMAT = "hilbertsd.UsesRow/1"
+FORMAT = "hilbertsd.UsesRow/2"
+
+AT_SINGLES_STRENGTH = ", at the strength of single models"
+"""What a use of kernels is called where every fit, a teacher's and a student's, has the strength of single models."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +40,7 @@ class Row:
     Attributes
     ----------
     correct : by use, (L or 1, m) whether each network or kernel classifies each test image as it is labelled; of
-        kernels also by use at one strength for all.
+        kernels also by use at the strength of single models.
     chosen : by use what was chosen, and accuracies on the validation images, ready for JSON.
     """
 
@@ -74,22 +77,13 @@ def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -
     """
     from hilbertsd.ntk.jax_backend import eigh  # JAX is loaded where something runs
 
-    members, train_sum, cross_sum, dtype = [], np.float64(0), np.float64(0), "float64"
-    for train, cross in grams:
-        members.append(Member.from_grams(train, cross, eigh))
-        train_sum, cross_sum, dtype = train_sum + train, cross_sum + cross, train.dtype
-    average = members[0]
-    if len(members) > 1:
-        # In the precision of the kernels, by which eigenvalues below zero are judged.
-        train, cross = ((total / len(members)).astype(dtype) for total in (train_sum, cross_sum))
-        average = Member.from_grams(train, cross, eigh)
-    outputs = five_uses(members, average, draw.targets, FILTERS["ridge"], MULTIPLES)
-    outputs[SIX_USES[-1]] = outputs["knowledge distillation"].mean(axis=2, keepdims=True)
+    members, average = members_and_average(grams, eigh)
+    outputs = six_uses(members, average, draw.targets, FILTERS["ridge"], MULTIPLES)
     v, correct, chosen = draw.sizes.validation, {}, {}
-    right = {use: outputs[use].argmax(axis=-1) == draw.labels for use in SIX_USES}
+    right = {use: values.argmax(axis=-1) == draw.labels for use, values in outputs.items()}
     for use in SIX_USES:
         validation = right[use][..., :v].mean(axis=(-2, -1))
-        place = np.unravel_index(validation.argmax(), validation.shape)
+        place = tuple(best_strengths(validation))
         correct[use] = right[use][place][:, v:]
         chosen[use] = {
             "strengths": [MULTIPLES[index] for index in place],
@@ -97,7 +91,7 @@ def kernel_row(grams: Iterable[tuple[NDArray[Any], NDArray[Any]]], draw: Draw) -
         }
     one = MULTIPLES.index(chosen["single"]["strengths"][0])
     for use in SIX_USES[1:]:
-        correct[use + ONE_STRENGTH] = right[use][(one,) * (right[use].ndim - 2)][:, v:]
+        correct[use + AT_SINGLES_STRENGTH] = right[use][(one,) * (right[use].ndim - 2)][:, v:]
     return Row(correct, chosen)
 
 
