@@ -8,10 +8,12 @@ CACHE = Path(__file__).parents[1] / ".pytest_cache"
 # Read when NumPy and JAX load, also by the processes that tests start. Workers that share two cores lose half of their
 # time to each other's BLAS threads. JAX keeps what it compiles for the next worker and the next run; so does Python,
 # also where it is told to write no bytecode: every process would compile its libraries anew, JAX for three seconds.
+# Without caches of XLA's own what JAX compiles has the same name in every folder, and tests may copy the folder.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", "none")
 if sys.dont_write_bytecode:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.pycache_prefix = os.environ.setdefault("PYTHONPYCACHEPREFIX", str(CACHE / "bytecode"))

@@ -1,20 +1,16 @@
 """Filled stores of kernel matrices, and runs that are killed."""
 
 import filecmp
-import json
 import os
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from hilbertsd.gram import GramPlan, GramStore, NamedKernel, fill
 
-RUN_SERVER = """
-import json, os, signal, sys, time
+RUN = """
+import signal, time
 import numpy as np
 from hilbertsd.gram.filling import fill
 from hilbertsd.gram.store import GramPlan, GramStore
@@ -31,17 +27,8 @@ def run(folder, tile, *sets):
     fill(GramStore.create(folder, plan), slow, points, others)
 
 NamedKernel("rbf", 0.1)(np.eye(2), np.eye(2))  # imports what it needs
-for line in sys.stdin:
-    if not (child := os.fork()):
-        run(*json.loads(line))
-        sys.exit()
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
 """
-"""Makes a run of every line on stdin, as a process of its own: prints its number, and at its end how it ended.
-
-Runs are forks of a process that has its imports done, which take far longer than the tiles up to a kill.
-"""
+"""Defines `run`, which fills a store slowly."""
 
 KERNEL = NamedKernel("rbf", 0.1)
 
@@ -73,24 +60,6 @@ def same_folders(first, second):
     return files_of(first) == files_of(second) and all(
         filecmp.cmp(Path(first) / name, Path(second) / name, shallow=False) for name in files_of(first)
     )
-
-
-@contextmanager
-def run_server():
-    """Starts runs: called with their arguments, it gives the run's number and a function that waits for its end."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([sys.executable, "-c", RUN_SERVER], **pipes) as server:
-        asked, told = server.stdin, server.stdout
-        assert asked is not None
-        assert told is not None
-
-        def begin(*arguments):
-            asked.write(json.dumps(arguments) + "\n")
-            asked.flush()
-            return int(told.readline()), lambda: int(told.readline())
-
-        yield begin
-        asked.close()
 
 
 def killed_runs(begin, tmp_path, sets, tile, kills, how):

@@ -1,10 +1,11 @@
 """Settings shared by the tests of stores."""
 
 import pytest
-from stores import run_server
+from forks import forks
+from stores import RUN
 
 
 @pytest.fixture(scope="session")
 def begin():
-    with run_server() as begin:
+    with forks(RUN) as begin:
         yield begin

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
@@ -13,6 +11,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip("flax", reason="needs the extra `networks`")
+
+from forks import commands
 
 from hilbertsd.errors import WorkerDied
 from hilbertsd.studies.network_chains import presets
@@ -101,40 +101,22 @@ def test_a_fresh_network_is_stopped_at_the_first_look_at_which_its_loss_is_low_e
 @pytest.mark.slow
 def test_a_command_that_is_killed_five_times_ends_with_the_same_result(tmp_path):
     """At random moments of its training, whatever it is doing; what differs at most are times."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    compiled = {
-        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    }
-    words = [sys.executable, "-c", COMMANDS]
-    with subprocess.Popen(words, cwd=tmp_path, env={**os.environ, **compiled}, **pipes) as server:
-        asked, told = server.stdin, server.stdout
-        assert asked is not None
-        assert told is not None
-
-        def begin(out):
-            asked.write(f"{out}\n")
-            asked.flush()
-            return int(told.readline())
-
-        begin("whole")
-        assert int(told.readline()) == 0
+    words = ("run", "network-chains", "--dataset", "digits", "--out")
+    with commands(QUICK_COMMAND, tmp_path) as begin:
+        assert begin(*words, "whole")[1]() == 0
         rng = np.random.default_rng(0)
         # After a training state or after a whole network: on a slow machine, states alone never reach a network's end.
         for awaited in ("training", "seed", "training", "seed", "training"):
-            before, command = time.time(), begin("killed")
+            before, (command, end) = time.time(), begin(*words, "killed")
             while not written_since(tmp_path / "killed/networks", before, awaited):
                 os.kill(command, 0)  # raises where it is over
                 time.sleep(0.02)
             time.sleep(rng.uniform(0, 0.3))
             os.kill(command, signal.SIGKILL)
-            assert os.WTERMSIG(int(told.readline())) == signal.SIGKILL
+            assert os.WTERMSIG(end()) == signal.SIGKILL
         assert not (tmp_path / "killed/result.json").exists()
         assert 0 < len(list((tmp_path / "killed/networks").glob("*/seed-*"))) < 24
-        begin("killed")
-        assert int(told.readline()) == 0
-        asked.close()
+        assert begin(*words, "killed")[1]() == 0
     one, other = ((tmp_path / name / "result.json").read_bytes() for name in ("whole", "killed"))
     assert one == other
 
@@ -146,12 +128,8 @@ def written_since(folder, moment, kind):
     return False
 
 
-COMMANDS = """
-import os, sys
+QUICK_COMMAND = """
 from dataclasses import replace
-import matplotlib.backends.backend_agg, matplotlib.backends.backend_svg, matplotlib.figure, scipy.stats
-from sklearn.datasets import load_digits
-from hilbertsd.cli.entry import main
 from hilbertsd.networks import chain, chains
 from hilbertsd.studies.network_chains import experiment, presets
 
@@ -161,18 +139,6 @@ network = {"name": "fully-connected-1-16"}
 presets.PRESETS["smoke"] = replace(
     presets.PRESETS["smoke"], networks=(network,), training=training, spread="one by one", tolerance=0.5
 )
-for line in sys.stdin:
-    if not (child := os.fork()):
-        sys.argv = ["hilbertsd", "run", "network-chains", "--dataset", "digits", "--out", line.strip()]
-        sys.stdout = open(os.devnull, "w")
-        main()
-        sys.exit()
-    print(child, flush=True)
-    print(os.waitpid(child, 0)[1], flush=True)
-"""
-"""Runs the command once for every line on stdin, as a process of its own: prints its number, and how it ended.
-
-The processes are forks of one that has its imports done, which take far longer than the training up to a kill.
 """
 
 

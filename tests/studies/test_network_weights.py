@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("flax", reason="needs the extra `networks`")
 
 from commands import one_line
+from forks import commands, killed_until_it_ends
 
 from hilbertsd.features import EigenBins
 from hilbertsd.studies.network_weights import experiment, presets
@@ -67,6 +68,40 @@ def test_the_study_from_the_command_line(record, hilbertsd, tmp_path, monkeypatc
     monkeypatch.setattr("hilbertsd.ntk.empirical.empirical_grams", None)
     again = json.loads(hilbertsd("run", "network-weights", "--json", "--out", "out")[1])
     assert again["settings"] == [narrow, wide]
+
+
+QUICK_COMMAND = """
+from dataclasses import replace
+import hilbertsd.ntk.empirical
+from hilbertsd.networks import chain, chains
+from studies.test_network_weights import PLAIN, QUICK, presets
+
+chain.STORED_EVERY = 0.05
+presets.PRESETS["smoke"] = replace(QUICK, settings=PLAIN)
+"""
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_ends_with_the_same_result(tmp_path):
+    """After a chain's problem, states of its training, its networks, their tangent kernels."""
+    words = ("run", "network-weights", "--dataset", "digits")
+    with commands(QUICK_COMMAND, tmp_path) as begin:
+        assert begin(*words, "--out", "whole")[1]() == 0
+        assert killed_until_it_ends(begin, words, tmp_path / "killed", files=2) >= 4
+    one, other = ((tmp_path / name / "result.json").read_bytes() for name in ("whole", "killed"))
+    assert one == other
+
+
+@pytest.mark.slow
+def test_the_smoke_preset_from_the_command_line(hilbertsd):
+    code, out, err = hilbertsd("run", "network-weights", "--json", "--out", "out")
+    assert (code, err) == (0, "")
+    record = json.loads(out)
+    assert record["unmet"] == {}
+    narrow, wide, _ = (np.mean(each["distances"]["gradient flow"]) for each in record["settings"])
+    assert wide < 0.8 * narrow
+    verdicts = {claim["claim"]: claim["verdict"] for claim in record["claims"]}
+    assert verdicts["basis weights get sparser in every round"] == "reproduced"
 
 
 def test_claims_follow_from_weights_that_are_put_in():

@@ -73,7 +73,7 @@ def runs_from_the_command_line(hilbertsd, tmp_path, parameters, targets):
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_killed_run_goes_on_with_the_same_numbers(tmp_path):
+def test_a_run_computes_what_its_folder_lacks_with_the_same_numbers(tmp_path):
     config = replace(CONFIG, parts=tmp_path)
     whole = experiment.run(config)
     shown = str(whole.shown())

@@ -1,18 +1,15 @@
 """The study of kernels beside trained networks, as a user runs it, and its parts against plain loops."""
 
 import json
-import os
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("jax", reason="needs the extra `ntk`")
 pytest.importorskip("flax", reason="needs the extra `networks`")
+
+from forks import commands, killed_until_it_ends
 
 from hilbertsd.errors import InvalidFile, InvalidInput, NotConverged
 from hilbertsd.ntk.ensembles import FILTERS, SIX_USES, Member, six_uses
@@ -226,32 +223,17 @@ def test_the_control_is_against_the_claim_where_the_ensemble_gains(made):
 
 QUICK_COMMAND = """
 from studies.test_ntk_vs_features import PRESETS, QUICK
-from hilbertsd.cli import main
 PRESETS["smoke"] = QUICK
-main()
 """
 
 
 @pytest.mark.slow
 def test_a_command_that_is_killed_ends_with_the_same_result(finished, tmp_path, monkeypatch):
-    """After every 20 files of networks, kernels and rows, whatever it is doing then."""
     result, config = finished
     monkeypatch.setitem(PRESETS, "smoke", QUICK)
-    words = [sys.executable, "-c", QUICK_COMMAND, "run", "ntk-vs-features", "--seed", str(config.seed), "--out", "out"]
-    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])}
-    parts, kills = tmp_path / "out/parts", 0
-    while True:
-        before = len(list(parts.rglob("*.npz")))
-        with subprocess.Popen(words, cwd=tmp_path, env=variables, stdout=subprocess.DEVNULL) as command:
-            while command.poll() is None and len(list(parts.rglob("*.npz"))) < before + 20:
-                time.sleep(0.02)
-            if command.poll() is not None:
-                break
-            command.kill()
-        kills += 1
-        assert not (tmp_path / "out/result.json").exists()
-    assert command.returncode == 0
-    assert kills >= 2
+    words = ("run", "ntk-vs-features", "--dataset", "digits", "--seed", str(config.seed))
+    with commands(QUICK_COMMAND, tmp_path) as begin:
+        assert killed_until_it_ends(begin, words, tmp_path / "out", files=20) >= 2
     record = json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
     assert {name: record[name] for name in result.numbers()} == json.loads(json.dumps(result.numbers()))
 

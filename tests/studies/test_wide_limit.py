@@ -10,6 +10,8 @@ from scipy.stats import ttest_1samp
 
 pytest.importorskip("jax", reason="needs the extra `ntk`")
 
+from forks import commands, killed_until_it_ends
+
 from hilbertsd import distill, ntk
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.features import TangentChain
@@ -20,13 +22,17 @@ from hilbertsd.studies.wide_limit.presets import DESCENT, PENALISED, PRESETS, Co
 
 CONFIG = Config("smoke", seed=2)
 
+QUICK = Preset(10, 12, 2, 2, {"fully-connected-1": (8, 16)}, (8,), (8,), (1,), (0.3,), (0.4,))
+"""Networks that compile soon."""
+
+FILES = 2 * (4 + 2 + 1 + 2)
+"""Chains of its two seeds: of the main settings by width, of the depth, the rate and the standard parameterisation, and
+of the tolerance."""
+
 
 @pytest.fixture
 def quick(monkeypatch):
-    """The smoke preset with networks that compile soon."""
-    preset = Preset(10, 12, 2, 2, {"fully-connected-1": (8, 16)}, (8,), (8,), (1,), (0.3,), (0.4,))
-    monkeypatch.setitem(PRESETS, "smoke", preset)
-    return preset
+    monkeypatch.setitem(PRESETS, "smoke", QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ def problem():
 
 
 @pytest.mark.usefixtures("quick")
-def test_the_study_from_the_command_line_and_a_killed_run_goes_on(hilbertsd, tmp_path):
+def test_the_study_from_the_command_line_computes_what_its_folder_lacks(hilbertsd, tmp_path):
     code, out, err = hilbertsd("run", "wide-limit", "--json", "--out", "out")
     assert (code, err) == (0, "")
     record = json.loads(out)
@@ -49,7 +55,7 @@ def test_the_study_from_the_command_line_and_a_killed_run_goes_on(hilbertsd, tmp
     assert settings >= {"fully-connected-1, descent, rate 0.4", "fully-connected-1, penalised, ε = 0.3"}
     assert {claim["verdict"] for claim in record["claims"] if not claim["source"]} == {"reported"}
     files = sorted((tmp_path / "out/parts").iterdir())
-    assert len(files) == 2 * (4 + 2 + 1 + 2)
+    assert len(files) == FILES
     kept = files[0].stat().st_mtime_ns
     files[-1].unlink()
     again = experiment.run(Config("smoke", parts=tmp_path / "out/parts"))
@@ -63,6 +69,27 @@ def test_the_study_from_the_command_line_and_a_killed_run_goes_on(hilbertsd, tmp
     other = replace(problem, targets=-problem.targets)
     with pytest.raises(InvalidFile, match="has results of other images; give another folder with --parts"):
         parts.stored(tmp_path / "out/parts", setting, 8, 0, other, limit)
+
+
+QUICK_COMMAND = """
+from dataclasses import replace
+import hilbertsd.studies.wide_limit.parts
+from hilbertsd.ntk.compat import neural_tangents
+from studies.test_wide_limit import PRESETS, QUICK
+
+neural_tangents()
+PRESETS["smoke"] = replace(QUICK, depths=(), tolerances=(), rates=())
+"""
+
+
+@pytest.mark.slow
+def test_a_command_that_is_killed_ends_with_the_same_result(tmp_path):
+    words = ("run", "wide-limit")
+    with commands(QUICK_COMMAND, tmp_path) as begin:
+        assert begin(*words, "--out", "whole")[1]() == 0
+        assert killed_until_it_ends(begin, words, tmp_path / "killed", files=5) == 2
+    one, other = ((tmp_path / name / "result.json").read_bytes() for name in ("whole", "killed"))
+    assert one == other
 
 
 @pytest.mark.slow
