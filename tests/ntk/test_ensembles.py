@@ -139,6 +139,15 @@ def test_one_network_into_itself_is_a_round_of_distillation(features, targets):
     np.testing.assert_allclose(uses["self-distillation"][0, 0, 0], path.predict(cross[0], 1), atol=1e-11)
 
 
+def test_the_average_is_a_mean_in_the_precision_of_the_kernels(features):
+    """Of 15 features no other eigenvalue is left, as it is where rounding in single precision is taken at its word."""
+    train, cross = ([values.astype("float32") for values in each] for each in kernels(features[:, :, :5]))
+    members, average = members_and_average(zip(train, cross, strict=True))
+    np.testing.assert_allclose(average.cross, np.mean([each.cross for each in members], axis=0), rtol=1e-5, atol=1e-6)
+    assert average.eigenvalues.sum() == pytest.approx(np.mean([each.eigenvalues.sum() for each in members]))
+    assert np.count_nonzero(average.eigenvalues) == 15
+
+
 def test_bad_input_is_refused(features, targets):
     train, cross = kernels(features)
     with pytest.raises(InvalidInput, match=r"multiple is 0\.0"):

@@ -13,7 +13,7 @@ pytest.importorskip("jax", reason="needs the extra `ntk`")
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.ntk.ensembles import DISTILLED, FILTERS, USES
 from hilbertsd.studies import form
-from hilbertsd.studies.ntk_ensembles import experiment, orderings, parts, published, results
+from hilbertsd.studies.ntk_ensembles import experiment, lines, orderings, parts, published, results
 from hilbertsd.studies.ntk_ensembles.presets import FULL, MULTIPLES, PRESETS, SINGLE, Config, Preset, Sizes
 
 CONFIG = Config("smoke", "digits", seed=2)
@@ -240,9 +240,18 @@ def test_committed_verdicts_follow_from_the_committed_accuracies():
         assert claim["verdict"] == expected
 
 
+def test_lines_have_signs_errors_and_stars():
+    added = {"ensemble": (3.86, 0.34), "self-distillation": (-4.76, None)}
+    assert lines.line((66.68, 0.21), added, digits=1, seen=["ensemble"]) == {
+        "single": "66.7 ± 0.2",
+        "ensemble": "+3.9 ± 0.3*",
+        "self-distillation": "-4.8",
+    }
+
+
 def test_published_rows_are_in_the_form_of_ours():
-    lines = published.published_rows("cifar10")
-    assert lines[0] == {
+    rows = published.published_rows("cifar10")
+    assert rows[0] == {
         "row": "published: WRN-10-4-NTK",
         "single": "66.68",
         "ensemble": "+3.86",
@@ -251,7 +260,7 @@ def test_published_rows_are_in_the_form_of_ours():
         "self-distillation": "-4.76",
         "ensemble of the distilled": "",
     }
-    assert lines[1]["ensemble of the distilled"] == "+0.99"
+    assert rows[1]["ensemble of the distilled"] == "+0.99"
     assert published.published_rows("mixture") == []
 
 
