@@ -139,7 +139,7 @@ PRESETS = {
 class Config(form.Config):
     """Preset, seed, and the folder of the chains that are trained already."""
 
-    preset: str = form.option("smoke", "smoke (a minute) or cpu (half an hour).", choices=tuple(PRESETS))
+    preset: str = form.option("smoke", "smoke (a minute) or cpu (ten minutes of two cores).", choices=tuple(PRESETS))
     seed: int = form.option(0, "Seed of the images drawn and of the networks.", least=0)
     parts: Path | None = form.option(
         None,
