@@ -15,7 +15,7 @@ LEVELS = (
     {"errors"},
     {"support"},
     {"greens", "data", "networks", "gram", "pages"},
-    {"spectral"},
+    {"spectral", "views"},
     {"distillation", "filters"},
     {"bounds", "analysis"},
     {"estimators", "plot", "table_model"},

@@ -34,7 +34,7 @@ def run_command(words, monkeypatch, capsys):
 
 
 def test_the_readme_has_python_blocks():
-    assert len(blocks("python")) == 7
+    assert len(blocks("python")) == 8
     assert "path.save(" in blocks("python")[0]
 
 

@@ -1,4 +1,4 @@
-"""Data sets: CIFAR, scikit-learn's digits, tables of your own, and how images are prepared for a kernel."""
+"""Data sets: CIFAR, scikit-learn's digits, your tables, multi-view data, and how images are prepared for a kernel."""
 
 import lazy_loader
 

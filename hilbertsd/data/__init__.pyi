@@ -7,6 +7,10 @@ from .images import one_hot as one_hot
 from .images import shrunk as shrunk
 from .images import standardised as standardised
 from .mixture import mixture_split as mixture_split
+from .multi_view import MultiView as MultiView
+from .multi_view import ViewSamples as ViewSamples
+from .multi_view import orthonormal_views as orthonormal_views
+from .multi_view import patches as patches
 from .splits import ImageLabels as ImageLabels
 from .splits import ImageSplit as ImageSplit
 from .splits import image_split as image_split
