@@ -178,7 +178,8 @@ def train_view_networks(
     loss : of the training; losses but "labels" need teachers.
     teachers : S teachers' (n, k) outputs for the training samples.
     descent : how steps are taken, and when training ends.
-    least_steps : S numbers of steps before which training does not end, none by default.
+    least_steps : S numbers of steps before which training does not end, none by default. A student's loss may stand
+        still for some time before a second view, which grows slowly from its small start, is learned.
     views : (2k, d) orthonormal views; None for the limit.
     starts : S weights at the start, instead of those of the seeds.
     threads : networks that are trained at a time.
