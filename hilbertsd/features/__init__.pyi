@@ -5,6 +5,7 @@ from .basis_weights import BinnedWeights as BinnedWeights
 from .basis_weights import EigenBins as EigenBins
 from .basis_weights import weights_distance as weights_distance
 from .tangent import TangentNetwork as TangentNetwork
+from .tangent import mean_tangent_kernel as mean_tangent_kernel
 from .tangent_chains import TangentChain as TangentChain
 from .tangent_chains import train_tangent_chain as train_tangent_chain
 from .tangent_rules import Descent as Descent

@@ -6,6 +6,8 @@
     step = network.combination(network.start, coefficients)  # Jᵀ β, shaped like the parameters
     network.derivative(network.start, step, others)          # (m,) J(others) Jᵀ β
 
+    mean_tangent_kernel(architecture("fully-connected-2-512"), arrays, images)  # of any parameters, over 10 outputs
+
 Everything is in float64. J itself is never formed for layers that see one position: of these the gradient of image i
 is an outer product r_i δ_iᵀ of the layer's inputs and of the derivatives by its outputs, and ⟨r_i δ_iᵀ, r_j δ_jᵀ⟩ =
 ⟨r_i, r_j⟩⟨δ_i, δ_j⟩. A kernel of networks of width 2,048 then takes no more than a few passes through the network.
@@ -15,6 +17,7 @@ arXiv:2206.08720.
 """
 
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Self
@@ -27,6 +30,7 @@ from hilbertsd.networks.architectures import Architecture, check_has_kernel, fin
 from hilbertsd.ntk.empirical import initial_parameters
 from hilbertsd.ntk.jax_backend import jax, jnp, sixty_four_bits
 from hilbertsd.ntk.patches import apply_by_patches
+from hilbertsd.ntk.stax import StaxNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +61,11 @@ class TangentNetwork:
             JAX or neural-tangents is not installed.
         """
         check_has_kernel(architecture)
-        options = architecture.options
-        if options["n_classes"] != 1 or options["bias_std"] != 0:
+        _check_unbiased(architecture)
+        if architecture.options["n_classes"] != 1:
             raise InvalidInput(
-                f"{architecture.name} has {options['n_classes']} outputs and bias_std {options['bias_std']:g}; give an "
-                "architecture with n_classes=1 and bias_std=0"
+                f"{architecture.name} has {architecture.options['n_classes']} outputs; give an architecture with "
+                "n_classes=1, or take hilbertsd.features.mean_tangent_kernel"
             )
         images = np.asarray(finite_images(images, "images"), dtype=np.float64)
         parameters = initial_parameters(architecture, seed, images.shape[1:])
@@ -103,6 +107,37 @@ class TangentNetwork:
         """(n,) outputs f_θ."""
         with sixty_four_bits(True):
             return np.asarray(_outputs(self.architecture, parameters, jnp.asarray(images)))
+
+
+def mean_tangent_kernel(
+    architecture: Architecture, arrays: Mapping[str, NDArray[Any]], images: Any
+) -> NDArray[np.float64]:
+    """(n, n) mean over the outputs of their tangent kernels, random or trained.
+
+    As :func:`hilbertsd.ntk.empirical_grams` has it in the form "mean-over-outputs", here from the factors of gradients:
+    500 images of 16 × 16 and two dense layers of 256 took 0.4 s on one core, and 50 s there.
+
+    Parameters
+    ----------
+    architecture : without normalisation and biases.
+    arrays : parameters by name, as :func:`hilbertsd.networks.stored_network` reads them.
+    images : (n, rows, columns, channels), or (n, d) for a fully connected network.
+
+    Raises
+    ------
+    InvalidInput
+        The architecture is none, is normalised, or has biases; images are not finite or do not fit it; arrays are not
+        its parameters.
+    MissingPackage
+        JAX or neural-tangents is not installed.
+    """
+    check_has_kernel(architecture)
+    _check_unbiased(architecture)
+    images = np.asarray(finite_images(images, "images"), dtype=np.float64)
+    parameters = StaxNetwork(architecture).with_arrays(arrays, images.shape[1:])
+    with sixty_four_bits(True):
+        parameters = jax.tree.map(lambda leaf: jnp.asarray(leaf, "float64"), parameters)
+        return np.asarray(_kernel(architecture, parameters, jnp.asarray(images)))
 
 
 def moved(parameters: Any, direction: Any, share: float) -> Any:
@@ -156,6 +191,7 @@ def _derivative(architecture: Architecture, parameters: Any, direction: Any, ima
 @partial(jax.jit, static_argnums=0)
 def _kernel(architecture: Architecture, parameters: Any, images: Any) -> Any:
     shapes: list[Any] = []
+    n_outputs = architecture.options["n_classes"]
 
     def noting_shapes(rows: Any, weights: Any) -> Any:
         shapes.append(values := rows @ weights)
@@ -164,29 +200,44 @@ def _kernel(architecture: Architecture, parameters: Any, images: Any) -> Any:
     jax.eval_shape(lambda image: apply_by_patches(architecture, parameters, image, noting_shapes), images[0])
 
     def inputs_and_slopes(image: Any) -> tuple[Any, Any]:
-        """Of every layer with weights, rows of inputs and derivatives of the output by what they are multiplied to."""
+        """Of every layer with weights, rows of inputs and derivatives of all outputs by what they are multiplied to."""
 
-        def output(added: list[Any]) -> tuple[Any, list[Any]]:
+        def outputs(added: list[Any]) -> tuple[Any, list[Any]]:
             left, inputs = iter(added), []
 
             def noting_inputs(rows: Any, weights: Any) -> Any:
                 inputs.append(rows)
                 return operator.matmul(rows, weights) + next(left)
 
-            return apply_by_patches(architecture, parameters, image, noting_inputs)[0], inputs
+            return apply_by_patches(architecture, parameters, image, noting_inputs), inputs
 
-        slopes, inputs = jax.grad(output, has_aux=True)([jnp.zeros(each.shape, each.dtype) for each in shapes])
+        zeros = [jnp.zeros(each.shape, each.dtype) for each in shapes]
+        _, back, inputs = jax.vjp(outputs, zeros, has_aux=True)
+        (slopes,) = jax.vmap(back)(jnp.eye(n_outputs, dtype=images.dtype))
         return inputs, slopes
 
     layers = zip(*jax.vmap(inputs_and_slopes)(images), strict=True)
-    return sum(_layer_kernel(inputs, slopes) for inputs, slopes in layers)
+    return sum(_layer_kernel(inputs, slopes) for inputs, slopes in layers) / n_outputs
 
 
 def _layer_kernel(inputs: Any, slopes: Any) -> Any:
-    """(n, n) share of one layer, from (n, …, inputs) rows and (n, …, outputs) derivatives at all positions."""
+    """(n, n) share of one layer in the sum over outputs.
+
+    From (n, …, inputs) rows and (n, outputs, …, channels) derivatives at all positions.
+    """
     n = len(inputs)
-    rows, slopes = (values.reshape(n, -1, values.shape[-1]) for values in (inputs, slopes))
+    rows = inputs.reshape(n, -1, inputs.shape[-1])
     if rows.shape[1] == 1:
-        return (rows[:, 0] @ rows[:, 0].T) * (slopes[:, 0] @ slopes[:, 0].T)
-    gradients = jnp.einsum("npk,npc->nkc", rows, slopes).reshape(n, -1)
+        of_all_outputs = slopes.reshape(n, -1)
+        return (rows[:, 0] @ rows[:, 0].T) * (of_all_outputs @ of_all_outputs.T)
+    slopes = slopes.reshape(n, slopes.shape[1], -1, slopes.shape[-1])
+    gradients = jnp.einsum("npk,nopc->nokc", rows, slopes).reshape(n, -1)
     return gradients @ gradients.T
+
+
+def _check_unbiased(architecture: Architecture) -> None:
+    if architecture.options["bias_std"] != 0:
+        raise InvalidInput(
+            f"{architecture.name} has bias_std {architecture.options['bias_std']:g}; give an architecture with "
+            "bias_std=0"
+        )

@@ -46,6 +46,7 @@ class Chain:
     rounds : number of rounds.
     teacher : "stored" or "augmented"; see :func:`distill_network`.
     centred : whether outputs are those minus those at the initial parameters.
+    output_scale : factor of the outputs.
     first_targets : (n, k) targets that a teacher of another kind sets for all seeds, or None. The chain then begins
         with round 1, which fits them.
     """
@@ -60,6 +61,7 @@ class Chain:
     rounds: int
     teacher: str
     centred: bool = False
+    output_scale: float = 1.0
     first_targets: NDArray[np.float32] | None = None
 
     @property
@@ -69,12 +71,16 @@ class Chain:
 
     def network(self) -> FiniteNetwork:
         """Function of parameters and images that is trained."""
-        return FiniteNetwork(self.architecture, self.images.shape[1:], centred=self.centred)
+        return FiniteNetwork(
+            self.architecture, self.images.shape[1:], centred=self.centred, output_scale=self.output_scale
+        )
 
     @cached_property  # images are hashed, which takes seconds where there are many
     def config(self) -> dict[str, Any]:
         """Everything that a network depends on but its round and seed, ready for JSON; what is usual is left out."""
         unusual: dict[str, Any] = {"centred": True} if self.centred else {}
+        if self.output_scale != 1:
+            unusual["output_scale"] = self.output_scale
         if self.first_targets is not None:
             unusual["targets"] = digest(self.first_targets)
         return {
@@ -114,6 +120,7 @@ class Chain:
                 rounds=metadata["rounds"],
                 teacher=metadata["teacher"],
                 centred=metadata.get("centred", False),
+                output_scale=metadata.get("output_scale", 1.0),
                 **arrays,
             )
 

@@ -54,6 +54,7 @@ def distill_network(
     teacher: str = "stored",
     targets: Any = None,
     centred: bool = False,
+    output_scale: float = 1.0,
     folder: str | os.PathLike[str] | None = None,
     spread: str | None = None,
     client: Any = None,
@@ -75,6 +76,8 @@ def distill_network(
         networks of the path are then what the second ones are otherwise: students with parameters of round 1.
     centred : whether outputs at the initial parameters are taken away, so that every network starts as the zero
         function, as kernel regression does; without normalisation only.
+    output_scale : factor α of the outputs. A small one makes centred networks learn features, a large one keeps their
+        tangent kernels as they are; divide the learning rate by α², with which outputs move as fast for every α.
     folder : where finished networks and running states are kept, so that a killed run goes on; None for a temporary
         one. More rounds and seeds may be added later.
     spread : "one by one"; "processes", one for each core of this machine; "devices", a thread for each accelerator of
@@ -95,14 +98,14 @@ def distill_network(
     MissingPackage
         JAX, Flax or Optax is not installed.
 
-    Source: MFB (arXiv:2002.05715) §5.
+    Source: MFB (arXiv:2002.05715) §5; for the scale Chizat, Oyallon & Bach (2019), arXiv:1812.07956.
     """
     chain = _checked_chain(architecture, images, labels, test_images, test_labels, rounds, loss, training, teacher)
     if not isinstance(centred, bool):
         raise InvalidInput(f"centred is {centred!r}; give True or False")
     first = None if targets is None else _checked_targets(targets, chain)
-    chain = replace(chain, centred=centred, first_targets=first)
-    chain.network()  # refuses what cannot be centred
+    chain = replace(chain, centred=centred, output_scale=output_scale, first_targets=first)
+    chain.network()  # refuses what cannot be centred or scaled
     if isinstance(seeds, int):
         raise InvalidInput(f"seeds is {seeds}; give several, as range({seeds}), or ({seeds},)")
     seeds = [_checked_seed(seed) for seed in seeds]

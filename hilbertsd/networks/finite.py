@@ -6,6 +6,7 @@
     outputs, _ = network.apply(parameters, statistics, images)                          # with running statistics
 
     FiniteNetwork(architecture("wrn-10-1"), (32, 32, 3), centred=True)  # outputs minus those at initialisation
+    FiniteNetwork(architecture("wrn-10-1"), (32, 32, 3), centred=True, output_scale=0.1)  # a tenth of those
 
 Without normalisation this is the function whose kernels :mod:`hilbertsd.ntk` computes, in both parameterisations.
 """
@@ -36,6 +37,7 @@ from hilbertsd.networks.layers import (
     Subsample,
     with_shapes,
 )
+from hilbertsd.support.checks import check_positive
 
 EPSILON = 1e-5
 """Added to the variance of a channel before it is divided by its root, as in most published networks."""
@@ -62,17 +64,22 @@ class FiniteNetwork:
     dtype : of the products; parameters, statistics and outputs are float32 whatever it is, but for "float64".
     centred : whether outputs at the initial parameters are taken away, so that training starts from the zero function
         as kernel regression does. The initial parameters are the network's statistics then.
+    output_scale : factor α of the outputs. With a small one parameters have to move far to fit the targets, so that
+        features are learned; with a large one hardly at all (Chizat, Oyallon & Bach 2019, arXiv:1812.07956).
 
-    Raises InvalidInput for images that do not pass through, and for a centred network with normalisation.
+    Raises InvalidInput for images that do not pass through, for a centred network with normalisation, and for a scale
+    that is not positive.
     """
 
     architecture: Architecture
     image_shape: tuple[int, ...]
     dtype: str = "float32"
     centred: bool = False
+    output_scale: float = 1.0
 
     def __post_init__(self) -> None:
         self.architecture.check(self.image_shape)
+        check_positive(self.output_scale, "output_scale", "the factor of the outputs", InvalidInput)
         if self.centred and self.architecture.is_normalised:
             raise InvalidInput(
                 f"centred is True and {self.architecture.name} is normalised; its outputs at the start depend on the "
@@ -89,8 +96,13 @@ class FiniteNetwork:
         """Outputs (n, k) for (n, …) images, and the statistics afterwards, which change in training only."""
         if self.centred:
             outputs, start = (self._outputs(each, nnx.State({}), images) for each in (parameters, statistics))
-            return (outputs[0] - lax.stop_gradient(start[0])), statistics
-        return self._outputs(parameters, statistics, images, training)
+            return self._scaled(outputs[0] - lax.stop_gradient(start[0])), statistics
+        outputs, after = self._outputs(parameters, statistics, images, training)
+        return self._scaled(outputs), after
+
+    def _scaled(self, outputs: Any) -> Any:
+        # Those of a factor of 1 are the same bit by bit without the product, and compile as they always did.
+        return outputs if self.output_scale == 1 else self.output_scale * outputs
 
     def _outputs(self, parameters: Any, statistics: Any, images: Any, training: bool = False) -> tuple[Any, Any]:
         # With a copy the statistics may be set within a function that JAX differentiates.

@@ -7,7 +7,7 @@ pytest.importorskip("jax", reason="needs the extra `ntk`")
 
 from hilbertsd import Spectrum, filters
 from hilbertsd.errors import InvalidInput, NotConverged
-from hilbertsd.features import Descent, Penalised, TangentNetwork, train_tangent_chain
+from hilbertsd.features import Descent, Penalised, TangentNetwork, mean_tangent_kernel, train_tangent_chain
 from hilbertsd.features import tangent_rules as rules
 from hilbertsd.features.tangent import difference, moved, squared_norm
 from hilbertsd.features.tangent_chains import ROUNDS_APART
@@ -44,6 +44,22 @@ def test_the_kernel_is_that_of_all_gradients(name, options):
     np.testing.assert_allclose(
         network.derivative(network.start, direction, OTHERS), cross @ weights, rtol=1e-8, atol=1e-11
     )
+
+
+@pytest.mark.parametrize(("name", "options"), [("fully-connected-2-7", {}), ("convolutional-1-5", {"pooling": True})])
+def test_the_mean_over_outputs_is_that_of_all_gradients(name, options):
+    pytest.importorskip("flax", reason="needs the extra `networks`")
+    from hilbertsd.networks import FiniteNetwork
+    from hilbertsd.networks.checkpoints import flattened
+
+    made = architecture(name, n_classes=3, parameterization="standard", **options)
+    arrays = flattened(FiniteNetwork(made, IMAGES.shape[1:]).init(4)[0])
+    ((expected, _),) = empirical_grams(made, IMAGES, parameters=[arrays], form="mean-over-outputs", dtype="float64")
+    np.testing.assert_allclose(mean_tangent_kernel(made, arrays, IMAGES), expected, rtol=1e-9, atol=1e-12)
+    with pytest.raises(InvalidInput, match="is not in both"):
+        mean_tangent_kernel(made, {}, IMAGES)
+    with pytest.raises(InvalidInput, match="give an architecture with bias_std=0"):
+        mean_tangent_kernel(architecture(name, bias_std=0.1), arrays, IMAGES)
 
 
 def test_outputs_start_at_zero_and_follow_the_gradients(network):
@@ -129,7 +145,7 @@ def test_a_chain_of_descents_collapses_where_its_targets_meet_the_tolerance():
 
 def test_bad_input_is_refused():
     for made, images, message in (
-        (replace_outputs(2), IMAGES, "has 2 outputs and bias_std 0; give"),
+        (replace_outputs(2), IMAGES, "has 2 outputs; give"),
         (architecture("fully-connected-1-3", n_classes=1, bias_std=0.1), IMAGES, "bias_std 0.1; give"),
         (architecture("resnet-8", normalisation="batch"), IMAGES, "has batch normalisation"),
         (DENSE, np.full((2, 3), np.nan), "not finite in row 0"),

@@ -370,6 +370,7 @@ def test_a_training_is_chosen_on_images_that_it_does_not_see(tmp_path, monkeypat
         ({"client": object()}, "folder is None with a cluster"),
         ({"centred": 1}, "centred is 1; give True or False"),
         ({"centred": True}, "centred is True and fully-connected-1 is normalised"),
+        ({"output_scale": -1}, "output_scale is -1; give a positive finite number"),
         ({"targets": np.zeros((30, 2))}, r"targets have shape \(30, 2\); give \(30, 3\)"),
         ({"targets": np.zeros((30, 3)), "teacher": "augmented"}, "teacher is 'augmented' and targets are given"),
         ({"images": np.where(IMAGES > 3, np.nan, IMAGES) * np.nan}, "images hold values that are not finite in row 0"),
@@ -381,6 +382,24 @@ def test_what_makes_no_chain_is_refused(options, message):
 
 
 PLAIN = architecture("fully-connected-1-6", n_classes=3)
+
+
+def test_outputs_scaled_by_a_half_learn_what_twice_the_targets_teach(tmp_path):
+    """The same parameters at every step, with a rate over α² as its help says; all factors are powers of two."""
+    targets = np.random.default_rng(1).normal(size=(30, 3)).astype(np.float32)
+    options = {"architecture": PLAIN, "rounds": 2, "loss": Loss("squared-error"), "centred": True, "seeds": (5,)}
+
+    def trained(targets, rate, **scale):
+        training = Training(steps=4, batch_size=None, learning_rate=rate, weight_decay=0.0)
+        return chain(**options, training=training, targets=targets, **scale)
+
+    whole = trained(2 * targets, 1 / 64)
+    half = trained(targets, 1 / 16, output_scale=0.5, folder=tmp_path)
+    np.testing.assert_allclose(2 * half.train_outputs, whole.train_outputs, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(2 * half.test_outputs, whole.test_outputs, rtol=1e-5, atol=1e-6)
+    assert (half.config["output_scale"], "output_scale" in whole.config) == (0.5, False)
+    with pytest.raises(InvalidFile, match="another configuration: output_scale"):
+        trained(targets, 1 / 16, folder=tmp_path)
 
 
 def test_a_centred_chain_keeps_the_initial_parameters_and_starts_at_zero(tmp_path):

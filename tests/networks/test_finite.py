@@ -140,6 +140,17 @@ def test_a_centred_network_starts_as_the_zero_function():
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_outputs_are_scaled(centred):
+    network = architecture("fully-connected-1-5", n_classes=3)
+    whole, tenth = (FiniteNetwork(network, (8, 8, 3), centred=centred, output_scale=scale) for scale in (1.0, 0.1))
+    moved = whole.init(5)[0]
+    outputs, scaled = (np.asarray(each.apply(moved, each.init(4)[1], IMAGES)[0]) for each in (whole, tenth))
+    np.testing.assert_allclose(scaled, 0.1 * outputs, rtol=1e-5)
+    with pytest.raises(InvalidInput, match="output_scale is 0; give a positive finite number"):
+        FiniteNetwork(network, (8, 8, 3), output_scale=0)
+
+
 def test_a_normalised_network_is_not_centred():
     with pytest.raises(InvalidInput, match="centred is True and resnet-8 is normalised"):
         FiniteNetwork(architecture("resnet-8", normalisation="batch"), (8, 8, 3), centred=True)

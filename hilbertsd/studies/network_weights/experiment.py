@@ -7,12 +7,14 @@
 Networks without normalisation are trained by squared error to ε and distilled into themselves, outputs minus those at
 initialisation. What they predict on the training images is projected on the eigenvectors of a kernel, and laid beside
 what the kernel keeps at the same ε: with gradient flow stopped at ε, as the networks are, and with ridge, as the theory
-has it. Needs JAX, Flax and Optax.
+has it. The same of every single round and its own targets, with the infinite kernel and with each network's own before
+training; and how far training moves that one, up to networks whose outputs are scaled down so that features are
+learned. Needs JAX, Flax and Optax.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from hilbertsd import networks
 from hilbertsd.data.splits import ImageSplit, image_split
 from hilbertsd.errors import InvalidInput, NotConverged, WorkerDied
 from hilbertsd.features.basis_weights import EigenBins
-from hilbertsd.filters import FilterChain, filter_chain, gradient_flow, match_training_error, ridge
+from hilbertsd.filters import FilterChain, filter_chain
 from hilbertsd.networks.network_path import NetworkPath
 from hilbertsd.spectral.spectrum import Spectrum
 from hilbertsd.studies import form
@@ -34,12 +36,10 @@ from hilbertsd.studies.network_weights.presets import (
     Setting,
     rounded,
 )
-from hilbertsd.studies.network_weights.results import Kernel, Measured, Result, Tangent
+from hilbertsd.studies.network_weights.results import Kernel, Measured, Result
+from hilbertsd.studies.network_weights.rounds import FAMILIES, Movement, RoundWeights
 from hilbertsd.studies.ntk_cifar.presets import ImageConfig
-from hilbertsd.support.array_files import read_arrays, write_arrays
 from hilbertsd.support.progress import tracked
-
-FILE_FORMAT = "hilbertsd.TangentWeights/1"
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,7 @@ def run(config: Config) -> Result:
     if not paths:
         raise NotConverged("; ".join(unmet.values()))
     for setting, path in paths:
-        bins, tolerance = kernels[setting.network].bins, kernels[setting.network].tolerance
-        outputs = np.asarray(path.train_outputs, np.float64)
-        kept = np.array([[bins.weights(one, labels).weights for one in of_round] for of_round in outputs])
-        file = _folder(setting, config) / "tangent.npz"
-        tangent = _stored_tangent(path, file) if file.exists() else _tangent(path, setting, images, tolerance, file)
-        measured.append(Measured(setting, path.config["training"]["learning_rate"], kept, path.steps, tangent))
+        measured.append(_measured(setting, path, kernels[setting.network], images, labels, _folder(setting, config)))
     return Result(config, images.name, len(labels), kernels, tuple(measured), unmet)
 
 
@@ -100,19 +95,18 @@ def _kernel(network: str, images: ImageSplit, labels: NDArray[np.float64]) -> Ke
     matrix = gram(network, images.train)
     spectrum, bins = Spectrum.from_kernel(matrix, labels), EigenBins.of(matrix, BINS)
     tolerance = rounded(RELATIVE_TOLERANCE * spectrum.target_mean_square)
-    families = {"gradient flow": gradient_flow, "ridge": ridge}
-    chains = {
-        name: filter_chain(spectrum, family, tolerance=tolerance, max_rounds=ROUNDS)
-        for name, family in families.items()
+    fits = {
+        name: _predictions(filter_chain(spectrum, family, tolerance=tolerance, max_rounds=ROUNDS))
+        for name, family in FAMILIES.items()
     }
-    kept = {name: [bins.weights(outputs, labels) for outputs in _predictions(chain)] for name, chain in chains.items()}
-    rounds = {name: filter_chain(spectrum, family, tolerance=tolerance).n_rounds for name, family in families.items()}
     return Kernel(
+        matrix,
         bins,
         tolerance,
-        {name: np.array([each.weights for each in of_rounds]) for name, of_rounds in kept.items()},
-        kept["ridge"][0].energies,
-        rounds,
+        {name: np.array([bins.weights(each, labels).weights for each in rounds]) for name, rounds in fits.items()},
+        {name: _of_single_rounds(bins, [labels, *rounds]) for name, rounds in fits.items()},
+        bins.weights(labels, labels).energies,
+        {name: filter_chain(spectrum, family, tolerance=tolerance).n_rounds for name, family in FAMILIES.items()},
     )
 
 
@@ -122,11 +116,18 @@ def _predictions(chain: FilterChain) -> list[NDArray[np.float64]]:
     return fits + [np.zeros_like(fits[0])] * (ROUNDS - len(fits))
 
 
+def _of_single_rounds(bins: EigenBins, functions: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(T, b) what every function keeps of the one before; NaN where that is zero."""
+    nothing = np.full(len(bins.centres), np.nan)
+    return np.array([bins.weights(after, f).weights if f.any() else nothing for f, after in pairwise(functions)])
+
+
 def _folder(setting: Setting, config: Config) -> Path:
     """Folder of a setting's networks; raises InvalidInput where there is none."""
     if config.networks is None:
         raise InvalidInput("networks is None; give a folder for the networks, or execute the study with a folder")
-    return config.networks / f"{setting.network}-{setting.name.replace(' ', '-')}"
+    name = setting.name.replace("α = ", "scale-").replace(", ", "-").replace(" ", "-")  # file systems differ in letters
+    return config.networks / f"{setting.network}-{name}"
 
 
 def _path(setting: Setting, config: Config, images: ImageSplit, kernel: Kernel) -> NetworkPath:
@@ -156,49 +157,42 @@ def _path(setting: Setting, config: Config, images: ImageSplit, kernel: Kernel) 
             check_every=preset.check_every,
         ),
         centred=True,
+        output_scale=setting.output_scale,
         folder=_folder(setting, config),
         spread=preset.spread,
     )
 
 
-def _tangent(path: NetworkPath, setting: Setting, images: ImageSplit, tolerance: float, file: Path) -> Tangent:
-    """Weights of every round in the eigenvectors of its network's tangent kernel at initialisation; kept in a file.
+def _measured(
+    setting: Setting, path: NetworkPath, kernel: Kernel, images: ImageSplit, labels: NDArray[np.float64], folder: Path
+) -> Measured:
+    """Weights of a setting's networks beside those of kernels, and what training did to their tangent kernels.
 
-    The kernel is the mean over the outputs'.
+    A network's kernel is the mean over its outputs. The factor of the outputs is left out of it: it changes neither
+    eigenvectors nor fits at a given training error.
     """
-    from hilbertsd.networks.checkpoints import flattened
-    from hilbertsd.networks.finite import FiniteNetwork
-    from hilbertsd.ntk.empirical import empirical_grams
+    from hilbertsd.features.tangent import mean_tangent_kernel  # JAX is imported where something runs
 
-    network = setting.architecture(images.n_classes)
-    finite = FiniteNetwork(network, images.train.shape[1:])
-    pairs = [(t, s) for t in range(path.n_rounds) for s in range(len(path.seeds))]
-    starts = [flattened(finite.init((int(path.seeds[s]), t))[0]) for t, s in pairs]
-    kernels = empirical_grams(network, images.train, parameters=starts, form="mean-over-outputs")
-    shape = (path.n_rounds, len(path.seeds), BINS)
-    found = Tangent(*(np.full(shape, np.nan) for _ in range(3)))
-    for (t, s), (matrix, _) in zip(pairs, kernels, strict=True):
-        targets, outputs = (np.asarray(each[t, s], np.float64) for each in (path.targets, path.train_outputs))
-        spectrum, bins = Spectrum.from_kernel(matrix, targets), EigenBins.of(matrix, BINS)
-        if spectrum.target_mean_square <= tolerance:  # collapsed
-            continue
-        flow = match_training_error(spectrum, gradient_flow, tolerance)
-        exact = np.asarray(spectrum.from_eigenbasis(flow.weights(spectrum.eigenvalues)))
-        found.networks[t, s], found.energies[t, s] = bins.weights(outputs, targets)
-        found.kernels[t, s] = bins.weights(exact, targets).weights
-    write_arrays(file, FILE_FORMAT, {"seeds": path.seeds.tolist()}, found._asdict())
-    return found
+    network, bins = setting.architecture(images.n_classes), kernel.bins
+    outputs = np.asarray(path.train_outputs, np.float64)
+    kept = np.array([[bins.weights(one, labels).weights for one in of_round] for of_round in outputs])
+    before, after = [], []
+    for t in range(path.n_rounds):
+        stored = [networks.stored_network(folder, round=t, seed=int(seed)) for seed in path.seeds]
+        before.append([mean_tangent_kernel(network, each.statistics, images.train) for each in stored])
+        after.append([mean_tangent_kernel(network, each.parameters, images.train) for each in stored])
 
-
-def _stored_tangent(path: NetworkPath, file: Path) -> Tangent:
-    """What :func:`_tangent` kept; raises InvalidFile for other seeds, or a damaged file."""
-
-    def made(arrays: dict[str, NDArray[np.float64]], metadata: dict[str, Any]) -> Tangent:
-        if metadata["seeds"] != path.seeds.tolist():
-            raise ValueError(f"it is of seeds {metadata['seeds']}")
-        return Tangent(**arrays)
-
-    return read_arrays(file, FILE_FORMAT, made)
+    own = [[(matrix, EigenBins.of(matrix, BINS)) for matrix in of_round] for of_round in before]
+    infinite = [[(kernel.matrix, bins)] * len(path.seeds)] * path.n_rounds
+    return Measured(
+        setting,
+        path.config["training"]["learning_rate"],
+        kept,
+        path.steps,
+        RoundWeights.of(path.targets, outputs, kernel.tolerance, infinite),
+        RoundWeights.of(path.targets, outputs, kernel.tolerance, own),
+        Movement.of(before, after, labels),
+    )
 
 
 STUDY = form.Study("network-weights", __doc__, Config, run, figures)

@@ -22,6 +22,14 @@ SMALL_RATE = 0.5
 infinitely wide network ceases to be stable."""
 
 
+FEATURE_RATE = 0.1
+"""The same of networks whose outputs are scaled down: learning makes the largest eigenvalue of their kernel up to nine
+times as large (two hidden layers of 64, α = 0.03), so that at 0.5 they come to no end."""
+
+SCALES = (0.1, 0.03)
+"""Factors α of the outputs at which features are learned."""
+
+
 def rounded(value: float) -> float:
     """Number with six digits: the last ones change with the number of threads, and networks are stored by it."""
     return float(f"{value:.6g}")
@@ -38,8 +46,9 @@ class Setting:
     width : of the hidden layers.
     parameterization : "ntk" or "standard".
     optimiser : "sgd", that is gradient descent on all images without momentum, or "adam".
-    rate : learning rate; of gradient descent over 1/(largest eigenvalue of K/n), K being the tangent kernel that
+    rate : learning rate; of gradient descent over 1/(largest eigenvalue of α²K/n), K being the tangent kernel that
         infinitely wide networks of this parameterization have, in the standard one with layers' shares at this width.
+    output_scale : factor α of the outputs, which are α(f_θ − f_θ₀); the smaller, the further parameters have to move.
     """
 
     name: str
@@ -48,11 +57,12 @@ class Setting:
     parameterization: str = "ntk"
     optimiser: str = "sgd"
     rate: float = SMALL_RATE
+    output_scale: float = 1.0
 
     @property
     def is_plain(self) -> bool:
         """Whether nothing but the width distinguishes the network from an infinitely wide one."""
-        return (self.parameterization, self.optimiser, self.rate) == ("ntk", "sgd", SMALL_RATE)
+        return self == Setting(self.name, self.network, self.width)
 
     def architecture(self, n_classes: int) -> Architecture:
         """Network with an output for every class."""
@@ -61,7 +71,9 @@ class Setting:
 
     def learning_rate(self, largest_eigenvalue: float) -> float:
         """Learning rate, from the largest eigenvalue of K/n."""
-        return self.rate if self.optimiser == "adam" else rounded(self.rate / largest_eigenvalue)
+        if self.optimiser == "adam":
+            return self.rate
+        return rounded(self.rate / (largest_eigenvalue * self.output_scale**2))
 
 
 class Images(NamedTuple):
@@ -106,21 +118,46 @@ def _otherwise(network: str, width: int) -> tuple[Setting, ...]:
     )
 
 
+def _scaled(network: str, width: int) -> tuple[Setting, ...]:
+    """Networks of one width whose outputs are scaled down."""
+    names = {scale: f"α = {scale:g}, width {width:,}" for scale in SCALES}
+    return tuple(Setting(name, network, width, rate=FEATURE_RATE, output_scale=scale) for scale, name in names.items())
+
+
 FULLY_CONNECTED, CONVOLUTIONAL = "fully-connected-2", "convolutional-2"
 
 PRESETS = {
     "smoke": Preset(
         Images(None, 150),
         2,
-        (*_widths(FULLY_CONNECTED, (64, 256)), _otherwise(FULLY_CONNECTED, 64)[0]),
+        (*_widths(FULLY_CONNECTED, (64, 256)), _otherwise(FULLY_CONNECTED, 64)[0], _scaled(FULLY_CONNECTED, 64)[1]),
         2_000,
         2,
         "side by side",
     ),
     "cpu": Preset(
-        Images(16, 500), 4, (*_widths(FULLY_CONNECTED, (64, 128, 256)), *_otherwise(FULLY_CONNECTED, 64)), 6_000, 2
+        Images(16, 500),
+        4,
+        (
+            *_widths(FULLY_CONNECTED, (64, 128, 256)),
+            *_otherwise(FULLY_CONNECTED, 64),
+            *_scaled(FULLY_CONNECTED, 64),
+            Setting(f"α = {SCALES[0]:g}, larger rate", FULLY_CONNECTED, 64, output_scale=SCALES[0]),
+            *_scaled(FULLY_CONNECTED, 256),
+        ),
+        6_000,
+        2,
     ),
     "convolutional": Preset(
-        Images(8, 200), 3, (*_widths(CONVOLUTIONAL, (8, 16, 32)), *_otherwise(CONVOLUTIONAL, 8)), 6_000, 2
+        Images(8, 200),
+        3,
+        (
+            *_widths(CONVOLUTIONAL, (8, 16, 32)),
+            *_otherwise(CONVOLUTIONAL, 8),
+            *_scaled(CONVOLUTIONAL, 8),
+            *_scaled(CONVOLUTIONAL, 32),
+        ),
+        6_000,
+        2,
     ),
 }

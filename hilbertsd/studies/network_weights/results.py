@@ -1,4 +1,4 @@
-"""Result of the study of basis weights: distances of networks from kernels, sparsity by round, and claims."""
+"""Result of the study of basis weights: distances of networks from kernels, movement of kernels, sparsity, claims."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,45 +9,24 @@ from numpy.typing import NDArray
 from hilbertsd.features.basis_weights import EigenBins, weights_distance
 from hilbertsd.studies import form
 from hilbertsd.studies.network_weights.presets import LEAST_ENERGY, RELATIVE_TOLERANCE, Setting
+from hilbertsd.studies.network_weights.rounds import FAMILIES, Movement, RoundWeights
 from hilbertsd.studies.sizes.seeds import paired_t
-
-KINDS = ("gradient flow", "ridge")
-"""Chains of a kernel: what networks that are stopped at ε tend to, and what the theory is about."""
-
 
 OTHERWISE = (
     "distance of basis weights from those of the infinite kernel, of networks that are not trained by small steps of "
-    "gradient descent in the NTK parameterisation"
+    "gradient descent in the NTK parameterisation, or whose outputs are scaled"
 )
 """What is reported of such networks."""
 
-INFINITE, OWN = "the infinite kernel", "its own tangent kernel at initialisation"
-"""Kernels that a network is laid beside: in all rounds together, and round by round."""
+MOVES = "every round of a chain of networks moves its tangent kernel"
+"""What is reported of all networks."""
 
-
-class Tangent(NamedTuple):
-    """Weights a_t of single rounds in bins of the eigenvalue of the tangent kernel at each network's initialisation.
-
-    Attributes
-    ----------
-    networks : (T, S, b) of the networks, of their own targets.
-    kernels : (T, S, b) of gradient flow with this kernel on the same targets, stopped at the same ε.
-    energies : (T, S, b) shares of the targets' energy; NaN where a chain has collapsed, as are the others.
-    """
-
-    networks: NDArray[np.float64]
-    kernels: NDArray[np.float64]
-    energies: NDArray[np.float64]
-
-    def distances(self) -> NDArray[np.float64]:
-        """(S,) root mean square distance over bins and rounds."""
-        known = np.where(np.isnan(self.energies), 0, self.energies)
-        return np.array(
-            [
-                weights_distance(*(each[:, s] for each in (self.networks, self.kernels, known)))
-                for s in range(known.shape[1])
-            ]
-        )
+INFINITE, ROUNDS_OF_INFINITE, OWN = (
+    "the infinite kernel",
+    "the infinite kernel, round by round",
+    "its own tangent kernel at initialisation, round by round",
+)
+"""What a network is laid beside."""
 
 
 class Kernel(NamedTuple):
@@ -55,16 +34,20 @@ class Kernel(NamedTuple):
 
     Attributes
     ----------
-    bins : eigenvectors of its kernel matrix.
+    matrix : (n, n) kernel matrix.
+    bins : its eigenvectors.
     tolerance : ε.
     weights : by kind of chain, (T, b) what is left of the labels after each round, B_t.
+    rounds_weights : by kind of chain, (T, b) what each round keeps of its targets, A_t; NaN where these are zero.
     energies : (b,) shares of the labels' energy.
     rounds : by kind of chain, number of rounds before collapse.
     """
 
+    matrix: NDArray[np.float64]
     bins: EigenBins
     tolerance: float
     weights: dict[str, NDArray[np.float64]]
+    rounds_weights: dict[str, NDArray[np.float64]]
     energies: NDArray[np.float64]
     rounds: dict[str, int]
 
@@ -100,14 +83,18 @@ class Measured:
     learning_rate : as it was used.
     weights : (T, S, b) b_t, what is left of the labels in bins of the infinite network's eigenvalue.
     steps : (T, S) numbers of steps.
-    tangent : the same of every single round with its network's own kernel.
+    rounds : a_t of every single round in bins of the infinite network's eigenvalue.
+    own_rounds : the same with each network's tangent kernel before training.
+    movement : what training did to that kernel.
     """
 
     setting: Setting
     learning_rate: float
     weights: NDArray[np.float64]
     steps: NDArray[np.int64]
-    tangent: Tangent
+    rounds: RoundWeights
+    own_rounds: RoundWeights
+    movement: Movement
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +125,8 @@ class Result(form.Result[Any]):
         return [
             f"{self.data}, {self.n_train:,} training images, ε = {RELATIVE_TOLERANCE:g} of the labels' mean square, "
             f"{S} seeds; rounds before collapse of the infinitely wide network: {rounds}",
-            "distance of the network's basis weights from the kernel's, root mean square over bins and rounds, ± s.e.",
+            "distances of basis weights from gradient flow and from ridge with a kernel, root mean square "
+            "over bins and rounds, ± s.e.; 1 − cosine between the centred tangent kernels before and after training",
         ]
 
     def closing(self) -> list[str]:
@@ -146,14 +134,15 @@ class Result(form.Result[Any]):
         return [f"no chain {setting}: {reason}" for setting, reason in self.unmet.items()]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary per setting: distances from both chains and from the tangent kernel's, sparsity by round."""
+        """One dictionary per setting: distances from both chains and round by round, movement, sparsity by round."""
         return [
             {
                 "network": each.setting.network,
                 "setting": each.setting.name,
-                "from flow": _shown(self._distances(each, "gradient flow")),
-                "from ridge": _shown(self._distances(each, "ridge")),
-                "from own tangent kernel": _shown(each.tangent.distances()),
+                "from flow, ridge": _both({kind: self._distances(each, kind) for kind in FAMILIES}),
+                "single rounds": _both({kind: each.rounds.distances(kind) for kind in FAMILIES}),
+                "with own kernel": _both({kind: each.own_rounds.distances(kind) for kind in FAMILIES}),
+                "kernel moves by round": ", ".join(f"{moved:.3f}" for moved in each.movement.turned.mean(axis=1)),
                 "eigenvectors in use by round": _listed(self._in_use(each).mean(axis=1)),
                 "steps": ", ".join(f"{steps:,.0f}" for steps in each.steps.mean(axis=1)),
             }
@@ -161,15 +150,16 @@ class Result(form.Result[Any]):
         ]
 
     def claims(self) -> list[form.Claim]:
-        """What nobody has published: how the agreement goes with width and training; and who gets sparser."""
+        """What nobody has published: agreement by width and training; whose kernel moves; and who gets sparser."""
         several = [name for name in self.kernels if len(self.plain(name)) > 1]
-        claims = [self._width_claim(name, kernel) for name in several for kernel in (INFINITE, OWN)]
+        claims = [self._width_claim(name, kernel) for name in several for kernel in (INFINITE, ROUNDS_OF_INFINITE, OWN)]
         for each in self.measured:
             if not each.setting.is_plain:
                 claims.append(self._variant_claim(each))
         for setting in self.unmet:
             note = "no chain: training did not come to ε"
             claims.append(form.Claim(OTHERWISE, form.Verdict.REPORTED, {}, note, setting=setting))
+        claims += map(_moves, self.measured)
         return [*claims, *(self._kernel_sparser(name) for name in self.kernels), *map(self._sparser, self.measured)]
 
     def plain(self, network: str) -> list[Measured]:
@@ -189,6 +179,7 @@ class Result(form.Result[Any]):
                     "edges": kernel.bins.edges.tolist(),
                     "energies": kernel.energies.tolist(),
                     "weights": {kind: _json(weights) for kind, weights in kernel.weights.items()},
+                    "rounds_weights": {kind: _json(weights) for kind, weights in kernel.rounds_weights.items()},
                     "eigenvectors_in_use": {k: _json(kernel.eigenvectors_in_use(w)) for k, w in kernel.weights.items()},
                 }
                 for name, kernel in self.kernels.items()
@@ -199,12 +190,11 @@ class Result(form.Result[Any]):
                     "learning_rate": each.learning_rate,
                     "steps": each.steps.tolist(),
                     "weights": _json(each.weights),
-                    "distances": {kind: self._distances(each, kind).tolist() for kind in KINDS},
+                    "distances": {kind: self._distances(each, kind).tolist() for kind in FAMILIES},
                     "eigenvectors_in_use": _json(self._in_use(each)),
-                    "tangent": {
-                        **{name: _json(values) for name, values in each.tangent._asdict().items()},
-                        "distances": each.tangent.distances().tolist(),
-                    },
+                    "rounds": _rounds(each.rounds),
+                    "own_rounds": _rounds(each.own_rounds),
+                    "movement": {name: values.tolist() for name, values in each.movement._asdict().items()},
                 }
                 for each in self.measured
             ],
@@ -217,8 +207,10 @@ class Result(form.Result[Any]):
         return self._kernel(each).distances(each.weights, kind)
 
     def from_flow(self, each: Measured, kernel: str) -> NDArray[np.float64]:
-        """(S,) distances of a setting's networks from gradient flow with one of two kernels, `INFINITE` or `OWN`."""
-        return each.tangent.distances() if kernel == OWN else self._distances(each, "gradient flow")
+        """(S,) distances of a setting's networks from gradient flow: `INFINITE`, `ROUNDS_OF_INFINITE` or `OWN`."""
+        if kernel == INFINITE:
+            return self._distances(each, "gradient flow")
+        return (each.own_rounds if kernel == OWN else each.rounds).distances("gradient flow")
 
     def _in_use(self, each: Measured) -> NDArray[np.float64]:
         """(T, S) eigenvectors in use."""
@@ -296,6 +288,49 @@ class Result(form.Result[Any]):
         )
 
 
+def _moves(each: Measured) -> form.Claim:
+    """Movement of the kernels of every round, and whether the last moves as far as the first."""
+    movement = each.movement
+    turned, aligned = (
+        [form.mean_and_standard_error(row) for row in rows] for rows in (movement.turned, _gain(movement))
+    )
+    later = paired_t(movement.turned[-1] - movement.turned[0], "two-sided")
+    numbers = {
+        "turned": [one._asdict() for one in turned],
+        "alignment_gain": [one._asdict() for one in aligned],
+        "last_round_minus_round_0": later._asdict(),
+    }
+    return form.Claim(
+        MOVES,
+        form.Verdict.REPORTED,
+        numbers,
+        f"1 − cosine by round {', '.join(map(_estimate, turned))}; last minus first {later.mean:+.3f} ± "
+        f"{later.standard_error:.3f}, p = {later.p_value:.2g}; alignment with the labels rises by "
+        f"{', '.join(map(_estimate, aligned))}",
+        setting=f"{each.setting.network}, {each.setting.name}",
+    )
+
+
+def _gain(movement: Movement) -> NDArray[np.float64]:
+    return movement.aligned_after - movement.aligned_before
+
+
+def _rounds(weights: RoundWeights) -> dict[str, Any]:
+    """Weights and distances of single rounds, ready for JSON."""
+    return {
+        "networks": _json(weights.networks),
+        "kernels": {kind: _json(values) for kind, values in weights.kernels.items()},
+        "energies": _json(weights.energies),
+        "distances": {kind: _json(weights.distances(kind)) for kind in FAMILIES},
+        "distances_by_round": {kind: _json(weights.distances_by_round(kind)) for kind in FAMILIES},
+    }
+
+
+def _both(distances: dict[str, NDArray[np.float64]]) -> str:
+    """Distances from both families' fits."""
+    return ", ".join(_estimate(form.mean_and_standard_error(each)) for each in distances.values())
+
+
 def _json(values: NDArray[np.float64]) -> Any:
     """Nested lists, with None where there is no finite number."""
     if values.ndim > 1:
@@ -305,10 +340,6 @@ def _json(values: NDArray[np.float64]) -> Any:
 
 def _estimate(found: form.Estimate) -> str:
     return f"{found.mean:.4f} ± {found.standard_error:.4f}"
-
-
-def _shown(values: NDArray[np.float64]) -> str:
-    return _estimate(form.mean_and_standard_error(values))
 
 
 def _listed(values: NDArray[np.float64]) -> str:
