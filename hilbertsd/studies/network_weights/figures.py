@@ -69,7 +69,7 @@ def _weights(result: "Result", single_rounds: bool) -> Any:
 
 
 def _agreement(result: "Result") -> Any:
-    figure = new_figure(9.4, 3.4)
+    figure = new_figure(9.8, 5.0)
     distance, sparsity = figure.subplots(1, 2, width_ratios=(1, 1.15))
     colours = round_colours(len(result.kernels) + 1)
     for (network, kernel), colour, line in zip(result.kernels.items(), colours, ("-", "--"), strict=False):
@@ -90,7 +90,8 @@ def _agreement(result: "Result") -> Any:
         others = [each for each in result.measured if each.setting.network == network and not each.setting.is_plain]
         for place, each in enumerate(others):
             one = form.mean_and_standard_error(kernel.distances(each.weights, "gradient flow"))
-            x = each.setting.width * 1.08 ** (place + 1)
+            before = [one for one in others[:place] if one.setting.width == each.setting.width]
+            x = each.setting.width * 1.08 ** (len(before) + 1)
             look = {
                 "fmt": "Dv<>PX*"[place % 7],
                 "color": "0.35",
@@ -105,8 +106,8 @@ def _agreement(result: "Result") -> Any:
     distance.set_yticks([0.025, 0.05, 0.1, 0.2, 0.4], ["0.025", "0.05", "0.1", "0.2", "0.4"])
     distance.set(ylabel="distance from a kernel's basis weights\n(r.m.s., ± s.e.)")
     distance.set_title(f"(a) agreement, {', '.join(result.kernels)}", fontsize=9)
-    distance.set_ylim(0.4 * distance.get_ylim()[0])  # room for the legend
-    distance.legend(fontsize=6, loc="lower left", ncols=2)
+    below = {"fontsize": 6.5, "loc": "upper center", "bbox_to_anchor": (0.5, -0.16), "ncols": 2}
+    distance.legend(**below)
     first = next(iter(result.kernels))
     kernel, group = result.kernels[first], [each for each in result.measured if each.setting.network == first]
     rounds = np.arange(len(kernel.weights["ridge"]))
@@ -122,11 +123,10 @@ def _agreement(result: "Result") -> Any:
         sparsity.errorbar(
             x, index.mean(axis=1), error, fmt=marker, color=colour, markersize=3.5, label=each.setting.name
         )
-    sparsity.set(
-        xlabel="round t", ylabel="eigenvectors in use, $(\\Sigma b)^2/\\Sigma b^2$", title=f"(b) sparsity, {first}"
-    )
+    sparsity.set(xlabel="round t", ylabel="eigenvectors in use, $(\\Sigma b)^2/\\Sigma b^2$")
+    sparsity.set_title(f"(b) sparsity, {first}", fontsize=9)
     whole_rounds(sparsity)
-    sparsity.legend(fontsize=6.5)
+    sparsity.legend(**below)
     return figure
 
 
@@ -138,20 +138,21 @@ def _features(result: "Result") -> Any:
     group = [each for each in result.measured if each.setting.network == first]
     for place, (each, colour) in enumerate(zip(group, round_colours(len(group)), strict=True)):
         movement, own = each.movement, each.own_rounds.distances_by_round("gradient flow")
-        look = {"color": colour, "marker": MARKERS[place % len(MARKERS)], "markersize": 4, "linewidth": 1}
+        line = "-" if each.setting.is_plain else "--" if each.setting.output_scale != 1 else ":"
+        look = {"color": colour, "marker": MARKERS[place % len(MARKERS)], "markersize": 4, "linewidth": 1, "ls": line}
         shift = 0.03 * (place - (len(group) - 1) / 2)
         for panel, values in zip(panels, (movement.turned, movement.aligned_after, own), strict=True):
             error = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
             x = np.arange(len(values)) + shift
             panel.errorbar(x, values.mean(axis=1), error, label=each.setting.name, **look)
-        x = np.arange(len(movement.turned)) + shift
-        panels[0].plot(x, movement.apart.mean(axis=1), "_", color=colour, markersize=8)
-        panels[1].plot(x, movement.aligned_before.mean(axis=1), "_", color=colour, markersize=8)
+        if each.setting.is_plain:  # those of the others are of networks like these
+            for panel, values in zip(panels, (movement.apart, movement.aligned_before), strict=False):
+                panel.plot(np.arange(len(values)) + shift, values.mean(axis=1), "_", color=colour, markersize=9)
     panels[0].set(yscale="log", ylabel="1 − cosine between centred kernels,\nbefore and after training")
-    panels[0].set_title(f"(a) movement of the kernel, {first}\n(bars: of two networks before training)", fontsize=9)
+    panels[0].set_title(f"(a) movement of the kernel, {first}\n(bars: two networks before training)", fontsize=9)
     panels[1].set(ylabel="alignment of the kernel with the labels")
     panels[1].set_title("(b) alignment after training\n(bars: before)", fontsize=9)
-    panels[2].set(yscale="log", ylabel="distance of $a_t$ from gradient flow,\nr.m.s. over bins")
+    panels[2].set(ylim=(0, None), ylabel="distance of $a_t$ from gradient flow,\nr.m.s. over bins")
     panels[2].set_title("(c) distance from its own kernel\nbefore training", fontsize=9)
     for panel in panels:
         panel.set(xlabel="round t")

@@ -139,8 +139,9 @@ class Result(form.Result[Any]):
             {
                 "network": each.setting.network,
                 "setting": each.setting.name,
-                "from flow, ridge": _both({kind: self._distances(each, kind) for kind in FAMILIES}),
-                "single rounds": _both({kind: each.rounds.distances(kind) for kind in FAMILIES}),
+                "b_t from flow, ridge": _both({kind: self._distances(each, kind) for kind in FAMILIES}),
+                "a_t from flow, ridge": _both(self._from_path(each)),
+                "on its own targets": _both({kind: each.rounds.distances(kind) for kind in FAMILIES}),
                 "with own kernel": _both({kind: each.own_rounds.distances(kind) for kind in FAMILIES}),
                 "kernel moves by round": ", ".join(f"{moved:.3f}" for moved in each.movement.turned.mean(axis=1)),
                 "eigenvectors in use by round": _listed(self._in_use(each).mean(axis=1)),
@@ -192,7 +193,10 @@ class Result(form.Result[Any]):
                     "weights": _json(each.weights),
                     "distances": {kind: self._distances(each, kind).tolist() for kind in FAMILIES},
                     "eigenvectors_in_use": _json(self._in_use(each)),
-                    "rounds": _rounds(each.rounds),
+                    "rounds": {
+                        **_rounds(each.rounds),
+                        "distances_from_path": {kind: _json(far) for kind, far in self._from_path(each).items()},
+                    },
                     "own_rounds": _rounds(each.own_rounds),
                     "movement": {name: values.tolist() for name, values in each.movement._asdict().items()},
                 }
@@ -205,6 +209,10 @@ class Result(form.Result[Any]):
 
     def _distances(self, each: Measured, kind: str) -> NDArray[np.float64]:
         return self._kernel(each).distances(each.weights, kind)
+
+    def _from_path(self, each: Measured) -> dict[str, NDArray[np.float64]]:
+        """By kind of chain, (S,) distances of a_t from A_t of the infinite kernel's own path."""
+        return {kind: each.rounds.distances_from(self._kernel(each).rounds_weights[kind]) for kind in FAMILIES}
 
     def from_flow(self, each: Measured, kernel: str) -> NDArray[np.float64]:
         """(S,) distances of a setting's networks from gradient flow: `INFINITE`, `ROUNDS_OF_INFINITE` or `OWN`."""
@@ -248,13 +256,16 @@ class Result(form.Result[Any]):
         if same:
             further = paired_t(ours - self._distances(same[0], "gradient flow"), "two-sided")
             numbers["over_small_rate"] = further._asdict()
-            note += f", {further.mean:+.3f} ± {further.standard_error:.3f} over small steps, p = {further.p_value:.2g}"
+            note += (
+                f", {further.mean:+.3f} ± {further.standard_error:.3f} over small steps at width "
+                f"{each.setting.width:,}, p = {further.p_value:.2g}"
+            )
         return form.Claim(
             OTHERWISE,
             form.Verdict.REPORTED,
             numbers,
             note,
-            setting=f"{each.setting.network}, width {each.setting.width:,}, {each.setting.name}",
+            setting=f"{each.setting.network}, {each.setting.name}",
         )
 
     def _kernel_sparser(self, network: str) -> form.Claim:
@@ -304,8 +315,8 @@ def _moves(each: Measured) -> form.Claim:
         MOVES,
         form.Verdict.REPORTED,
         numbers,
-        f"1 − cosine by round {', '.join(map(_estimate, turned))}; last minus first {later.mean:+.3f} ± "
-        f"{later.standard_error:.3f}, p = {later.p_value:.2g}; alignment with the labels rises by "
+        f"1 − cosine by round {', '.join(map(_estimate, turned))}; last minus first {later.mean:+.4f} ± "
+        f"{later.standard_error:.4f}, p = {later.p_value:.2g}; alignment with the labels rises by "
         f"{', '.join(map(_estimate, aligned))}",
         setting=f"{each.setting.network}, {each.setting.name}",
     )

@@ -51,19 +51,28 @@ class RoundWeights:
         return cls(networks, dict(zip(FAMILIES, fits, strict=True)), energies)
 
     def distances(self, kind: str) -> NDArray[np.float64]:
-        """(S,) root mean square distance from a family's fits, over bins and rounds."""
-        return np.array([self._distance(kind, slice(None), s) for s in range(self.energies.shape[1])])
+        """(S,) root mean square distance from a family's fits to the same targets, over bins and rounds."""
+        return self._distances(self.kernels[kind])
 
     def distances_by_round(self, kind: str) -> NDArray[np.float64]:
         """(T, S) the same over bins alone; NaN where a chain has collapsed."""
-        T, S = self.energies.shape[:2]
-        return np.array([[self._distance(kind, t, s) for s in range(S)] for t in range(T)])
+        rounds = [slice(t, t + 1) for t in range(len(self.energies))]
+        return np.array([self._distances(self.kernels[kind], each) for each in rounds])
 
-    def _distance(self, kind: str, rounds: int | slice, s: int) -> float:
-        energies = np.nan_to_num(self.energies[rounds, s])
-        if not energies.any():
-            return np.nan
-        return weights_distance(self.networks[rounds, s], self.kernels[kind][rounds, s], energies)
+    def distances_from(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(S,) the same from (T, b) weights A_t of a path, whose targets are others from round 1 on."""
+        return self._distances(np.broadcast_to(weights[:, None], self.networks.shape))
+
+    def _distances(self, weights: NDArray[np.float64], rounds: slice = slice(None)) -> NDArray[np.float64]:
+        energies = np.nan_to_num(self.energies[rounds])
+        return np.array(
+            [
+                weights_distance(self.networks[rounds, s], weights[rounds, s], energies[:, s])
+                if energies[:, s].any()
+                else np.nan
+                for s in range(energies.shape[1])
+            ]
+        )
 
 
 class Movement(NamedTuple):
