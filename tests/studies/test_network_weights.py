@@ -113,6 +113,8 @@ def test_rounds_of_a_kernel_are_at_no_distance_from_themselves():
     ones = np.sqrt(found.energies[0, 1] @ (1 - found.kernels["ridge"][0, 1]) ** 2)
     np.testing.assert_allclose(found.distances_by_round("ridge")[:, 1], [ones, np.nan])
     assert np.isnan(found.networks[1, 1]).all()
+    from_path = found.distances_from(found.kernels["ridge"][:, 0])
+    np.testing.assert_allclose(from_path, [found.distances("ridge")[0], ones])
 
 
 def test_movement_of_kernels():

@@ -93,7 +93,7 @@ def _agreement(result: "Result") -> Any:
             before = [one for one in others[:place] if one.setting.width == each.setting.width]
             x = each.setting.width * 1.08 ** (len(before) + 1)
             look = {
-                "fmt": "Dv<>PX*"[place % 7],
+                "fmt": "Dv<>PX*h"[place % 8],
                 "color": "0.35",
                 "markersize": 4,
                 "label": f"{each.setting.name}, flow",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.features.basis_weights import EigenBins, weights_distance
 from hilbertsd.studies import form
-from hilbertsd.studies.network_weights.presets import LEAST_ENERGY, RELATIVE_TOLERANCE, Setting
+from hilbertsd.studies.network_weights.presets import LEAST_ENERGY, RELATIVE_TOLERANCE, Setting, rounded
 from hilbertsd.studies.network_weights.rounds import FAMILIES, Movement, RoundWeights
 from hilbertsd.studies.sizes.seeds import paired_t
 
@@ -115,6 +115,15 @@ class Result(form.Result[Any]):
     measured: tuple[Measured, ...]
     unmet: dict[str, str]
 
+    COLUMNS = (
+        "setting",
+        "b_t from flow, ridge",
+        "on its own targets",
+        "with own kernel",
+        "kernel moves by round",
+        "steps",
+    )
+
     def headline(self) -> list[str]:
         """Data, tolerance, and what the numbers are."""
         S = self.measured[0].weights.shape[1]
@@ -198,7 +207,7 @@ class Result(form.Result[Any]):
                         "distances_from_path": {kind: _json(far) for kind, far in self._from_path(each).items()},
                     },
                     "own_rounds": _rounds(each.own_rounds),
-                    "movement": {name: values.tolist() for name, values in each.movement._asdict().items()},
+                    "movement": {name: _json(values) for name, values in each.movement._asdict().items()},
                 }
                 for each in self.measured
             ],
@@ -343,10 +352,10 @@ def _both(distances: dict[str, NDArray[np.float64]]) -> str:
 
 
 def _json(values: NDArray[np.float64]) -> Any:
-    """Nested lists, with None where there is no finite number."""
+    """Nested lists of numbers with six digits, with None where there is no finite number."""
     if values.ndim > 1:
         return [_json(each) for each in values]
-    return [float(value) if np.isfinite(value) else None for value in values]
+    return [rounded(value) if np.isfinite(value) else None for value in values]
 
 
 def _estimate(found: form.Estimate) -> str:
