@@ -145,7 +145,7 @@ def _features(result: "Result") -> Any:
             error = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
             x = np.arange(len(values)) + shift
             panel.errorbar(x, values.mean(axis=1), error, label=each.setting.name, **look)
-        if each.setting.is_plain:  # those of the others are of networks like these
+        if each.setting.is_plain or each.setting.parameterization != "ntk":  # the others begin as these do
             for panel, values in zip(panels, (movement.apart, movement.aligned_before), strict=False):
                 panel.plot(np.arange(len(values)) + shift, values.mean(axis=1), "_", color=colour, markersize=9)
     panels[0].set(yscale="log", ylabel="1 − cosine between centred kernels,\nbefore and after training")
