@@ -1,4 +1,4 @@
-"""Training of view networks: the limit against d dimensions, the end of training, and what networks learn."""
+"""Training of view networks: the limit against d dimensions, the end of training, what networks learn, and files."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hilbertsd.data import MultiView, orthonormal_views, patches
-from hilbertsd.errors import InvalidInput
+from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.views import Descent, State, ViewLoss, ViewNetwork, train_view_networks
 
 DATA = MultiView(n_classes=3, n_patches=5, single_view_share=0.1, n_others=0.6, noise=1.2)
@@ -80,7 +80,7 @@ def test_a_step_goes_down_the_gradient():
     for _ in range(10):
         weights = weights - rate * jax.grad(total)(weights)
     moved = np.asarray(weights - start.weights)
-    np.testing.assert_allclose(found.state.weights - np.asarray(start.weights), moved, atol=2e-3 * np.abs(moved).max())
+    np.testing.assert_allclose(found.weights - np.asarray(start.weights), moved, atol=2e-3 * np.abs(moved).max())
 
 
 def test_no_step_goes_too_far():
@@ -138,6 +138,38 @@ def test_a_network_learns_one_view_of_most_classes_and_an_ensemble_all():
     assert wrong[seen].mean() < 0.02
     assert wrong[~seen].mean() > 0.7
     assert (outputs.mean(axis=0).argmax(axis=1) != one.labels).mean() < 0.3 * wrong.mean()
+
+
+def test_networks_are_kept_in_a_folder(tmp_path, monkeypatch):
+    (first,) = trained(folder=tmp_path / "networks")
+    (before,) = (tmp_path / "networks").iterdir()
+    assert before.name == "seed-0.npz"
+    monkeypatch.setattr("hilbertsd.views.training.initial_state", None)  # nothing is trained again
+    (again,) = trained(folder=tmp_path / "networks")
+    for name in ("network", "noise", "seed", "in_limit", "settled", "steps"):
+        assert getattr(again, name) == getattr(first, name)
+    np.testing.assert_array_equal(again.learned, first.learned)
+    np.testing.assert_array_equal(again.train_outputs, first.train_outputs)
+    np.testing.assert_array_equal(again.outputs(SAMPLES.features, 3), first.outputs(SAMPLES.features, 3))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"inputs": 0.9 * SAMPLES.features}, "other samples"),
+        ({"labels": (SAMPLES.labels + 1) % 3}, "other samples"),
+        ({"noise": 1.0}, "other noise"),
+        ({"network": ViewNetwork(n_classes=3, neurons=2)}, "other network"),
+        ({"descent": Descent(rate=0.2)}, "other descent"),
+        ({"least_steps": [500]}, "other least_steps"),
+        ({"loss": ViewLoss("capped"), "teachers": [np.zeros((24, 3))]}, "other loss, teacher and start"),
+        ({"starts": [State(np.zeros((6, 6)), np.zeros((24, 5, 6)))]}, "other teacher and start"),
+    ],
+)
+def test_networks_of_something_else_are_not_taken(given, words, tmp_path):
+    trained(folder=tmp_path)
+    with pytest.raises(InvalidFile, match=words):
+        trained(folder=tmp_path, **given)
 
 
 @pytest.mark.parametrize(
