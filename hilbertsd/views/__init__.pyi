@@ -1,5 +1,7 @@
 from .descent import Descent as Descent
 from .descent import State as State
+from .kernels import infinite_grams as infinite_grams
+from .kernels import tangent_grams as tangent_grams
 from .losses import LOSSES as LOSSES
 from .losses import ViewLoss as ViewLoss
 from .network import ViewNetwork as ViewNetwork
