@@ -1,5 +1,7 @@
 """Training of view networks: the limit against d dimensions, the end of training, what networks learn, and files."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from hilbertsd.data import MultiView, orthonormal_views, patches
 from hilbertsd.errors import InvalidFile, InvalidInput
 from hilbertsd.views import Descent, State, ViewLoss, ViewNetwork, train_view_networks
+from hilbertsd.views.descent import initial_state
 
 DATA = MultiView(n_classes=3, n_patches=5, single_view_share=0.1, n_others=0.6, noise=1.2)
 NETWORK = ViewNetwork(n_classes=3, neurons=2, initial_scale=0.02)
@@ -121,6 +124,26 @@ def test_test_samples_have_noise_of_their_own():
     (found,) = trained()
     first, second = found.outputs(SAMPLES.features, seed=1), found.outputs(SAMPLES.features, seed=2)
     assert 0 < np.abs(first - second).max() < 0.2
+    another = replace(found, seed=9)  # networks respond to the same noise independently of each other
+    assert 0 < np.abs(first - another.outputs(SAMPLES.features, seed=1)).max() < 0.2
+
+
+def test_members_that_are_alike_are_trained_as_one_of_them():
+    """Each has half of a single network's gradient, and twice its rate."""
+    start = initial_state(NETWORK, SAMPLES.features.shape, seed=5)
+    n, n_patches, _ = SAMPLES.features.shape
+    twice = State(
+        *(
+            jnp.repeat(jnp.asarray(each).reshape(*each.shape[:-1], 3, 1, 2), 2, axis=-2).reshape(*each.shape[:-1], 12)
+            for each in start
+        )
+    )
+    assert twice.noise.shape == (n, n_patches, 12)
+    descent = Descent(most_steps=150)
+    (single,) = trained(starts=[start], descent=descent)
+    (pair,) = trained(network=replace(NETWORK, members=2), starts=[twice], descent=descent)
+    np.testing.assert_allclose(pair.strengths, single.strengths, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(pair.train_outputs, single.train_outputs, rtol=1e-3, atol=1e-4)
 
 
 def test_a_network_learns_one_view_of_most_classes_and_an_ensemble_all():
@@ -138,6 +161,14 @@ def test_a_network_learns_one_view_of_most_classes_and_an_ensemble_all():
     assert wrong[seen].mean() < 0.02
     assert wrong[~seen].mean() > 0.7
     assert (outputs.mean(axis=0).argmax(axis=1) != one.labels).mean() < 0.3 * wrong.mean()
+
+
+def test_networks_of_other_views_are_not_taken(tmp_path):
+    inputs, views, _, _ = exactly_orthogonal(1)
+    given = {"inputs": inputs, "descent": Descent(most_steps=10), "folder": tmp_path}
+    trained(views=views, **given)
+    with pytest.raises(InvalidFile, match="other views"):
+        trained(views=-views, **given)
 
 
 def test_networks_are_kept_in_a_folder(tmp_path, monkeypatch):
