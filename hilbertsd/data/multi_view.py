@@ -39,8 +39,8 @@ class MultiView:
     n_classes : k, at least 2.
     n_patches : P, patches of a sample.
     single_view_share : μ, probability that a sample is a single-view one.
-    n_others : s; each view of another class appears with probability s/k, by itself. The number of other views is given
-        by `exactly_others` instead, where that is a number.
+    n_others : s; each view of another class appears with probability s/k, by itself, given that all views have a patch.
+        The number of other views is given by `exactly_others` instead, where that is a number.
     exactly_others : number of views of other classes, drawn without repetition; None for a random number.
     own_weight : smallest and largest weight of a view that the sample shows; weights are uniform in between.
     missing_weight : weight of the own view that a single-view sample hardly shows (ρ in the paper).
@@ -105,10 +105,15 @@ class MultiView:
         """Error over μ of a network that has learned one view of every class: ½ [1 − (1 − s/k)^(k−1)].
 
         Such a network errs where a sample shows the other view only, unless no learned view of another class appears.
+        The power is corrected for samples that are drawn again because their views do not fit.
         """
+        from scipy.stats import binom  # studies are listed without SciPy
+
         k = self.n_classes
         if self.exactly_others is None:
-            none = (1 - self.n_others / k) ** (k - 1)
+            share, room = self.n_others / k, self.n_patches - VIEWS
+            fitting = binom.cdf(room, k - 1, share) / binom.cdf(room, VIEWS * (k - 1), share)
+            none = float((1 - share) ** (k - 1) * fitting)
         else:
             learned = np.arange(self.exactly_others)
             none = float(np.prod((k - 1 - learned) / (VIEWS * (k - 1) - learned)))
@@ -128,7 +133,7 @@ class MultiView:
         check_whole(n, "n", InvalidInput)
         rng = np.random.default_rng(seed)
         labels = rng.integers(self.n_classes, size=n)
-        one = rng.random(n) < self.single_view_share if single is None else np.full(n, single)
+        one = rng.random(n) < self.single_view_share if single is None else np.full(n, bool(single))
         shown = np.where(one, rng.integers(VIEWS, size=n), -1)
         weights = np.zeros((n, self.n_views))
         for lowest_highest, rows in ((self.other_weight, ~one), (self.single_other_weight, one)):
@@ -206,7 +211,8 @@ def orthonormal_views(n_views: int, dimension: int, seed: int = 0) -> NDArray[np
     check_whole(dimension, "dimension", InvalidInput)
     if dimension < n_views:
         raise InvalidInput(f"{n_views} views cannot be orthonormal in {dimension} dimensions; give as many as views")
-    basis = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimension, n_views)))[0]
+    rng = np.random.default_rng([seed, 1])  # not the numbers that somebody draws from the same seed
+    basis = np.linalg.qr(rng.standard_normal((dimension, n_views)))[0]
     return np.ascontiguousarray(basis.T)
 
 
@@ -227,18 +233,26 @@ def patches(samples: ViewSamples, noise: float, views: Any, seed: int) -> NDArra
     Raises
     ------
     InvalidInput
-        Views have another shape, or are not orthonormal to 1e-8.
+        Views have another shape, or are not orthonormal to 1e-8; or the noise is negative or not finite.
     """
+    views = checked_views(views, samples.features.shape[2])
+    if not 0 <= noise < np.inf:
+        raise InvalidInput(f"noise is {noise}; give a finite number from 0 on")
+    n, n_patches, _ = samples.features.shape
+    dimension = views.shape[1]
+    noises = np.random.default_rng([seed, 2]).standard_normal((n, n_patches, dimension))
+    return samples.features @ views + noise / np.sqrt(dimension) * noises
+
+
+def checked_views(views: Any, n_views: int) -> NDArray[np.float64]:
+    """(2k, d) views; raises InvalidInput unless they are 2k vectors that are orthonormal to 1e-8."""
     views = np.asarray(views, np.float64)
-    if views.ndim != 2 or len(views) != samples.features.shape[2]:
-        raise InvalidInput(f"views have shape {views.shape}; give ({samples.features.shape[2]}, d)")
-    away = np.abs(views @ views.T - np.eye(len(views))).max()
+    if views.ndim != 2 or len(views) != n_views:
+        raise InvalidInput(f"views have shape {views.shape}; give ({n_views}, d)")
+    away = np.abs(views @ views.T - np.eye(n_views)).max()
     if not away <= 1e-8:
         raise InvalidInput(
             f"views are not orthonormal: an inner product is {away:.2g} away from 0 or 1; take orthonormal_views, or "
             "orthonormalise them by QR"
         )
-    n, n_patches, _ = samples.features.shape
-    dimension = views.shape[1]
-    noises = np.random.default_rng(seed).standard_normal((n, n_patches, dimension))
-    return samples.features @ views + noise / np.sqrt(dimension) * noises
+    return views

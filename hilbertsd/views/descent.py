@@ -44,12 +44,12 @@ class Descent:
 
     Attributes
     ----------
-    rate : largest step for each sample's gradient.
+    rate : largest step; the gradient is summed over samples.
     relative_change, least_change : a step changes no correlation with a view by more than this share of it, or by more
         than the other number where that is larger.
     noise_change : a step changes no response to a patch's own noise by more than this.
     settled : training ends when all training samples are right and, since half as many steps ago, the loss has fallen
-        by no more than this share of what it was at the start.
+        by less than this share of its whole fall.
     most_steps : number of steps after which training is given up.
     """
 
@@ -140,7 +140,7 @@ def descended(
         measures = jax.tree.map(lambda all_, one: all_.at[records].set(one), measures, found)
         records += 1
         before = measures.losses[jnp.maximum(records // 2 - 1, 0)]
-        settled = (right == 1) & (before - value <= descent.settled * measures.losses[0])
+        settled = (right == 1) & (before - value < descent.settled * (measures.losses[0] - value))
         return state, records, measures, settled & (RECORD_EVERY * records >= least_steps)
 
     def unfinished(carry: Any) -> Any:

@@ -4,8 +4,8 @@
     train, cross = tangent_grams(network, features, test_features, noise=1.2, seed=0)
 
 The gradient of F_i by the weights of a neuron is Σ_p ReLU~'(⟨w, x_p⟩) x_p, and at the start responses are so small that
-ReLU~'(z) = (z₊/ϱ)^(q−1). Each class has neurons of its own; the kernel is their mean over the neurons of all classes,
-in units of (σ_0/ϱ)^(2(q−1)):
+ReLU~'(z) = (z₊/ϱ)^(q−1). Each class has neurons of its own, and so a kernel of its own; what is given here is the mean
+of these, over the neurons of all classes, in units of (σ_0/ϱ)^(2(q−1)):
 
     K(X, X') = Σ_p Σ_p' ⟨x_p, x'_p'⟩ E[u₊^(q−1) u'₊^(q−1)],   u = ⟨w, x_p⟩/σ_0,   u' = ⟨w, x'_p'⟩/σ_0
 
@@ -47,7 +47,7 @@ def tangent_grams(network: ViewNetwork, train: Any, test: Any, noise: float, see
     Raises InvalidInput for shapes that do not go together, or a noise that is not positive.
     """
     train, test = _checked(network, train, test, noise)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 3])  # not the numbers of samples of the same seed
     weights = rng.standard_normal((train.shape[2], network.width))
 
     def gradients(features: Array) -> tuple[Array, Array]:

@@ -2,8 +2,8 @@
 
     loss(F, y, G) = H(y, softmax F) + α/z'(0) · H(softmax z(G), softmax z(F))
 
-z softens outputs; its slope at 0 is divided out (as τ² does for Hinton's loss, up to α), so that the second term pulls
-an output with the force α (p − q), whatever the temperature:
+z softens outputs; its slope at 0 is divided out, so that the second term pulls an output that is not cut off with the
+force α (p − q), whatever the temperature. Hinton's factor τ² is α = τ:
 
     temperature   z(F) = F/τ                 Hinton, Vinyals & Dean (2015), arXiv:1503.02531
     truncated     z(F) = min(τ² F, 1)/τ      Allen-Zhu & Li (2020), arXiv:2012.09816, section 4 (as recalled here)

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.jax_backend import jax, jnp
 from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
 from hilbertsd.views.descent import RECORD_EVERY, State, outputs_of
@@ -76,8 +77,12 @@ class TrainedViews:
         Parameters
         ----------
         inputs : (m, P, 2k) views that their patches show; in d dimensions (m, P, d) patches.
-        seed : of the test samples' noise in the limit.
+        seed : of the test samples' noise in the limit; in d dimensions it is not used.
+
+        Raises InvalidInput for inputs of another shape, or none.
         """
+        if np.ndim(inputs) != 3 or np.shape(inputs)[2] != len(self.weights) or not len(inputs):
+            raise InvalidInput(f"inputs have shape {np.shape(inputs)}; give (m, patches, {len(self.weights)})")
         # The key of the noise holds the network's seed, too: two networks respond to it independently.
         key = jax.random.fold_in(jax.random.key(seed), self.seed)
         found = []
@@ -111,4 +116,4 @@ class TrainedViews:
 def learned(strengths: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(…, k, 2) which views count as learned, from (…, k, 2) strengths."""
     strongest = np.median(strengths.max(axis=-1), axis=-1)
-    return strengths > LEARNED * strongest[..., None, None]
+    return strengths > LEARNED * np.maximum(strongest, 0)[..., None, None]

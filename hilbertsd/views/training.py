@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.data.multi_view import checked_views
 from hilbertsd.errors import InvalidInput
 from hilbertsd.networks.checkpoints import digest
 from hilbertsd.networks.jax_backend import jax, jnp
-from hilbertsd.support.checks import check_positive
+from hilbertsd.support.checks import check_positive, check_whole
 from hilbertsd.support.files import output_folder
 from hilbertsd.views.descent import Descent, State, descended, initial_state, outputs_of
 from hilbertsd.views.losses import ViewLoss
@@ -66,28 +67,46 @@ def train_view_networks(
     Raises
     ------
     InvalidInput
-        Shapes do not go together, or teachers are missing or too many.
+        Shapes or numbers do not go together, values are not finite, views are not orthonormal, teachers are missing or
+        too many, or a seed is given twice or is no whole number from 0 to 2³² − 1.
     InvalidFile
         The folder has networks that were trained otherwise or on other samples, or cannot be written.
     """
-    inputs, labels = jnp.asarray(inputs, jnp.float32), np.asarray(labels)
-    columns = 2 * network.n_classes if views is None else views.shape[1]
+    inputs, labels, n_views = jnp.asarray(inputs, jnp.float32), np.asarray(labels), 2 * network.n_classes
+    views = None if views is None else checked_views(views, n_views)
+    columns = n_views if views is None else views.shape[1]
     if inputs.ndim != 3 or inputs.shape[2] != columns or labels.shape != inputs.shape[:1]:
         raise InvalidInput(
             f"inputs have shape {inputs.shape} and labels {labels.shape}; give (n, patches, {columns}) and (n,)"
         )
+    if not len(labels) or not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInput(f"there are {len(labels)} labels of type {labels.dtype}; give whole numbers, at least one")
     if not ((labels >= 0) & (labels < network.n_classes)).all():
         raise InvalidInput(f"labels go from {labels.min()} to {labels.max()}; give 0 to {network.n_classes - 1}")
-    check_positive(noise, "noise", "the length of a patch's noise", InvalidInput)
+    noise = check_positive(noise, "noise", "the length of a patch's noise", InvalidInput)
+    check_whole(threads, "threads", InvalidInput)
+    seeds = [int(seed) for seed in seeds]
+    if not all(0 <= seed < 2**32 for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise InvalidInput(f"seeds are {seeds}; give different whole numbers from 0 to 2³² − 1")
     if loss.has_teacher == (teachers is None):
         raise InvalidInput(f"the loss {loss.name!r} {'needs' if loss.has_teacher else 'has no'} teachers")
     S, shape = len(seeds), (len(labels), network.n_classes)
     given = [[None] * S if each is None else list(each) for each in (teachers, least_steps, starts)]
     if any(len(each) != S for each in given):
         raise InvalidInput(f"{S} seeds have {', '.join(str(len(each)) for each in given)} teachers, steps and starts")
-    for teacher in given[0]:
+    for teacher, least, start in zip(*given, strict=True):
         if teacher is not None and np.shape(teacher) != shape:
             raise InvalidInput(f"a teacher's outputs have shape {np.shape(teacher)}; give {shape}")
+        if (least or 0) > descent.most_steps:
+            raise InvalidInput(f"least_steps has {least}, and most_steps of the descent is {descent.most_steps}")
+        found = None if start is None else tuple(None if each is None else np.shape(each) for each in start)
+        wanted = ((columns, network.width), (*inputs.shape[:2], network.width) if views is None else None)
+        if found not in (None, wanted):
+            raise InvalidInput(f"weights at the start have shapes {found}; give {wanted}")
+        if not all(np.isfinite(each).all() for each in (inputs, teacher, *(start or ())) if each is not None):
+            raise InvalidInput(
+                "inputs, a teacher's outputs or weights at the start are not finite; leave such samples out"
+            )
     one_hot = jax.nn.one_hot(labels, network.n_classes)
     basis = None if views is None else jnp.asarray(views, jnp.float32)
     place = None if folder is None else output_folder(Path(folder))

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.errors import InvalidInput
 from hilbertsd.ntk.ensembles import with_means
+from hilbertsd.support.checks import check_positive
 from hilbertsd.views.descent import Descent
 from hilbertsd.views.losses import ViewLoss
 from hilbertsd.views.network import ViewNetwork
@@ -117,9 +118,12 @@ def train_view_uses(
         common: dict[str, Any] = {"noise": noise, "seeds": seeds, "descent": descent, "threads": threads}
         return train_view_networks(network, inputs, labels, **common, folder=place, **given)
 
+    check_positive(patience, "patience", "a number of trainings", InvalidInput)
     singles = trained("singles", network, seeds)
     (average,) = trained("average", replace(network, members=len(seeds)), seeds[:1])
     starts = [seed + STUDENTS_APART for seed in seeds[:K]]
+    if set(starts) & set(seeds):
+        raise InvalidInput(f"seeds {seeds} are {STUDENTS_APART} apart, and students start at seeds + {STUDENTS_APART}")
     taught = np.stack([each.train_outputs for each in singles])
     least = [int(patience * np.mean([each.steps for each in singles]))] * K
     distilled: dict[str, Any] = {"loss": loss, "least_steps": least}

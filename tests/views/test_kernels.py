@@ -33,7 +33,7 @@ def test_the_finite_kernel_is_that_of_the_networks_gradients():
     """In d dimensions with exactly orthogonal noise, from automatic differentiation of the outputs."""
     network = ViewNetwork(n_classes=3, neurons=2, power=3, initial_scale=1.0, threshold=1e3)
     n, m, n_patches, n_views = len(TRAIN), len(TEST), 4, 6
-    rng = np.random.default_rng(4)  # as tangent_grams draws: correlations with the views, then with either noise
+    rng = np.random.default_rng([4, 3])  # as tangent_grams draws: correlations with the views, then with either noise
     weights = rng.standard_normal((n_views, network.width))
     noises = [rng.standard_normal((size, n_patches, network.width)) for size in (n, m)]
     dimension = n_views + (n + m) * n_patches

@@ -44,16 +44,16 @@ def test_the_limit_is_what_orthogonal_noise_gives(loss):
     (limit,) = trained(starts=[in_limit], **common)
     assert whole.steps == limit.steps
     assert whole.losses[-1] < whole.losses[0] - 0.4
-    np.testing.assert_allclose(whole.strengths, limit.strengths, rtol=2e-3, atol=2e-4)
-    np.testing.assert_allclose(whole.train_outputs, limit.train_outputs, rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(whole.strengths, limit.strengths, rtol=2e-2, atol=2e-3)
+    np.testing.assert_allclose(whole.train_outputs, limit.train_outputs, rtol=2e-2, atol=2e-2)
 
 
 def test_networks_in_many_dimensions_tend_to_the_limit():
-    descent = Descent(most_steps=200, settled=1e-9)
+    descent = Descent(most_steps=40, settled=1e-9)
     distances = []
     for dimension in (50, 400, 3200):
         apart = []
-        for seed in range(3):
+        for seed in range(5):
             views = orthonormal_views(DATA.n_views, dimension, seed)
             inputs = patches(SAMPLES, DATA.noise, views, seed)
             weights = 0.02 * np.random.default_rng(seed).standard_normal((dimension, NETWORK.width))
@@ -91,7 +91,17 @@ def test_no_step_goes_too_far():
     (found,) = trained(descent=descent)
     before, after = found.strengths[:-1], found.strengths[1:]
     assert (after - before).max() > 0.3  # the rate would go further than the limits let it in ten steps
-    assert (after <= before + 10 * np.maximum(0.02, (1.1**10 - 1) / 10 * np.abs(after))).all()
+    most = before
+    for _ in range(10):
+        most = most + np.maximum(0.02, 0.1 * np.abs(most))
+    assert (after <= most + 1e-5).all()
+
+
+def found_start():
+    """Weights at the start that respond to one view of each class, a little."""
+    weights, noise = initial_state(NETWORK, SAMPLES.features.shape, seed=0)
+    classes = np.arange(NETWORK.width) // 2
+    return State(weights + 0.1 * (np.arange(6)[:, None] // 2 == classes), noise)
 
 
 def test_training_ends_when_every_sample_is_right_and_the_loss_has_settled():
@@ -99,13 +109,15 @@ def test_training_ends_when_every_sample_is_right_and_the_loss_has_settled():
     half = found.losses[found.steps // 10 // 2 - 1]
     assert found.settled
     assert found.accuracies[-1] == 1
-    assert half - found.losses[-1] <= 0.01 * found.losses[0]
+    assert half - found.losses[-1] < 0.01 * (found.losses[0] - found.losses[-1])
     before = found.steps // 10 - 1
     earlier = found.losses[before // 2 - 1] - found.losses[before - 1]
-    assert earlier > 0.01 * found.losses[0] or found.accuracies[before - 1] < 1
+    assert earlier >= 0.01 * (found.losses[0] - found.losses[before - 1]) or found.accuracies[before - 1] < 1
     (longer,) = trained(least_steps=[found.steps + 15])
     assert longer.steps == found.steps + 20
     np.testing.assert_array_equal(longer.losses[: len(found.losses)], found.losses)
+    (aligned,) = trained(starts=[State(*(3 * each for each in found_start()))])
+    assert aligned.steps > 30  # right from the start on, and not settled at the first records
     (cut,) = trained(descent=Descent(most_steps=20))
     assert cut.steps == 20
     assert not cut.settled
@@ -214,6 +226,16 @@ def test_networks_of_something_else_are_not_taken(given, words, tmp_path):
         ({"teachers": [np.zeros((24, 3))]}, "'labels' has no teachers"),
         ({"loss": ViewLoss("capped"), "teachers": [np.zeros((24, 4))]}, r"teacher's outputs have shape \(24, 4\)"),
         ({"least_steps": [1, 2]}, "1 seeds have 1, 2, 1 teachers"),
+        ({"least_steps": [20_000]}, "least_steps has 20000, and most_steps of the descent is 10000"),
+        ({"views": 3 * np.eye(6, 9), "inputs": np.ones((24, 5, 9))}, "views are not orthonormal"),
+        ({"views": np.eye(3, 9), "inputs": np.ones((24, 5, 9))}, r"views have shape \(3, 9\)"),
+        ({"starts": [State(np.zeros((6, 6)), None)]}, "weights at the start have shapes"),
+        ({"inputs": np.nan * SAMPLES.features}, "not finite"),
+        ({"loss": ViewLoss("capped"), "teachers": [np.full((24, 3), np.inf)]}, "not finite"),
+        ({"labels": SAMPLES.labels / 2}, "labels of type float64"),
+        ({"threads": 0}, "threads is 0"),
+        ({"seeds": [-1]}, r"seeds are \[-1\]"),
+        ({"seeds": [1, 1]}, r"seeds are \[1, 1\]"),
     ],
 )
 def test_what_does_not_go_together_is_refused(given, words):

@@ -77,6 +77,8 @@ def test_the_folder_has_every_network(uses, folder):
         ({"n_students": 0}, "6 seeds and 0 students"),
         ({"n_students": 7}, "6 seeds and 7 students"),
         ({"loss": ViewLoss()}, "'labels' has no teacher"),
+        ({"seeds": [0, 10_000]}, "10000 apart"),
+        ({"patience": 0.0}, "patience is 0"),
     ],
 )
 def test_uses_that_cannot_be_are_refused(given, words):
