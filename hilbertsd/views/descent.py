@@ -70,8 +70,10 @@ def initial_state(network: ViewNetwork, shape: tuple[int, ...], seed: int, in_li
     """Weights of a seed at the start, independent N(0, σ_0²), for inputs of a shape (n, P, 2k) or (n, P, d)."""
     weights, noise = jax.random.split(jax.random.key(seed))
     return State(
-        network.initial_scale * jax.random.normal(weights, (shape[2], network.width)),
-        network.initial_scale * jax.random.normal(noise, (*shape[:2], network.width)) if in_limit else None,
+        network.initial_scale * jax.random.normal(weights, (shape[2], network.width), jnp.float32),
+        network.initial_scale * jax.random.normal(noise, (*shape[:2], network.width), jnp.float32)
+        if in_limit
+        else None,
     )
 
 

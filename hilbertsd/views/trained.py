@@ -91,7 +91,9 @@ class TrainedViews:
             fresh = None
             if self.in_limit:
                 shape = (*rows.shape[:2], self.network.width)
-                fresh = self.network.initial_scale * jax.random.normal(jax.random.fold_in(key, start), shape)
+                fresh = self.network.initial_scale * jax.random.normal(
+                    jax.random.fold_in(key, start), shape, jnp.float32
+                )
             found.append(
                 np.asarray(outputs_of(State(jnp.asarray(self.weights), fresh), rows, self.noise, self.network))
             )
@@ -106,11 +108,15 @@ class TrainedViews:
     @classmethod
     def load(cls, path: Path, source: Mapping[str, Any]) -> Self:
         """Network of a file; raises InvalidFile for a damaged one, or one that was made from something else."""
-        arrays, about = read_arrays(path, FILE_FORMAT, lambda arrays, about: (arrays, about))
-        check_source(path, about["source"], source)
-        kept: dict[str, Any] = {name: about[name] for name in ("noise", "seed", "in_limit", "settled")}
-        kept |= {name: arrays[name] for name in ARRAYS}
-        return cls(network=ViewNetwork(**about["network"]), **kept)
+
+        def made(arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> tuple[Self, dict[str, Any]]:
+            kept: dict[str, Any] = {name: about[name] for name in ("noise", "seed", "in_limit", "settled")}
+            kept |= {name: arrays[name] for name in ARRAYS}
+            return cls(network=ViewNetwork(**about["network"]), **kept), about["source"]
+
+        found, made_from = read_arrays(path, FILE_FORMAT, made)
+        check_source(path, made_from, source)
+        return found
 
 
 def learned(strengths: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -107,7 +107,7 @@ def train_view_networks(
             raise InvalidInput(
                 "inputs, a teacher's outputs or weights at the start are not finite; leave such samples out"
             )
-    one_hot = jax.nn.one_hot(labels, network.n_classes)
+    one_hot = jax.nn.one_hot(labels, network.n_classes, dtype=jnp.float32)
     basis = None if views is None else jnp.asarray(views, jnp.float32)
     place = None if folder is None else output_folder(Path(folder))
     common = {

@@ -196,6 +196,16 @@ def test_networks_are_kept_in_a_folder(tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.outputs(SAMPLES.features, 3), first.outputs(SAMPLES.features, 3))
 
 
+def test_a_file_that_lacks_something_is_told(tmp_path):
+    trained(folder=tmp_path, descent=Descent(most_steps=10))
+    path = tmp_path / "seed-0.npz"
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files if name != "strengths"}
+    np.savez(path, **arrays)
+    with pytest.raises(InvalidFile, match="holds no TrainedViews: 'strengths'"):
+        trained(folder=tmp_path, descent=Descent(most_steps=10))
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
