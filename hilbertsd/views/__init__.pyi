@@ -1,5 +1,5 @@
-from .descent import Descent as Descent
 from .descent import State as State
+from .descent import ViewDescent as ViewDescent
 from .kernels import infinite_grams as infinite_grams
 from .kernels import tangent_grams as tangent_grams
 from .losses import LOSSES as LOSSES

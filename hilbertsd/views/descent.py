@@ -39,7 +39,7 @@ class State(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Descent:
+class ViewDescent:
     """How a network is trained.
 
     Attributes
@@ -108,7 +108,7 @@ def descended(
     least_steps: Any,
     network: ViewNetwork,
     loss: ViewLoss,
-    descent: Descent,
+    descent: ViewDescent,
 ) -> tuple[State, Any, Records, Any]:
     """Weights at the end, number of records, records with zeros after them, and whether training settled."""
     n, n_patches, columns = inputs.shape

@@ -10,9 +10,9 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from hilbertsd.networks.checkpoints import digest
 from hilbertsd.networks.jax_backend import jax, jnp
 from hilbertsd.support.checks import check_positive, check_whole
 from hilbertsd.support.files import output_folder
-from hilbertsd.views.descent import Descent, State, descended, initial_state, outputs_of
+from hilbertsd.views.descent import State, ViewDescent, descended, initial_state, outputs_of
 from hilbertsd.views.losses import ViewLoss
 from hilbertsd.views.network import ViewNetwork
 from hilbertsd.views.trained import TrainedViews
@@ -38,7 +38,7 @@ def train_view_networks(
     seeds: Sequence[int],
     loss: ViewLoss = ViewLoss(),  # noqa: B008  # frozen
     teachers: Iterable[Any] | None = None,
-    descent: Descent = Descent(),  # noqa: B008
+    descent: ViewDescent = ViewDescent(),  # noqa: B008
     least_steps: Iterable[int] | None = None,
     views: NDArray[np.float64] | None = None,
     starts: Iterable[State] | None = None,
@@ -72,9 +72,120 @@ def train_view_networks(
     InvalidFile
         The folder has networks that were trained otherwise or on other samples, or cannot be written.
     """
-    inputs, labels, n_views = jnp.asarray(inputs, jnp.float32), np.asarray(labels), 2 * network.n_classes
-    views = None if views is None else checked_views(views, n_views)
-    columns = n_views if views is None else views.shape[1]
+    noise = check_positive(noise, "noise", "the length of a patch's noise", InvalidInput)
+    check_whole(threads, "threads", InvalidInput)
+    if loss.has_teacher == (teachers is None):
+        raise InvalidInput(f"the loss {loss.name!r} {'needs' if loss.has_teacher else 'has no'} teachers")
+    views = None if views is None else checked_views(views, 2 * network.n_classes)
+    inputs, labels = _checked_samples(network, inputs, labels, views)
+    training = _Training(network, inputs, labels, noise, loss, descent, views)
+    seeds = _checked_seeds(seeds)
+    given = [[None] * len(seeds) if each is None else list(each) for each in (teachers, least_steps, starts)]
+    if any(len(each) != len(seeds) for each in given):
+        counts = ", ".join(str(len(each)) for each in given)
+        raise InvalidInput(f"{len(seeds)} seeds have {counts} teachers, steps and starts")
+    runs = [_Run(*each) for each in zip(seeds, *given, strict=True)]
+    for run in runs:
+        training.check(run)
+    place = None if folder is None else output_folder(Path(folder))
+    with ThreadPoolExecutor(threads) as executor:
+        return list(executor.map(lambda run: training.stored(run, place), runs))
+
+
+class _Run(NamedTuple):
+    """What one network has of its own."""
+
+    seed: int
+    teacher: Any
+    least_steps: int | None
+    start: State | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """What all networks share."""
+
+    network: ViewNetwork
+    inputs: Any
+    labels: NDArray[np.integer]
+    noise: float
+    loss: ViewLoss
+    descent: ViewDescent
+    views: NDArray[np.float64] | None
+
+    def check(self, run: _Run) -> None:
+        """Raise InvalidInput where a run does not fit."""
+        shape = (len(self.labels), self.network.n_classes)
+        if run.teacher is not None and np.shape(run.teacher) != shape:
+            raise InvalidInput(f"a teacher's outputs have shape {np.shape(run.teacher)}; give {shape}")
+        most = self.descent.most_steps
+        if (run.least_steps or 0) > most:
+            raise InvalidInput(f"least_steps has {run.least_steps}, and most_steps of the descent is {most}")
+        n, n_patches, columns = self.inputs.shape
+        width = self.network.width
+        found = None if run.start is None else tuple(None if each is None else np.shape(each) for each in run.start)
+        wanted = ((columns, width), (n, n_patches, width) if self.views is None else None)
+        if found not in (None, wanted):
+            raise InvalidInput(f"weights at the start have shapes {found}; give {wanted}")
+        _check_finite("a teacher's outputs", run.teacher)
+        _check_finite("weights at the start", *(run.start or ()))
+
+    def stored(self, run: _Run, folder: Path | None) -> TrainedViews:
+        """Network of a run, from its file in a folder, or trained and written there."""
+        if folder is None:
+            return self.trained(run)
+        source, path = self.source(run), folder / f"seed-{run.seed}.npz"
+        if path.exists():
+            return TrainedViews.load(path, source)
+        found = self.trained(run)
+        found.save(path, source)
+        return found
+
+    def trained(self, run: _Run) -> TrainedViews:
+        """Network of a run."""
+        one_hot = jax.nn.one_hot(self.labels, self.network.n_classes, dtype=jnp.float32)
+        teacher, views = (
+            None if each is None else jnp.asarray(each, jnp.float32) for each in (run.teacher, self.views)
+        )
+        start = run.start or initial_state(self.network, self.inputs.shape, run.seed, self.views is None)
+        how = (self.noise, run.least_steps or 0, self.network, self.loss, self.descent)
+        state, records, measures, settled = descended(start, self.inputs, one_hot, teacher, views, *how)
+        outputs = np.asarray(outputs_of(state, self.inputs, self.noise, self.network))
+        kept = {name: np.asarray(values[: int(records)]) for name, values in measures._asdict().items()}
+        return TrainedViews(
+            self.network,
+            self.noise,
+            run.seed,
+            self.views is None,
+            bool(settled),
+            weights=np.asarray(state.weights),
+            train_outputs=outputs,
+            **kept,
+        )
+
+    def source(self, run: _Run) -> dict[str, Any]:
+        """What a network depends on, as JSON gives it back."""
+        own = [None if each is None else np.asarray(each) for each in (run.teacher, *(run.start or ()))]
+        source = {
+            "network": asdict(self.network),
+            "noise": self.noise,
+            "loss": asdict(self.loss),
+            "descent": asdict(self.descent),
+            "samples": [digest(np.asarray(each)) for each in (self.inputs, self.labels)],
+            "views": digest(self.views),
+            "seed": run.seed,
+            "least_steps": run.least_steps,
+            "teacher and start": [digest(each) for each in own],
+        }
+        return json.loads(json.dumps(source))
+
+
+def _checked_samples(
+    network: ViewNetwork, inputs: Any, labels: Any, views: NDArray[np.float64] | None
+) -> tuple[Any, NDArray[np.integer]]:
+    """Inputs in float32 and labels; raises InvalidInput where they do not fit the network and each other."""
+    inputs, labels = jnp.asarray(inputs, jnp.float32), np.asarray(labels)
+    columns = 2 * network.n_classes if views is None else views.shape[1]
     if inputs.ndim != 3 or inputs.shape[2] != columns or labels.shape != inputs.shape[:1]:
         raise InvalidInput(
             f"inputs have shape {inputs.shape} and labels {labels.shape}; give (n, patches, {columns}) and (n,)"
@@ -83,64 +194,18 @@ def train_view_networks(
         raise InvalidInput(f"there are {len(labels)} labels of type {labels.dtype}; give whole numbers, at least one")
     if not ((labels >= 0) & (labels < network.n_classes)).all():
         raise InvalidInput(f"labels go from {labels.min()} to {labels.max()}; give 0 to {network.n_classes - 1}")
-    noise = check_positive(noise, "noise", "the length of a patch's noise", InvalidInput)
-    check_whole(threads, "threads", InvalidInput)
-    seeds = [int(seed) for seed in seeds]
-    if not all(0 <= seed < 2**32 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise InvalidInput(f"seeds are {seeds}; give different whole numbers from 0 to 2³² − 1")
-    if loss.has_teacher == (teachers is None):
-        raise InvalidInput(f"the loss {loss.name!r} {'needs' if loss.has_teacher else 'has no'} teachers")
-    S, shape = len(seeds), (len(labels), network.n_classes)
-    given = [[None] * S if each is None else list(each) for each in (teachers, least_steps, starts)]
-    if any(len(each) != S for each in given):
-        raise InvalidInput(f"{S} seeds have {', '.join(str(len(each)) for each in given)} teachers, steps and starts")
-    for teacher, least, start in zip(*given, strict=True):
-        if teacher is not None and np.shape(teacher) != shape:
-            raise InvalidInput(f"a teacher's outputs have shape {np.shape(teacher)}; give {shape}")
-        if (least or 0) > descent.most_steps:
-            raise InvalidInput(f"least_steps has {least}, and most_steps of the descent is {descent.most_steps}")
-        found = None if start is None else tuple(None if each is None else np.shape(each) for each in start)
-        wanted = ((columns, network.width), (*inputs.shape[:2], network.width) if views is None else None)
-        if found not in (None, wanted):
-            raise InvalidInput(f"weights at the start have shapes {found}; give {wanted}")
-        if not all(np.isfinite(each).all() for each in (inputs, teacher, *(start or ())) if each is not None):
-            raise InvalidInput(
-                "inputs, a teacher's outputs or weights at the start are not finite; leave such samples out"
-            )
-    one_hot = jax.nn.one_hot(labels, network.n_classes, dtype=jnp.float32)
-    basis = None if views is None else jnp.asarray(views, jnp.float32)
-    place = None if folder is None else output_folder(Path(folder))
-    common = {
-        "network": asdict(network),
-        "noise": noise,
-        "loss": asdict(loss),
-        "descent": asdict(descent),
-        "samples": [digest(np.asarray(each)) for each in (inputs, labels)],
-        "views": digest(views),
-    }
+    _check_finite("inputs", inputs)
+    return inputs, labels
 
-    def trained(seed: int, teacher: Any, least: int | None, start: State | None) -> TrainedViews:
-        state = start or initial_state(network, inputs.shape, seed, views is None)
-        teacher = None if teacher is None else jnp.asarray(teacher, jnp.float32)
-        found = descended(state, inputs, one_hot, teacher, basis, noise, least or 0, network, loss, descent)
-        outputs = np.asarray(outputs_of(found[0], inputs, noise, network))
-        weights, records, measures, settled = jax.tree.map(np.asarray, (found[0].weights, *found[1:]))
-        kept = {name: values[:records] for name, values in measures._asdict().items()}
-        return TrainedViews(
-            network, noise, seed, views is None, bool(settled), weights=weights, train_outputs=outputs, **kept
-        )
 
-    def stored(seed: int, teacher: Any, least: int | None, start: State | None) -> TrainedViews:
-        if place is None:
-            return trained(seed, teacher, least, start)
-        arrays = [None if each is None else np.asarray(each) for each in (teacher, *(start or ()))]
-        source = {**common, "seed": seed, "least_steps": least, "teacher and start": [digest(each) for each in arrays]}
-        source, path = json.loads(json.dumps(source)), place / f"seed-{seed}.npz"
-        if path.exists():
-            return TrainedViews.load(path, source)
-        network_of_seed = trained(seed, teacher, least, start)
-        network_of_seed.save(path, source)
-        return network_of_seed
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    found = [int(seed) for seed in seeds]
+    if not all(0 <= seed < 2**32 for seed in found) or len(set(found)) < len(found):
+        raise InvalidInput(f"seeds are {found}; give different whole numbers from 0 to 2³² − 1")
+    return found
 
-    with ThreadPoolExecutor(threads) as executor:
-        return list(executor.map(stored, seeds, *given))
+
+def _check_finite(name: str, *arrays: Any) -> None:
+    for array in arrays:
+        if array is not None and not np.isfinite(array).all():
+            raise InvalidInput(f"{name} hold {np.asarray(array)[~np.isfinite(array)][0]}; give finite numbers")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hilbertsd.errors import InvalidInput
 from hilbertsd.ntk.ensembles import with_means
 from hilbertsd.support.checks import check_positive
-from hilbertsd.views.descent import Descent
+from hilbertsd.views.descent import ViewDescent
 from hilbertsd.views.losses import ViewLoss
 from hilbertsd.views.network import ViewNetwork
 from hilbertsd.views.trained import TrainedViews
@@ -81,7 +81,7 @@ def train_view_uses(
     loss: ViewLoss,
     n_students: int | None = None,
     patience: float = 3.0,
-    descent: Descent = Descent(),  # noqa: B008  # frozen
+    descent: ViewDescent = ViewDescent(),  # noqa: B008  # frozen
     folder: str | os.PathLike[str] | None = None,
     threads: int = 1,
 ) -> ViewUses:

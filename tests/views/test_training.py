@@ -9,7 +9,7 @@ import pytest
 
 from hilbertsd.data import MultiView, orthonormal_views, patches
 from hilbertsd.errors import InvalidFile, InvalidInput
-from hilbertsd.views import Descent, State, ViewLoss, ViewNetwork, train_view_networks
+from hilbertsd.views import State, ViewDescent, ViewLoss, ViewNetwork, train_view_networks
 from hilbertsd.views.descent import initial_state
 
 DATA = MultiView(n_classes=3, n_patches=5, single_view_share=0.1, n_others=0.6, noise=1.2)
@@ -38,7 +38,7 @@ def exactly_orthogonal(seed):
 def test_the_limit_is_what_orthogonal_noise_gives(loss):
     inputs, views, start, in_limit = exactly_orthogonal(1)
     teachers = [np.random.default_rng(2).uniform(0, 2, (24, 3))] if loss.has_teacher else None
-    descent = Descent(most_steps=300)
+    descent = ViewDescent(most_steps=300)
     common = {"loss": loss, "teachers": teachers, "descent": descent}
     (whole,) = trained(inputs=inputs, views=views, starts=[start], **common)
     (limit,) = trained(starts=[in_limit], **common)
@@ -49,7 +49,7 @@ def test_the_limit_is_what_orthogonal_noise_gives(loss):
 
 
 def test_networks_in_many_dimensions_tend_to_the_limit():
-    descent = Descent(most_steps=40, settled=1e-9)
+    descent = ViewDescent(most_steps=40, settled=1e-9)
     distances = []
     for dimension in (50, 400, 3200):
         apart = []
@@ -72,7 +72,7 @@ def test_networks_in_many_dimensions_tend_to_the_limit():
 def test_a_step_goes_down_the_gradient():
     inputs, views, start, _ = exactly_orthogonal(3)
     rate, loss = 1e-3, ViewLoss()
-    (found,) = trained(inputs=inputs, views=views, starts=[start], descent=Descent(rate=rate, most_steps=10))
+    (found,) = trained(inputs=inputs, views=views, starts=[start], descent=ViewDescent(rate=rate, most_steps=10))
     one_hot = jax.nn.one_hot(SAMPLES.labels, 3)
 
     def total(weights):
@@ -87,7 +87,7 @@ def test_a_step_goes_down_the_gradient():
 
 
 def test_no_step_goes_too_far():
-    descent = Descent(rate=100.0, most_steps=2000)
+    descent = ViewDescent(rate=100.0, most_steps=2000)
     (found,) = trained(descent=descent)
     before, after = found.strengths[:-1], found.strengths[1:]
     assert (after - before).max() > 0.3  # the rate would go further than the limits let it in ten steps
@@ -118,7 +118,7 @@ def test_training_ends_when_every_sample_is_right_and_the_loss_has_settled():
     np.testing.assert_array_equal(longer.losses[: len(found.losses)], found.losses)
     (aligned,) = trained(starts=[State(*(3 * each for each in found_start()))])
     assert aligned.steps > 30  # right from the start on, and not settled at the first records
-    (cut,) = trained(descent=Descent(most_steps=20))
+    (cut,) = trained(descent=ViewDescent(most_steps=20))
     assert cut.steps == 20
     assert not cut.settled
 
@@ -151,7 +151,7 @@ def test_members_that_are_alike_are_trained_as_one_of_them():
         )
     )
     assert twice.noise.shape == (n, n_patches, 12)
-    descent = Descent(most_steps=150)
+    descent = ViewDescent(most_steps=150)
     (single,) = trained(starts=[start], descent=descent)
     (pair,) = trained(network=replace(NETWORK, members=2), starts=[twice], descent=descent)
     np.testing.assert_allclose(pair.strengths, single.strengths, rtol=1e-3, atol=1e-5)
@@ -177,7 +177,7 @@ def test_a_network_learns_one_view_of_most_classes_and_an_ensemble_all():
 
 def test_networks_of_other_views_are_not_taken(tmp_path):
     inputs, views, _, _ = exactly_orthogonal(1)
-    given = {"inputs": inputs, "descent": Descent(most_steps=10), "folder": tmp_path}
+    given = {"inputs": inputs, "descent": ViewDescent(most_steps=10), "folder": tmp_path}
     trained(views=views, **given)
     with pytest.raises(InvalidFile, match="other views"):
         trained(views=-views, **given)
@@ -197,13 +197,13 @@ def test_networks_are_kept_in_a_folder(tmp_path, monkeypatch):
 
 
 def test_a_file_that_lacks_something_is_told(tmp_path):
-    trained(folder=tmp_path, descent=Descent(most_steps=10))
+    trained(folder=tmp_path, descent=ViewDescent(most_steps=10))
     path = tmp_path / "seed-0.npz"
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files if name != "strengths"}
     np.savez(path, **arrays)
     with pytest.raises(InvalidFile, match="holds no TrainedViews: 'strengths'"):
-        trained(folder=tmp_path, descent=Descent(most_steps=10))
+        trained(folder=tmp_path, descent=ViewDescent(most_steps=10))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_file_that_lacks_something_is_told(tmp_path):
         ({"labels": (SAMPLES.labels + 1) % 3}, "other samples"),
         ({"noise": 1.0}, "other noise"),
         ({"network": ViewNetwork(n_classes=3, neurons=2)}, "other network"),
-        ({"descent": Descent(rate=0.2)}, "other descent"),
+        ({"descent": ViewDescent(rate=0.2)}, "other descent"),
         ({"least_steps": [500]}, "other least_steps"),
         ({"loss": ViewLoss("capped"), "teachers": [np.zeros((24, 3))]}, "other loss, teacher and start"),
         ({"starts": [State(np.zeros((6, 6)), np.zeros((24, 5, 6)))]}, "other teacher and start"),
@@ -240,8 +240,8 @@ def test_networks_of_something_else_are_not_taken(given, words, tmp_path):
         ({"views": 3 * np.eye(6, 9), "inputs": np.ones((24, 5, 9))}, "views are not orthonormal"),
         ({"views": np.eye(3, 9), "inputs": np.ones((24, 5, 9))}, r"views have shape \(3, 9\)"),
         ({"starts": [State(np.zeros((6, 6)), None)]}, "weights at the start have shapes"),
-        ({"inputs": np.nan * SAMPLES.features}, "not finite"),
-        ({"loss": ViewLoss("capped"), "teachers": [np.full((24, 3), np.inf)]}, "not finite"),
+        ({"inputs": np.nan * SAMPLES.features}, "inputs hold nan"),
+        ({"loss": ViewLoss("capped"), "teachers": [np.full((24, 3), np.inf)]}, "outputs hold inf"),
         ({"labels": SAMPLES.labels / 2}, "labels of type float64"),
         ({"threads": 0}, "threads is 0"),
         ({"seeds": [-1]}, r"seeds are \[-1\]"),
@@ -255,6 +255,6 @@ def test_what_does_not_go_together_is_refused(given, words):
 
 def test_impossible_descents_are_refused():
     with pytest.raises(InvalidInput, match="rate is 0"):
-        Descent(rate=0.0)
+        ViewDescent(rate=0.0)
     with pytest.raises(InvalidInput, match="most_steps is 5"):
-        Descent(most_steps=5)
+        ViewDescent(most_steps=5)
