@@ -73,15 +73,15 @@ def check_source(path: Path, found: Mapping[str, Any], source: Mapping[str, Any]
 
     Parameters
     ----------
-    path : file of the part; its folder is that of `--parts`.
+    path : file of the part, in the folder of all parts: `--parts` of a command, `folder` of a function.
     found : source that the file names.
     source : what the part depends on now, as JSON gives it back.
     """
     different = [name for name in source if found.get(name) != source[name]]
     if different:
         raise InvalidFile(
-            f"{path} has results of other {', '.join(different)}; give another folder with --parts, or delete "
-            f"{path.parent}"
+            f"{path} has results of other {', '.join(different)}; give another folder (--parts of a command), or "
+            f"delete {path.parent}"
         )
 
 

@@ -80,7 +80,7 @@ def test_a_run_goes_on_from_its_folder(finished, monkeypatch):
 def test_rows_of_another_configuration_are_refused(finished):
     _, config = finished
     path = config.parts_folder() / "tangent-kernel-after-training.npz"
-    with pytest.raises(InvalidFile, match="has results of other network; give another folder with --parts"):
+    with pytest.raises(InvalidFile, match=r"has results of other network; give another folder \(--parts"):
         rows.stored_row(path, {"network": "another"}, lambda: pytest.fail("it computes"))
     with pytest.raises(InvalidInput, match="parts is None"):
         replace(config, parts=None).parts_folder()

@@ -67,7 +67,7 @@ def test_the_study_from_the_command_line_computes_what_its_folder_lacks(hilberts
     setting, problem = Setting("fully-connected-1", DESCENT, rounds=2), Problem.of(PRESETS["smoke"], 0)
     limit = limit_of(setting, 8, problem)
     other = replace(problem, targets=-problem.targets)
-    with pytest.raises(InvalidFile, match="has results of other images; give another folder with --parts"):
+    with pytest.raises(InvalidFile, match=r"has results of other images; give another folder \(--parts"):
         parts.stored(tmp_path / "out/parts", setting, 8, 0, other, limit)
 
 
