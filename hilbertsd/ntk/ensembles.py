@@ -149,10 +149,11 @@ def with_means(outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
     Parameters
     ----------
-    outputs : by use, (…, L or 1, m, k) outputs of its networks for m samples.
+    outputs : by use, (…, L or 1, m, k) outputs of its networks for m samples; uses that it lacks stay away.
     """
     means = {use: outputs[of].mean(axis=-3, keepdims=True) for use, of in MEANS.items()}
-    return {use: means[use] if use in means else outputs[use] for use in SIX_USES}
+    found = {**outputs, **means}
+    return {use: found[use] for use in SIX_USES if use in found}
 
 
 def six_uses(

@@ -47,6 +47,12 @@ class ViewLoss:
         for name, meaning in (("temperature", "τ"), ("cap", "an output"), ("weight", "α")):
             check_positive(getattr(self, name), name, meaning, InvalidInput)
 
+    def __str__(self) -> str:
+        if not self.has_teacher:
+            return self.name
+        cap = f", cap {self.cap:g}" if self.name == "capped" else ""
+        return f"{self.name}, τ = {self.temperature:g}{cap}, α = {self.weight:g}"
+
     @property
     def has_teacher(self) -> bool:
         """Whether the loss compares with a teacher's outputs."""

@@ -35,6 +35,10 @@ STUDENTS_APART = 10_000
 """What is added to the seed of a single network for the students of the same place, who start elsewhere."""
 
 
+PATIENCE = 3.0
+"""How many times the mean number of steps of the singles a student is trained at least, by default."""
+
+
 @dataclass(frozen=True, eq=False)
 class ViewUses:
     """Networks of all uses.
@@ -42,16 +46,29 @@ class ViewUses:
     Attributes
     ----------
     singles : L networks that are trained on the labels.
-    average : one network of L members that are trained as one.
+    average : one network of L members that are trained as one; none where it was left out.
     students, self_students : K students of the ensemble and, from the same starts, of a single network each.
-    controls : K networks from these starts, trained on the labels for as long as the students of the ensemble.
+    controls : K networks from these starts, trained on the labels for as long as the students of the ensemble; none
+        where they were left out.
     """
 
     singles: list[TrainedViews]
-    average: TrainedViews
+    average: list[TrainedViews]
     students: list[TrainedViews]
     self_students: list[TrainedViews]
     controls: list[TrainedViews]
+
+    @property
+    def networks(self) -> dict[str, list[TrainedViews]]:
+        """Networks by use, but for uses that are a mean of others and those that were left out."""
+        by_use = {
+            "single": self.singles,
+            "train the average": self.average,
+            "knowledge distillation": self.students,
+            "self-distillation": self.self_students,
+            CONTROL: self.controls,
+        }
+        return {use: networks for use, networks in by_use.items() if networks}
 
     def outputs(self, inputs: Any, seed: int) -> dict[str, NDArray[np.float32]]:
         """By use in the order of `hilbertsd.ntk.ensembles.SIX_USES`, and of the controls, (L, K or 1, m, k) outputs.
@@ -60,15 +77,8 @@ class ViewUses:
         ----------
         inputs, seed : as in :meth:`TrainedViews.outputs`.
         """
-        by_use = {
-            "single": self.singles,
-            "train the average": [self.average],
-            "knowledge distillation": self.students,
-            "self-distillation": self.self_students,
-            CONTROL: self.controls,
-        }
-        found = {use: np.stack([each.outputs(inputs, seed) for each in networks]) for use, networks in by_use.items()}
-        return {**with_means(found), CONTROL: found[CONTROL]}
+        found = {use: np.stack([each.outputs(inputs, seed) for each in some]) for use, some in self.networks.items()}
+        return {**with_means(found), **({CONTROL: found[CONTROL]} if CONTROL in found else {})}
 
 
 def train_view_uses(
@@ -80,7 +90,8 @@ def train_view_uses(
     seeds: Sequence[int],
     loss: ViewLoss,
     n_students: int | None = None,
-    patience: float = 3.0,
+    patience: float = PATIENCE,
+    controlled: bool = True,
     descent: ViewDescent = ViewDescent(),  # noqa: B008  # frozen
     folder: str | os.PathLike[str] | None = None,
     threads: int = 1,
@@ -95,6 +106,7 @@ def train_view_uses(
     n_students : K, students of either teacher, from 1 to L; L by default.
     patience : students are trained for at least as many times the mean number of steps of the singles, because their
         loss stands still before they learn what only their teacher knows.
+    controlled : whether the average and the controls are trained, too; they take about half of the time.
     folder : where networks are kept, in a folder for each use, so that a killed run goes on.
     inputs, labels, noise, descent, threads : as in :func:`train_view_networks`; all are trained in the same way.
 
@@ -120,7 +132,7 @@ def train_view_uses(
 
     check_positive(patience, "patience", "a number of trainings", InvalidInput)
     singles = trained("singles", network, seeds)
-    (average,) = trained("average", replace(network, members=len(seeds)), seeds[:1])
+    average = trained("average", replace(network, members=len(seeds)), seeds[:1]) if controlled else []
     starts = [seed + STUDENTS_APART for seed in seeds[:K]]
     if set(starts) & set(seeds):
         raise InvalidInput(f"seeds {seeds} are {STUDENTS_APART} apart, and students start at seeds + {STUDENTS_APART}")
@@ -129,5 +141,5 @@ def train_view_uses(
     distilled: dict[str, Any] = {"loss": loss, "least_steps": least}
     students = trained("students", network, starts, teachers=[taught.mean(axis=0)] * K, **distilled)
     self_students = trained("self-students", network, starts, teachers=np.roll(taught, -1, axis=0)[:K], **distilled)
-    controls = trained("controls", network, starts, least_steps=[each.steps for each in students])
+    controls = trained("controls", network, starts, least_steps=[each.steps for each in students]) if controlled else []
     return ViewUses(singles, average, students, self_students, controls)

@@ -53,7 +53,7 @@ def test_students_have_their_teachers_and_their_control(uses):
     (control,) = train_view_networks(NETWORK, **common, least_steps=[student.steps])
     np.testing.assert_array_equal(control.train_outputs, uses.controls[1].train_outputs)
     assert min(student.steps, control.steps) >= least
-    assert uses.average.network.members == 6
+    assert [each.network.members for each in uses.average] == [6]
 
 
 def test_an_ensemble_and_its_students_know_more_views_than_their_controls(uses):
