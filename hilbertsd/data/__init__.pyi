@@ -1,4 +1,5 @@
 from .cifar import load_cifar as load_cifar
+from .gaussian import gaussian_split as gaussian_split
 from .images import ImageData as ImageData
 from .images import balanced as balanced
 from .images import channel_statistics as channel_statistics
