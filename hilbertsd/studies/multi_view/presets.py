@@ -1,7 +1,6 @@
 """Which data, networks and kernels the multi-view study takes, and how networks are trained."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +39,6 @@ class Setting:
         patches = least_patches(replace(self.data, n_patches=2 * k, n_classes=k))
         data = replace(self.data, n_classes=k, n_patches=patches)
         return Setting(data, self.n_train * k // self.data.n_classes, replace(self.network, n_classes=k))
-
-    def with_share(self, share: float) -> "Setting":
-        """The same with another share μ of single-view samples."""
-        return replace(self, data=replace(self.data, single_view_share=share))
 
     def with_network(self, **options: Any) -> "Setting":
         """The same with other options of the network."""
@@ -103,7 +98,8 @@ class Preset:
 
     Attributes
     ----------
-    main : by setting, in how many draws and networks; the loss is chosen on the first.
+    main : by setting, in how many draws and networks it is measured. The loss is chosen on the first, from which the
+        sweeps start, too.
     sweeps : by the name of what varies, settings by its value.
     swept : in how many draws and networks the sweeps are measured.
     losses : among which the loss of all students is chosen.
@@ -125,11 +121,116 @@ class Preset:
 
     @property
     def first(self) -> Setting:
-        """Setting on which the loss is chosen, and from which the sweeps start."""
+        """Setting from which the study starts."""
         return next(iter(self.main))
 
-    def plan(self) -> Iterator[tuple[Setting, Counts]]:
-        """Every setting with the most that is measured of it, each once."""
-        yield from self.main.items()
-        swept = {setting for settings in self.sweeps.values() for setting in settings.values()}
-        yield from ((setting, self.swept) for setting in sorted(swept - set(self.main), key=str))
+    def plan(self) -> dict[Setting, Counts]:
+        """Every setting, in how many draws and networks; those of the sweeps come last."""
+        swept = {setting: self.swept for settings in self.sweeps.values() for setting in settings.values()}
+        return {**self.main, **{setting: counts for setting, counts in swept.items() if setting not in self.main}}
+
+
+LOSSES = (
+    ViewLoss("truncated", temperature=0.3),
+    ViewLoss("temperature", temperature=1.0, weight=1.0),
+    ViewLoss("temperature", temperature=4.0, weight=4.0),
+    ViewLoss("capped", temperature=0.3, cap=0.5, weight=3.0),
+    ViewLoss("capped", temperature=0.15, cap=0.5, weight=3.0),
+)
+"""The paper's truncated form, Hinton's with two temperatures, and capped outputs with two."""
+
+
+def _swept(base: Setting, **values: tuple[float, ...]) -> dict[str, dict[float, Setting]]:
+    """Settings that differ from one in one thing at a time, that one among them."""
+    data, network = base.data, base.network
+    ways = {
+        "k": (data.n_classes, lambda value: base.with_classes(int(value))),
+        "m": (network.neurons, lambda value: base.with_network(neurons=int(value))),
+        "mu": (data.single_view_share, lambda value: replace(base, data=replace(data, single_view_share=value))),
+        "q": (network.power, lambda value: base.with_network(power=int(value))),
+        "sigma_0": (network.initial_scale, lambda value: base.with_network(initial_scale=value)),
+        "N": (base.n_train, lambda value: replace(base, n_train=int(value))),
+    }
+    found = {}
+    for name, others in values.items():
+        own, way = ways[name]
+        found[name] = {value: base if value == own else way(value) for value in sorted({own, *others})}
+    return found
+
+
+SMALL = Setting(
+    MultiView(n_classes=4, n_patches=8, single_view_share=0.03, n_others=1.5, other_weight=(0.55, 0.6), noise=0.8),
+    160,
+    ViewNetwork(n_classes=4, neurons=8, initial_scale=1e-3),
+)
+"""With so few classes views of others have to be strong, or a student takes what is seen beside them for them."""
+
+TEN = Setting(
+    MultiView(
+        n_classes=10,
+        n_patches=12,
+        single_view_share=0.005,
+        n_others=3.5,
+        other_weight=(0.4, 0.4),
+        single_other_weight=(0.1, 0.1),
+        noise=1.0,
+    ),
+    800,
+    ViewNetwork(n_classes=10, neurons=12, threshold=1.5, initial_scale=2.5e-4),
+)
+"""Ten classes within the theorem's conditions, as far as so few allow.
+
+About 0.2 single-view samples of the training set show a view, so that a network has no reason to learn its second ones;
+noise is so long that it learns these samples by their noise instead, and short enough to leave its teacher's word to
+the views.
+"""
+
+PRESETS = {
+    "smoke": Preset(
+        main={SMALL: Counts(draws=2, networks=4, students=2)},
+        sweeps=_swept(SMALL, mu=(0.1,)),
+        swept=Counts(draws=2, networks=4, students=2, controlled=False),
+        losses=(LOSSES[0], LOSSES[3]),
+        tried=Counts(draws=1, networks=4, students=1),
+        test=(500, 2000),
+        kernels=KernelSizes(n_train=(40, 160), neurons=(1,), networks=3, draws=2, test=200),
+        controls=(Control("gaussian, linear teacher", 200, 500, 64, 300, 2),),
+        control_draws=2,
+    ),
+    "cpu": Preset(
+        main={
+            TEN: Counts(draws=5, networks=10, students=3),
+            TEN.with_classes(20): Counts(draws=5, networks=10, students=1, controlled=False),
+        },
+        sweeps=_swept(
+            TEN, k=(4, 6, 14, 20), m=(4, 24), mu=(0.02, 0.08), q=(2, 4), sigma_0=(5e-5, 1e-3, 4e-3), N=(200, 400)
+        ),
+        swept=Counts(draws=2, networks=8, students=2, controlled=False),
+        losses=LOSSES,
+        tried=Counts(draws=2, networks=8, students=2),
+        test=(2000, 20_000),
+        kernels=KernelSizes(n_train=(20, 50, 100, 200, 400, 800), neurons=(1, 2, 12), networks=10, draws=3, test=500),
+        controls=tuple(Control(name, 1000, 5000, 128, 1000, 10) for name in CONTROLS),
+        control_draws=3,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Config(form.Config):
+    """Preset, seed, and the folder of what is trained already."""
+
+    preset: str = form.option("smoke", "smoke (half a minute) or cpu (an hour of two cores).", choices=tuple(PRESETS))
+    seed: int = form.option(0, "Seed of the data drawn and of the networks.", least=0)
+    parts: Path | None = form.option(
+        None,
+        "Folder of what is trained, from which a killed run goes on. [default: parts in that of --out]",
+        recorded=False,
+        within_output="parts",
+    )
+
+    def parts_folder(self) -> Path:
+        """Folder of what is trained; raises InvalidInput where there is none."""
+        if self.parts is None:
+            raise InvalidInput("parts is None; give a folder for the networks, or execute the study with a folder")
+        return self.parts

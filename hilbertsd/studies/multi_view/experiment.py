@@ -1,0 +1,73 @@
+"""Ensembles and distillation on multi-view data: which views networks learn, and what kernels do on the same data.
+
+    result = run(Config("smoke", parts=Path("parts")))
+    result.rows()[0]                             # a setting and a use: error, and views known
+    result.claims()
+
+Every class has two views, and a share μ of the samples shows one of them only. A network learns one view of most
+classes and errs on half of the samples that show the other; an ensemble knows both, and its student learns them from
+it. The study measures that against the theorems of Allen-Zhu & Li (2020), arXiv:2012.09816, looks for where they fail,
+and repeats it with tangent kernels and on data without views. A killed run goes on from the networks in its folder.
+Needs JAX, Flax and Optax.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.studies import form
+from hilbertsd.studies.multi_view.choice import TRIED, tried
+from hilbertsd.studies.multi_view.controls import control_errors
+from hilbertsd.studies.multi_view.figures import figures
+from hilbertsd.studies.multi_view.kernels import stored as stored_kernels
+from hilbertsd.studies.multi_view.parts import Measured, stored
+from hilbertsd.studies.multi_view.presets import PRESETS, Config, Preset, Setting
+from hilbertsd.studies.multi_view.results import Result
+from hilbertsd.support.files import output_folder
+from hilbertsd.support.progress import TimeLeft, progress
+from hilbertsd.views.losses import ViewLoss
+
+
+def run(config: Config) -> Result:
+    """Train every network and fit every kernel that the folder does not hold.
+
+    Raises
+    ------
+    InvalidInput
+        No folder for the networks.
+    InvalidFile
+        The folder has networks of another configuration, or cannot be written.
+    MissingPackage
+        JAX, Flax or Optax is not installed.
+    """
+    preset, folder = PRESETS[config.preset], output_folder(config.parts_folder())
+    by_loss = _tried(preset, folder, config.seed)
+    loss = min(by_loss, key=lambda each: by_loss[each].mean())
+    plan = [(setting, counts, draw) for setting, counts in preset.plan().items() for draw in range(counts.draws)]
+    measured: dict[Setting, list[dict[str, Measured]]] = {setting: [] for setting in preset.plan()}
+    with progress("draws", len(plan)) as bar:
+        left = TimeLeft(len(plan))
+        for done, (setting, counts, draw) in enumerate(plan):
+            bar.update(done, left.note(done))
+            measured[setting].append(stored(folder, setting, counts, loss, draw, config.seed, preset.test))
+    kernels = [
+        stored_kernels(folder, preset.first, preset.kernels, d, config.seed) for d in range(preset.kernels.draws)
+    ]
+    controls = {
+        control.name: [control_errors(control, config.seed + draw, folder) for draw in range(preset.control_draws)]
+        for control in preset.controls
+    }
+    return Result(config, by_loss, loss, measured, kernels, controls)
+
+
+def _tried(preset: Preset, folder: Path, seed: int) -> dict[ViewLoss, NDArray[np.float64]]:
+    """By loss, (draws, K) errors on the draws by which the loss is chosen."""
+    draws = [
+        tried(folder, preset.first, preset.tried, preset.losses, TRIED + draw, seed, preset.test)
+        for draw in range(preset.tried.draws)
+    ]
+    return dict(zip(preset.losses, np.stack(draws, axis=1), strict=True))
+
+
+STUDY = form.Study("multi-view", __doc__, Config, run, figures)
