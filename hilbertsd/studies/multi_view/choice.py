@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from hilbertsd.studies.multi_view.parts import Draw, network_seeds, wrong
 from hilbertsd.studies.multi_view.presets import DESCENT, Counts, Setting
-from hilbertsd.support.machine import available_cores
 from hilbertsd.views.losses import ViewLoss
 
 TRIED = 50
@@ -44,7 +43,6 @@ def tried(
     common: dict[str, Any] = {
         "noise": setting.data.noise,
         "descent": ViewDescent(**DESCENT),
-        "threads": available_cores(),
     }
     seeds = network_seeds(seed, draw, counts.networks)
     singles = train_view_networks(*inputs, seeds=seeds, folder=place / "singles", **common)

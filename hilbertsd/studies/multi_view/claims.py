@@ -57,9 +57,8 @@ def claims(result: "Result") -> list[Claim]:
     found = []
     for setting in preset.main:
         found += _of_setting(result, setting)
-    if len(preset.main) > 1 or "k" in preset.sweeps:
-        found.append(_over_classes(result))
-    return [*found, *_of_kernels(result), *_of_controls(result)]
+    over_classes = [_over_classes(result)] if "k" in preset.sweeps else []
+    return [*found, *over_classes, *_of_kernels(result), *_of_controls(result)]
 
 
 def _of_setting(result: "Result", setting: Setting) -> list[Claim]:
@@ -103,7 +102,9 @@ def _law(error: NDArray[np.float64], result: "Result", setting: Setting) -> Clai
         "expected": expected,
         "expected_from_classes_with_one_view": form.mean_and_standard_error(with_both)._asdict(),
     }
-    note = f"{_words(error)}μ; expected {expected:.3f}μ, and {_words(with_both)}μ from the classes with one view learned"
+    note = (
+        f"{_words(error)}μ; expected {expected:.3f}μ, and {_words(with_both)}μ from the classes of which it knows one"
+    )
     claim = "½ [1 − (1 − s/k)^(k−1)] μ, what a network errs by that has learned one view of every class"
     return Claim(claim, Verdict.REPORTED, numbers, note, setting=f"k = {setting.data.n_classes}")
 
@@ -167,9 +168,8 @@ def _over_classes(result: "Result") -> Claim:
         }
         means = ", ".join(f"{values.mean():.3f}" for values in errors.values())
         notes.append(f"{use} {means}, {slope.mean:+.3f} ± {slope.standard_error:.3f} for twice as many classes")
-    return Claim(
-        "the error of students over the number of classes", Verdict.REPORTED, numbers, f"k = {ks}: {'; '.join(notes)}"
-    )
+    note = f"k = {', '.join(f'{k:g}' for k in by_k)}: {'; '.join(notes)}"
+    return Claim("the error of students over the number of classes", Verdict.REPORTED, numbers, note)
 
 
 def slope_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> form.Estimate:
@@ -184,13 +184,9 @@ def _of_kernels(result: "Result") -> list[Claim]:
     """What kernels' uses do where kernels err: the fewest neurons, over all numbers of samples."""
     sizes = PRESETS[result.config.preset].kernels
     few = finite(min(sizes.neurons))
-    error = {
-        use: np.array([draw.uses[few][use].mean() for draw in result.kernels]) for use in result.kernels[0].uses[few]
-    }
-    at_most = {
-        kernel: np.array([draw.uses[kernel]["single"][-1] for draw in result.kernels])
-        for kernel in result.kernels[0].uses
-    }
+    draws, of_first = result.kernels, result.kernels[0].uses
+    error = {use: np.array([draw.uses[few][use].mean() for draw in draws]) for use in of_first[few]}
+    at_most = {kernel: np.array([draw.uses[kernel]["single"][-1] for draw in draws]) for kernel in of_first}
     largest = max(sizes.n_train)
     note = f"{largest} samples: " + "; ".join(f"{kernel} {_words(values)}μ" for kernel, values in at_most.items())
     path = max(float(draw.path.max()) for draw in draws)

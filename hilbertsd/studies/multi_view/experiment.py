@@ -11,7 +11,9 @@ and repeats it with tangent kernels and on data without views. A killed run goes
 Needs JAX, Flax and Optax.
 """
 
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +24,13 @@ from hilbertsd.studies.multi_view.controls import control_errors
 from hilbertsd.studies.multi_view.figures import figures
 from hilbertsd.studies.multi_view.kernels import stored as stored_kernels
 from hilbertsd.studies.multi_view.parts import Measured, stored
-from hilbertsd.studies.multi_view.presets import PRESETS, Config, Preset, Setting
+from hilbertsd.studies.multi_view.presets import PRESETS, Config, Setting
 from hilbertsd.studies.multi_view.results import Result
 from hilbertsd.support.files import output_folder
+from hilbertsd.support.machine import available_cores
 from hilbertsd.support.progress import TimeLeft, progress
-from hilbertsd.views.losses import ViewLoss
+
+P, T = TypeVar("P"), TypeVar("T")
 
 
 def run(config: Config) -> Result:
@@ -42,32 +46,38 @@ def run(config: Config) -> Result:
         JAX, Flax or Optax is not installed.
     """
     preset, folder = PRESETS[config.preset], output_folder(config.parts_folder())
-    by_loss = _tried(preset, folder, config.seed)
+    seed, test = config.seed, preset.test
+
+    def errors_by_loss(draw: int) -> NDArray[np.float64]:
+        return tried(folder, preset.first, preset.tried, preset.losses, TRIED + draw, seed, test)
+
+    draws = _several("draws for the loss", errors_by_loss, list(range(preset.tried.draws)))
+    by_loss = dict(zip(preset.losses, np.stack(draws, axis=1), strict=True))
     loss = min(by_loss, key=lambda each: by_loss[each].mean())
     plan = [(setting, counts, draw) for setting, counts in preset.plan().items() for draw in range(counts.draws)]
+    found = _several("draws", lambda part: stored(folder, part[0], part[1], loss, part[2], seed, test), plan)
     measured: dict[Setting, list[dict[str, Measured]]] = {setting: [] for setting in preset.plan()}
-    with progress("draws", len(plan)) as bar:
-        left = TimeLeft(len(plan))
-        for done, (setting, counts, draw) in enumerate(plan):
-            bar.update(done, left.note(done))
-            measured[setting].append(stored(folder, setting, counts, loss, draw, config.seed, preset.test))
+    for (setting, _, _), each in zip(plan, found, strict=True):
+        measured[setting].append(each)
     kernels = [
         stored_kernels(folder, preset.first, preset.kernels, d, config.seed) for d in range(preset.kernels.draws)
     ]
     controls = {
-        control.name: [control_errors(control, config.seed + draw, folder) for draw in range(preset.control_draws)]
+        control.name: [control_errors(control, seed + draw, folder) for draw in range(preset.control_draws)]
         for control in preset.controls
     }
     return Result(config, by_loss, loss, measured, kernels, controls)
 
 
-def _tried(preset: Preset, folder: Path, seed: int) -> dict[ViewLoss, NDArray[np.float64]]:
-    """By loss, (draws, K) errors on the draws by which the loss is chosen."""
-    draws = [
-        tried(folder, preset.first, preset.tried, preset.losses, TRIED + draw, seed, preset.test)
-        for draw in range(preset.tried.draws)
-    ]
-    return dict(zip(preset.losses, np.stack(draws, axis=1), strict=True))
+def _several(name: str, function: Callable[[P], T], parts: Sequence[P]) -> list[T]:
+    """What a function gives for every part, as many at a time as there are cores; networks take one core each."""
+    found: list[T] = []
+    with progress(name, len(parts)) as bar, ThreadPoolExecutor(available_cores()) as executor:
+        left = TimeLeft(len(parts))
+        for done, each in enumerate(executor.map(function, parts)):
+            found.append(each)
+            bar.update(done + 1, left.note(done + 1))
+    return found
 
 
 STUDY = form.Study("multi-view", __doc__, Config, run, figures)

@@ -27,6 +27,9 @@ SHORT = {
 SWEPT = ("single", "ensemble", "self-distillation", "knowledge distillation")
 """Uses that every sweep has, by how large their errors are said to be."""
 
+SHOWN = ("single", "ensemble", "knowledge distillation", "self-distillation", "longer training")
+"""Uses whose networks' strengths are shown side by side; of the ensemble the mean."""
+
 SYMBOLS = {
     "k": "classes k",
     "m": "neurons of a class m",
@@ -106,11 +109,11 @@ def _views(result: Result) -> Any:
     """Strength of every view in every network of the first draw, and over time in the first network of each use."""
     setting = next(iter(PRESETS[result.config.preset].main))
     draw = result.measured[setting][0]
-    shown = [use for use in ("single", "knowledge distillation", "self-distillation", "longer training") if use in draw]
+    shown = [use for use in SHOWN if use in draw]
     counts = [len(draw[use].strengths) for use in shown]
     figure = new_figure(11.0, 7.0)
     upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1.0))
-    panels = upper.subplots(1, len(shown), width_ratios=[max(count, 2.5) for count in counts], sharey=True)
+    panels = upper.subplots(1, len(shown), width_ratios=[max(count, 1.6) for count in counts], sharey=True)
     largest = max(float(draw[use].strengths.max()) for use in shown)
     image = None
     for panel, use in zip(panels, shown, strict=True):
@@ -205,17 +208,26 @@ def _kernels_and_controls(result: Result) -> Any:
     few.set_ylabel("test error, in units of μ")
     looks = zip(result.controls.items(), round_colours(3), MARKERS, (-0.2, 0.0, 0.2), strict=False)
     for (name, draws), colour, marker, apart in looks:
-        uses = list(draws[0].errors)
-        values = 100 * np.array([[draw.errors[use] for use in uses] for draw in draws])
+        uses = [use for use in draws[0].errors if use != "single"]
+        of_single = 100 * np.mean([draw.errors["single"] for draw in draws])
+        values = 100 * np.array([[draw.errors[use] - draw.errors["single"] for use in uses] for draw in draws])
         error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
         places = np.arange(len(uses)) + apart
         controls.errorbar(
-            places, values.mean(axis=0), error, fmt=marker, color=colour, markersize=5, capsize=2, label=name
+            places,
+            values.mean(axis=0),
+            error,
+            fmt=marker,
+            color=colour,
+            markersize=5,
+            capsize=2,
+            label=f"{name}: {of_single:.0f} %",
         )
         controls.set_xticks(range(len(uses)), [SHORT[use] for use in uses], fontsize=7)
-    controls.set_ylabel("test error in %")
+    controls.axhline(0, color="0.75", linewidth=0.8, zorder=0)
+    controls.set_ylabel("test error over that of single\nnetworks, in points")
     controls.set_title("networks on data without views", fontsize=9)
-    controls.legend(fontsize=7)
+    controls.legend(fontsize=7, title="error of single networks", title_fontsize=7)
     return figure
 
 

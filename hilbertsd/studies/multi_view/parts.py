@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from hilbertsd.data.multi_view import ViewSamples
 from hilbertsd.studies.multi_view.presets import DESCENT, Counts, Setting
 from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
-from hilbertsd.support.machine import available_cores
 from hilbertsd.views.losses import ViewLoss
 
 FORMAT = "hilbertsd.MultiViewPart/1"
@@ -110,7 +109,6 @@ def stored(
         controlled=counts.controlled,
         descent=ViewDescent(**DESCENT),
         folder=place,
-        threads=available_cores(),
     )
     measured = _measured(uses, samples, seed)
     write_arrays(path, FORMAT, {"source": source}, _packed(measured))

@@ -163,7 +163,8 @@ class Result(form.Result[Config]):
                 },
             }
         counts = asdict(PRESETS[self.config.preset].plan()[setting])
-        return {**asdict(setting), "counts": counts, "single_view_error": setting.data.single_view_error, "uses": by_use}
+        expected = setting.data.single_view_error
+        return {**asdict(setting), "counts": counts, "single_view_error": expected, "uses": by_use}
 
     def claims(self) -> list[form.Claim]:
         """Verdicts on the theorems at every main setting, on kernels, and on data without views."""
