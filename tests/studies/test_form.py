@@ -110,7 +110,7 @@ def test_the_standard_error_is_that_of_scipy(rng):
 
 def test_studies_are_found_by_name():
     found = studies.studies()
-    assert len(found) == 17
+    assert len(found) == 18
     assert {"distill", "check-bounds"} == {name for name, study in found.items() if study.is_own_command}
     for name, study in found.items():
         assert study.name == name

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hilbertsd.studies import form
 from hilbertsd.studies.multi_view.choice import TRIED, tried
 from hilbertsd.studies.multi_view.controls import control_errors
+from hilbertsd.studies.multi_view.evidence import Evidence
 from hilbertsd.studies.multi_view.figures import figures
 from hilbertsd.studies.multi_view.kernels import stored as stored_kernels
 from hilbertsd.studies.multi_view.parts import Measured, stored
@@ -66,7 +67,7 @@ def run(config: Config) -> Result:
         control.name: [control_errors(control, seed + draw, folder) for draw in range(preset.control_draws)]
         for control in preset.controls
     }
-    return Result(config, by_loss, loss, measured, kernels, controls)
+    return Result(config, Evidence(preset, by_loss, loss, measured, kernels, controls))
 
 
 def _several(name: str, function: Callable[[P], T], parts: Sequence[P]) -> list[T]:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.studies.multi_view.evidence import Evidence
 from hilbertsd.studies.multi_view.kernels import INFINITE, finite
 from hilbertsd.studies.multi_view.parts import OVER_TIME
-from hilbertsd.studies.multi_view.presets import PRESETS
 from hilbertsd.studies.multi_view.results import USES, Result
 from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
 
@@ -46,30 +46,31 @@ ON_STEPS = 10
 
 def figures(result: Result) -> dict[str, Any]:
     """Four figures by the names of their files."""
+    evidence = result.evidence
     return {
-        "multi-view": _uses(result),
-        "multi-view-views": _views(result),
-        "multi-view-sweeps": _sweeps(result),
-        "multi-view-kernels": _kernels_and_controls(result),
+        "multi-view": _uses(evidence),
+        "multi-view-views": _views(evidence),
+        "multi-view-sweeps": _sweeps(evidence),
+        "multi-view-kernels": _kernels_and_controls(evidence),
     }
 
 
-def _uses(result: Result) -> Any:
+def _uses(evidence: Evidence) -> Any:
     """Errors by use above, and below their parts: test samples whose view is known, and those whose view is not."""
-    main = list(PRESETS[result.config.preset].main)
+    main = list(evidence.preset.main)
     figure = new_figure(2 + 4.6 * len(main), 6.2)
     panels = figure.subplots(2, len(main), squeeze=False, sharey="row")
     for place, setting in enumerate(main):
-        uses = [use for use in USES if use in result.uses(setting)]
+        uses = [use for use in USES if use in evidence.uses(setting)]
         top, bottom = panels[:, place]
         top.set_title(f"k = {setting.data.n_classes}, μ = {setting.data.single_view_share:g}", fontsize=9)
         for level in BOUNDS:
             top.axhline(level, color="0.75", linewidth=0.8, zorder=0)
             if place == len(main) - 1:
                 top.annotate(f"{level}", (1.0, level), xycoords=("axes fraction", "data"), fontsize=7, va="center")
-        _by_use(top, [result.errors(setting, use) for use in uses], "o", "0.1", 0.0)
+        _by_use(top, [evidence.errors(setting, use) for use in uses], "o", "0.1", 0.0)
         for name, marker, colour, apart in (("seen", "o", "0.1", -0.12), ("missing", "^", "0.55", 0.12)):
-            _by_use(bottom, [result.means(setting, use, name) for use in uses], marker, colour, apart, _WORDS[name])
+            _by_use(bottom, [evidence.means(setting, use, name) for use in uses], marker, colour, apart, _WORDS[name])
         for panel in (top, bottom):
             panel.set_xticks(range(len(uses)), [SHORT[use] for use in uses], fontsize=7)
     panels[0, 0].set_ylabel("test error, in units of μ")
@@ -105,10 +106,10 @@ def _by_use(
         axes.plot([], [], marker, color=colour, markersize=4, label=label)
 
 
-def _views(result: Result) -> Any:
+def _views(evidence: Evidence) -> Any:
     """Strength of every view in every network of the first draw, and over time in the first network of each use."""
-    setting = next(iter(PRESETS[result.config.preset].main))
-    draw = result.measured[setting][0]
+    setting = next(iter(evidence.preset.main))
+    draw = evidence.measured[setting][0]
     shown = [use for use in SHOWN if use in draw]
     counts = [len(draw[use].strengths) for use in shown]
     figure = new_figure(11.0, 7.0)
@@ -149,9 +150,9 @@ def _over_time(axes: Any, strengths: Any, use: str) -> None:
     axes.set_title(f"network 1, {SHORT[use]}".replace("-\n", "-").replace("\n", " "), fontsize=9)
 
 
-def _sweeps(result: Result) -> Any:
+def _sweeps(evidence: Evidence) -> Any:
     """Errors over what is varied, a panel each."""
-    sweeps = PRESETS[result.config.preset].sweeps
+    sweeps = evidence.preset.sweeps
     columns = min(3, len(sweeps))
     rows = -(-len(sweeps) // columns)
     figure = new_figure(3.7 * columns, 2.9 * rows)
@@ -163,7 +164,7 @@ def _sweeps(result: Result) -> Any:
             panel.axhline(level, color="0.85", linewidth=0.8, zorder=0)
         looks = zip(SWEPT, round_colours(len(SWEPT)), LINE_STYLES, MARKERS, strict=False)
         for use, colour, line, marker in looks:
-            found = [result.errors(setting, use) for setting in settings.values()]
+            found = [evidence.errors(setting, use) for setting in settings.values()]
             means = [values.mean() for values in found]
             errors = [values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0 for values in found]
             label = SHORT[use].replace("-\n", "-").replace("\n", " ")
@@ -180,22 +181,22 @@ def _sweeps(result: Result) -> Any:
     return figure
 
 
-def _kernels_and_controls(result: Result) -> Any:
+def _kernels_and_controls(evidence: Evidence) -> Any:
     """Kernels on the same data by the number of samples, and uses of networks on data without views."""
-    sizes = PRESETS[result.config.preset].kernels
+    sizes = evidence.preset.kernels
     figure = new_figure(11.0, 3.4)
     few, neurons, controls = figure.subplots(1, 3, width_ratios=(1, 1, 1.2))
     shown = ("single", "ensemble", "train the average", "knowledge distillation", "self-distillation")
     kernel = finite(min(sizes.neurons))
     for use, colour, line, marker in zip(shown, round_colours(5), (*LINE_STYLES, "-"), MARKERS, strict=True):
         label = SHORT[use].replace("-\n", "-").replace("\n", " ")
-        _over_samples(few, result, kernel, use, label, color=colour, linestyle=line, marker=marker)
+        _over_samples(few, evidence, kernel, use, label, color=colour, linestyle=line, marker=marker)
     few.set_title(kernel, fontsize=9)
     names = [*(finite(each) for each in sizes.neurons), INFINITE]
     looks = zip(names, round_colours(len(names)), LINE_STYLES, MARKERS, strict=False)
     for name, colour, line, marker in looks:
         label = name.removeprefix("tangent kernel, ")
-        _over_samples(neurons, result, name, "single", label, color=colour, linestyle=line, marker=marker)
+        _over_samples(neurons, evidence, name, "single", label, color=colour, linestyle=line, marker=marker)
     neurons.set_title("single kernels", fontsize=9)
     for panel in (few, neurons):
         panel.set_xscale("log")
@@ -206,7 +207,7 @@ def _kernels_and_controls(result: Result) -> Any:
         panel.set_xlabel("training samples")
         panel.legend(fontsize=7)
     few.set_ylabel("test error, in units of μ")
-    looks = zip(result.controls.items(), round_colours(3), MARKERS, (-0.2, 0.0, 0.2), strict=False)
+    looks = zip(evidence.controls.items(), round_colours(3), MARKERS, (-0.2, 0.0, 0.2), strict=False)
     for (name, draws), colour, marker, apart in looks:
         uses = [use for use in draws[0].errors if use != "single"]
         of_single = 100 * np.mean([draw.errors["single"] for draw in draws])
@@ -231,8 +232,8 @@ def _kernels_and_controls(result: Result) -> Any:
     return figure
 
 
-def _over_samples(axes: Any, result: Result, kernel: str, use: str, label: str, **look: Any) -> None:
-    values = np.array([draw.uses[kernel][use] for draw in result.kernels])
+def _over_samples(axes: Any, evidence: Evidence, kernel: str, use: str, label: str, **look: Any) -> None:
+    values = np.array([draw.uses[kernel][use] for draw in evidence.kernels])
     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-    n_train = PRESETS[result.config.preset].kernels.n_train
+    n_train = evidence.preset.kernels.n_train
     axes.errorbar(n_train, values.mean(axis=0), error, label=label, markersize=4, linewidth=1.2, capsize=2, **look)

@@ -71,8 +71,8 @@ def stored(folder: Path, setting: Setting, sizes: KernelSizes, draw: int, seed: 
 
 
 def _measured(setting: Setting, sizes: KernelSizes, draw: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    import hilbertsd
     from hilbertsd.data.images import one_hot
+    from hilbertsd.distillation.chain import distill
     from hilbertsd.views.kernels import infinite_grams, tangent_grams
 
     data, first = setting.data, 1_000_000 * seed + 10 * draw
@@ -91,7 +91,7 @@ def _measured(setting: Setting, sizes: KernelSizes, draw: int, seed: int) -> dic
     for name, grams in kernels.items():
         by_size = [_errors(grams, targets[:n], held) for n in sizes.n_train]
         found |= {f"{name}/{use}": np.array([each[use] for each in by_size]) for use in by_size[0]}
-    path = hilbertsd.distill(infinite[0], targets, relative_tolerance=TOLERANCE)
+    path = distill(infinite[0], targets, relative_tolerance=TOLERANCE)
     outputs = np.stack([path.predict(infinite[1], t) for t in range(path.n_rounds)])
     return {**found, "path": held.errors(outputs)[1]}
 

@@ -136,8 +136,11 @@ LOSSES = (
     ViewLoss("temperature", temperature=4.0, weight=4.0),
     ViewLoss("capped", temperature=0.3, cap=0.5, weight=3.0),
     ViewLoss("capped", temperature=0.15, cap=0.5, weight=3.0),
+    ViewLoss("capped", temperature=0.3, cap=0.5, weight=10.0),
+    ViewLoss("capped", temperature=0.3, cap=0.2, weight=3.0),
+    ViewLoss("capped", temperature=0.3, cap=1.0, weight=3.0),
 )
-"""The paper's truncated form, Hinton's with two temperatures, and capped outputs with two."""
+"""The paper's truncated form, Hinton's with two temperatures, and outputs that are capped in several ways."""
 
 
 SCALES = {2: 3e-4, 4: 0.01}
@@ -209,7 +212,7 @@ PRESETS = {
         sweeps=_swept(TEN, k=(5, 7, 14, 20), m=(4, 16), mu=(0.05,), q=(2, 4), sigma_0=(1e-3, 4e-3), N=(200,)),
         swept=Counts(draws=2, networks=6, students=1, controlled=False),
         losses=LOSSES,
-        tried=Counts(draws=2, networks=10, students=1),
+        tried=Counts(draws=2, networks=10, students=2),
         test=(2000, 40_000),
         kernels=KernelSizes(n_train=(20, 50, 100, 200, 400, 800), neurons=(1, 2, 12), networks=10, draws=3, test=500),
         controls=tuple(Control(name, 1000, 5000, 128, 1000, 10) for name in CONTROLS),

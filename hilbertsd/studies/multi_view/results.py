@@ -1,8 +1,4 @@
-"""Errors by setting, use and draw, and what they say of the theorems.
-
-An error is in units of μ, the share of single-view samples. The unit of every test is a draw of the data: its networks
-are averaged first.
-"""
+"""The study's table and numbers, from everything that it measures."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,11 +8,10 @@ from numpy.typing import NDArray
 
 from hilbertsd.ntk.ensembles import SIX_USES
 from hilbertsd.studies import form
-from hilbertsd.studies.multi_view.controls import ControlErrors
-from hilbertsd.studies.multi_view.kernels import KernelErrors
+from hilbertsd.studies.multi_view.evidence import Evidence
 from hilbertsd.studies.multi_view.parts import Measured
-from hilbertsd.studies.multi_view.presets import DESCENT, PRESETS, Config, Setting
-from hilbertsd.views.losses import ViewLoss
+from hilbertsd.studies.multi_view.presets import DESCENT, Config, Setting
+from hilbertsd.studies.multi_view.verdicts import claims
 
 LONGER = "longer training"
 """Name of the control of the students, as `hilbertsd.views` has it."""
@@ -39,95 +34,73 @@ PROTOCOL = (
     "kernels: ridge on centred one-hot labels, strengths of teacher and student by validation samples",
 )
 
-Estimates = dict[str, form.Estimate]
-
 
 @dataclass(frozen=True, eq=False)
 class Result(form.Result[Config]):
-    """Everything measured.
+    """Numbers of the study.
 
     Attributes
     ----------
-    tried : by loss, (draws, K) errors of the ensemble's students on the draws by which the loss is chosen.
-    loss : the loss of all students.
-    measured : by setting, draws of measures by use.
-    kernels : draws of the kernels' errors.
-    controls : by name, draws of errors on data without views.
+    evidence : everything measured.
     """
 
     COLUMNS = ("k", "use", "error", "seen", "missing", "both", "none", "steps", "accuracy")
 
-    tried: dict[ViewLoss, NDArray[np.float64]]
-    loss: ViewLoss
-    measured: dict[Setting, list[dict[str, Measured]]]
-    kernels: list[KernelErrors]
-    controls: dict[str, list[ControlErrors]]
+    evidence: Evidence
 
     def headline(self) -> list[str]:
         """Numbers of draws and networks, and the loss of the students."""
-        preset = PRESETS[self.config.preset]
+        preset = self.evidence.preset
         lines = [
             f"k = {setting.data.n_classes}: {counts.draws} draws of {setting.n_train} samples, μ = "
             f"{setting.data.single_view_share:g}, {counts.networks} networks and {counts.students} students each"
             for setting, counts in preset.main.items()
         ]
-        return [*lines, f"loss of the students: {self.loss}", "errors in units of μ; seen, missing: of the views shown"]
+        return [
+            *lines,
+            f"loss of the students: {self.evidence.loss}",
+            "errors in units of μ; seen, missing: of the views shown",
+        ]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dictionary per setting and use."""
         return [
             {"k": setting.data.n_classes, "use": use, **self._row(setting, use)}
-            for setting in PRESETS[self.config.preset].main
-            for use in self.uses(setting)
+            for setting in self.evidence.preset.main
+            for use in self.evidence.uses(setting)
         ]
 
-    def uses(self, setting: Setting) -> list[str]:
-        """Uses that are measured of a setting."""
-        return list(self.measured[setting][0])
-
-    def errors(self, setting: Setting, use: str) -> NDArray[np.float64]:
-        """(D,) error of a use by draw, the mean over its networks."""
-        share = setting.data.single_view_share
-        return np.array([draw[use].error(share).mean() for draw in self.measured[setting]])
-
-    def means(self, setting: Setting, use: str, name: str) -> NDArray[np.float64]:
-        """(D,) mean of a measure of `Measured` by draw; NaN where a draw has none."""
-        values = [getattr(draw[use], name) for draw in self.measured[setting]]
-        return np.array([np.nan if each is None or np.isnan(each).all() else np.nanmean(each) for each in values])
-
-    def known(self, setting: Setting, use: str) -> NDArray[np.float64]:
-        """(D, 3) shares of the classes of which a use's networks know no, one and both views, by draw."""
-        counts = [(draw[use].learned > 0).sum(axis=2) for draw in self.measured[setting]]
-        return np.array([[(each == n).mean() for n in range(3)] for each in counts])
-
     def _row(self, setting: Setting, use: str) -> dict[str, Any]:
-        none, _, both = self.known(setting, use).T
+        none, _, both = self.evidence.known(setting, use).T
         return {
-            "error": in_words(self.errors(setting, use)),
-            "seen": in_words(self.means(setting, use, "seen")),
-            "missing": in_words(self.means(setting, use, "missing")),
+            "error": in_words(self.evidence.errors(setting, use)),
+            "seen": in_words(self.evidence.means(setting, use, "seen")),
+            "missing": in_words(self.evidence.means(setting, use, "missing")),
             "both": in_words(both),
             "none": in_words(none),
-            "steps": _whole(self.means(setting, use, "steps")),
-            "accuracy": _lowest(self.measured[setting], use),
+            "steps": _whole(self.evidence.means(setting, use, "steps")),
+            "accuracy": _lowest(self.evidence.measured[setting], use),
         }
 
     def numbers(self) -> dict[str, Any]:
         """Protocol, choice of the loss, every setting by use and draw, kernels and controls."""
-        preset = PRESETS[self.config.preset]
+        evidence, preset = self.evidence, self.evidence.preset
         return {
             "protocol": list(PROTOCOL),
             "descent": DESCENT,
             "test": list(preset.test),
             "losses": [
                 {"loss": str(loss), **asdict(loss), "errors": errors.tolist(), "mean": float(errors.mean())}
-                for loss, errors in self.tried.items()
+                for loss, errors in evidence.tried.items()
             ],
-            "loss": str(self.loss),
-            "settings": [self._setting(setting) for setting in self.measured],
+            "loss": str(evidence.loss),
+            "settings": [self._setting(setting) for setting in evidence.measured],
             "sweeps": {
                 name: [
-                    {"value": value, **{use: estimate(self.errors(setting, use)) for use in self.uses(setting)}}
+                    {
+                        "value": value,
+                        **{use: estimate(evidence.errors(setting, use)) for use in evidence.uses(setting)},
+                    }
                     for value, setting in settings.items()
                 ]
                 for name, settings in preset.sweeps.items()
@@ -139,38 +112,36 @@ class Result(form.Result[Config]):
                         kernel: {use: values.tolist() for use, values in uses.items()}
                         for kernel, uses in each.uses.items()
                     }
-                    for each in self.kernels
+                    for each in evidence.kernels
                 ],
-                "path": [each.path.tolist() for each in self.kernels],
+                "path": [each.path.tolist() for each in evidence.kernels],
             },
-            "controls": {name: [asdict(draw) for draw in draws] for name, draws in self.controls.items()},
+            "controls": {name: [asdict(draw) for draw in draws] for name, draws in evidence.controls.items()},
         }
 
     def _setting(self, setting: Setting) -> dict[str, Any]:
-        share = setting.data.single_view_share
+        evidence, share = self.evidence, setting.data.single_view_share
         by_use = {}
-        for use in self.uses(setting):
-            draws = [draw[use] for draw in self.measured[setting]]
+        for use in evidence.uses(setting):
+            draws = [draw[use] for draw in evidence.measured[setting]]
             by_use[use] = {
-                "error": estimate(self.errors(setting, use)),
+                "error": estimate(evidence.errors(setting, use)),
                 "errors": [each.error(share).tolist() for each in draws],
                 "seen": [plain(each.seen) for each in draws],
                 "missing": [plain(each.missing) for each in draws],
-                "classes_with_no_one_both_views": self.known(setting, use).tolist(),
+                "classes_with_no_one_both_views": evidence.known(setting, use).tolist(),
                 **{
                     name: [plain(value) for each in draws if (value := getattr(each, name)) is not None]
                     for name in ("steps", "settled", "accuracies")
                 },
             }
-        counts = asdict(PRESETS[self.config.preset].plan()[setting])
+        counts = asdict(evidence.preset.plan()[setting])
         expected = setting.data.single_view_error
         return {**asdict(setting), "counts": counts, "single_view_error": expected, "uses": by_use}
 
     def claims(self) -> list[form.Claim]:
         """Verdicts on the theorems at every main setting, on kernels, and on data without views."""
-        from hilbertsd.studies.multi_view.claims import claims
-
-        return claims(self)
+        return claims(self.evidence)
 
 
 def estimate(values: NDArray[np.float64]) -> dict[str, float | None]:

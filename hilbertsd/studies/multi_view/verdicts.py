@@ -5,20 +5,18 @@ than another is seen by Student's paired test over draws. No test sees that two 
 seen where the error is surely higher, and fails where it is surely lower.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hilbertsd.studies import form
 from hilbertsd.studies.form import Claim, Verdict
+from hilbertsd.studies.multi_view.evidence import Evidence
 from hilbertsd.studies.multi_view.kernels import INFINITE, finite
-from hilbertsd.studies.multi_view.presets import PRESETS, Setting
+from hilbertsd.studies.multi_view.presets import Setting
 from hilbertsd.studies.sizes.paired import LEVEL
 from hilbertsd.studies.sizes.seeds import paired_t
-
-if TYPE_CHECKING:
-    from hilbertsd.studies.multi_view.results import Result
 
 PAPER = "Allen-Zhu & Li 2020"
 
@@ -51,21 +49,21 @@ NO_GAIN = (
 """Claim, and the use that is said to gain nothing over the next one."""
 
 
-def claims(result: "Result") -> list[Claim]:
+def claims(evidence: Evidence) -> list[Claim]:
     """All of them."""
-    preset = PRESETS[result.config.preset]
+    preset = evidence.preset
     found = []
     for setting in preset.main:
-        found += _of_setting(result, setting)
-    over_classes = [_over_classes(result)] if "k" in preset.sweeps else []
-    return [*found, *over_classes, *_of_kernels(result), *_of_controls(result)]
+        found += _of_setting(evidence, setting)
+    over_classes = [_over_classes(evidence)] if "k" in preset.sweeps else []
+    return [*found, *over_classes, *_of_kernels(evidence), *_of_controls(evidence)]
 
 
-def _of_setting(result: "Result", setting: Setting) -> list[Claim]:
-    name, uses = f"k = {setting.data.n_classes}", result.uses(setting)
-    error = {use: result.errors(setting, use) for use in uses}
+def _of_setting(evidence: Evidence, setting: Setting) -> list[Claim]:
+    name, uses = f"k = {setting.data.n_classes}", evidence.uses(setting)
+    error = {use: evidence.errors(setting, use) for use in uses}
     found = [_bound(claim, error[use], low, high, name, source) for claim, use, low, high, source in BOUNDS]
-    found.append(_law(error["single"], result, setting))
+    found.append(_law(error["single"], evidence, setting))
     found += [
         _lower(claim, error[one], error[other], name, source) for claim, one, other, source in LOWER if other in uses
     ]
@@ -74,7 +72,7 @@ def _of_setting(result: "Result", setting: Setting) -> list[Claim]:
         for claim, one, other, source in NO_GAIN
         if one in uses and other in uses
     ]
-    one = result.known(setting, "single")[:, 1]
+    one = evidence.known(setting, "single")[:, 1]
     many = paired_t(one - 0.5, "greater").p_value <= LEVEL
     numbers = {"share_of_classes": form.mean_and_standard_error(one)._asdict()}
     claim = "a single network learns one view of most classes"
@@ -93,10 +91,10 @@ def _bound(claim: str, error: NDArray[np.float64], low: float, high: float, sett
     return Claim(claim, verdict, numbers, f"{_words(error)}μ", source=_source(source), setting=setting)
 
 
-def _law(error: NDArray[np.float64], result: "Result", setting: Setting) -> Claim:
+def _law(error: NDArray[np.float64], evidence: Evidence, setting: Setting) -> Claim:
     """What networks that learn one view of every class would err by at so few classes."""
     expected = setting.data.single_view_error
-    both = result.known(setting, "single")[:, 2]
+    both = evidence.known(setting, "single")[:, 2]
     with_both = expected * (1 - both)
     numbers = {
         "expected": expected,
@@ -153,13 +151,13 @@ def _compared(
     return Claim(claim, verdict, numbers, note, source=_source(source), setting=setting)
 
 
-def _over_classes(result: "Result") -> Claim:
+def _over_classes(evidence: Evidence) -> Claim:
     """How the students' errors change with the number of classes."""
-    by_k = PRESETS[result.config.preset].sweeps["k"]
+    by_k = evidence.preset.sweeps["k"]
     numbers: dict[str, Any] = {}
     notes = []
     for use in ("knowledge distillation", "self-distillation"):
-        errors = {k: result.errors(setting, use) for k, setting in by_k.items()}
+        errors = {k: evidence.errors(setting, use) for k, setting in by_k.items()}
         places = np.concatenate([np.full(len(values), np.log2(k)) for k, values in errors.items()])
         slope = slope_of(places, np.concatenate(list(errors.values())))
         numbers[use] = {
@@ -180,11 +178,11 @@ def slope_of(x: NDArray[np.float64], y: NDArray[np.float64]) -> form.Estimate:
     return form.Estimate(float(line.slope), float(line.stderr))
 
 
-def _of_kernels(result: "Result") -> list[Claim]:
+def _of_kernels(evidence: Evidence) -> list[Claim]:
     """What kernels' uses do where kernels err: the fewest neurons, over all numbers of samples."""
-    sizes = PRESETS[result.config.preset].kernels
+    sizes = evidence.preset.kernels
     few = finite(min(sizes.neurons))
-    draws, of_first = result.kernels, result.kernels[0].uses
+    draws, of_first = evidence.kernels, evidence.kernels[0].uses
     error = {use: np.array([draw.uses[few][use].mean() for draw in draws]) for use in of_first[few]}
     at_most = {kernel: np.array([draw.uses[kernel]["single"][-1] for draw in draws]) for kernel in of_first}
     largest = max(sizes.n_train)
@@ -213,9 +211,9 @@ def _of_kernels(result: "Result") -> list[Claim]:
     ]
 
 
-def _of_controls(result: "Result") -> list[Claim]:
+def _of_controls(evidence: Evidence) -> list[Claim]:
     found = []
-    for name, draws in result.controls.items():
+    for name, draws in evidence.controls.items():
         error = {use: 100 * np.array([draw.errors[use] for draw in draws]) for use in draws[0].errors}
         found.append(
             _no_gain(

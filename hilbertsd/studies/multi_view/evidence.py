@@ -1,0 +1,57 @@
+"""Everything that the study measures, and its errors by setting, use and draw.
+
+An error is in units of μ, the share of single-view samples. The unit of every mean, standard error and test is a draw
+of the data: the networks of a draw are averaged first.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilbertsd.studies.multi_view.controls import ControlErrors
+from hilbertsd.studies.multi_view.kernels import KernelErrors
+from hilbertsd.studies.multi_view.parts import Measured
+from hilbertsd.studies.multi_view.presets import Preset, Setting
+from hilbertsd.views.losses import ViewLoss
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Everything measured.
+
+    Attributes
+    ----------
+    preset : what was computed.
+    tried : by loss, (draws, K) errors of the ensemble's students on the draws by which the loss is chosen.
+    loss : the loss of all students.
+    measured : by setting, draws of measures by use.
+    kernels : draws of the kernels' errors.
+    controls : by name, draws of errors on data without views.
+    """
+
+    preset: Preset
+    tried: dict[ViewLoss, NDArray[np.float64]]
+    loss: ViewLoss
+    measured: dict[Setting, list[dict[str, Measured]]]
+    kernels: list[KernelErrors]
+    controls: dict[str, list[ControlErrors]]
+
+    def uses(self, setting: Setting) -> list[str]:
+        """Uses that are measured of a setting."""
+        return list(self.measured[setting][0])
+
+    def errors(self, setting: Setting, use: str) -> NDArray[np.float64]:
+        """(D,) error of a use by draw, the mean over its networks."""
+        share = setting.data.single_view_share
+        return np.array([draw[use].error(share).mean() for draw in self.measured[setting]])
+
+    def means(self, setting: Setting, use: str, name: str) -> NDArray[np.float64]:
+        """(D,) mean of a measure of `Measured` by draw; NaN where a draw has none."""
+        values = [getattr(draw[use], name) for draw in self.measured[setting]]
+        return np.array([np.nan if each is None or np.isnan(each).all() else np.nanmean(each) for each in values])
+
+    def known(self, setting: Setting, use: str) -> NDArray[np.float64]:
+        """(D, 3) shares of the classes of which a use's networks know no, one and both views, by draw."""
+        counts = [(draw[use].learned > 0).sum(axis=2) for draw in self.measured[setting]]
+        return np.array([[(each == n).mean() for n in range(3)] for each in counts])
