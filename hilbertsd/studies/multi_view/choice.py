@@ -2,7 +2,8 @@
 
     errors = tried(folder, setting, counts, losses, draw=TRIED, seed=0, test=(2000, 20000))     # (losses, K)
 
-The loss with the lowest mean error of the ensemble's students is taken, for students of single networks as well.
+The loss with the lowest mean error of the ensemble's students is taken, for students of single networks as well. Here
+students are trained twice as long at least as they are then, so that none loses for want of steps.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.studies.multi_view.parts import Draw, network_seeds, wrong
+from hilbertsd.studies.multi_view.parts import Draw, network_seeds, short_name, wrong
 from hilbertsd.studies.multi_view.presets import DESCENT, Counts, Setting
 from hilbertsd.views.losses import ViewLoss
 
@@ -35,19 +36,17 @@ def tried(
     """
     from hilbertsd.views.descent import ViewDescent
     from hilbertsd.views.training import train_view_networks
-    from hilbertsd.views.uses import PATIENCE, STUDENTS_APART
+    from hilbertsd.views.uses import PATIENCE, STUDENTS_APART, patient_steps
 
     samples, share = Draw.of(setting, draw, seed, test), setting.data.single_view_share
-    place = folder / f"tried-{draw}"
+    place = folder / f"{short_name(setting)}-tried-{draw}"
     inputs = (setting.network, samples.train.features, samples.train.labels)
-    common: dict[str, Any] = {
-        "noise": setting.data.noise,
-        "descent": ViewDescent(**DESCENT),
-    }
+    descent = ViewDescent(**DESCENT)
+    common: dict[str, Any] = {"noise": setting.data.noise, "descent": descent}
     seeds = network_seeds(seed, draw, counts.networks)
     singles = train_view_networks(*inputs, seeds=seeds, folder=place / "singles", **common)
     teacher = np.mean([each.train_outputs for each in singles], axis=0)
-    least = int(PATIENCE * np.mean([each.steps for each in singles]))
+    least = patient_steps(singles, 2 * PATIENCE, descent)
     starts = [each + STUDENTS_APART for each in seeds[: counts.students]]
     errors = []
     for loss in losses:

@@ -122,7 +122,8 @@ def control_errors(control: Control, draw: int, folder: Path) -> ControlErrors:
         As :func:`hilbertsd.features.train_uses`.
     """
     check_whole(draw, "draw", InvalidInput, 0)
-    path = output_folder(folder) / f"{control.name.replace(', ', '-').replace(' ', '-')}-draw-{draw}.npz"
+    name = control.name.replace(", ", "-").replace(" ", "-")
+    path = output_folder(folder) / f"{name}-{control.n_train}-{control.width}-draw-{draw}.npz"
     split, options = control.split(draw), _options(control, draw)
     source = _source(control, draw, split, options)
     if path.exists():

@@ -55,3 +55,21 @@ class Evidence:
         """(D, 3) shares of the classes of which a use's networks know no, one and both views, by draw."""
         counts = [(draw[use].learned > 0).sum(axis=2) for draw in self.measured[setting]]
         return np.array([[(each == n).mean() for n in range(3)] for each in counts])
+
+    def lowest(self, setting: Setting, use: str, name: str) -> float:
+        """Lowest value of a measure of `Measured` over all draws and networks."""
+        return float(min(np.min(getattr(draw[use], name)) for draw in self.measured[setting]))
+
+    def views_of_students(self, setting: Setting) -> tuple[NDArray[np.float64], ...]:
+        """Of all views and students of the ensemble, (V,) teachers that know the view, start in σ_0, and 1 if learned.
+
+        Views that the student would learn without a teacher are among them: one of every class.
+        """
+        found = []
+        for draw in self.measured[setting]:
+            student = draw["knowledge distillation"]
+            assert student.starts is not None  # kept of every network that is no mean
+            teachers = np.broadcast_to((draw["single"].learned > 0).sum(axis=0), student.learned.shape)
+            starts = student.starts / setting.network.initial_scale
+            found.append(np.stack([each.ravel() for each in (teachers, starts, student.learned > 0)]))
+        return tuple(np.concatenate(found, axis=1))

@@ -64,7 +64,7 @@ def run(config: Config) -> Result:
         stored_kernels(folder, preset.first, preset.kernels, d, config.seed) for d in range(preset.kernels.draws)
     ]
     controls = {
-        control.name: [control_errors(control, seed + draw, folder) for draw in range(preset.control_draws)]
+        control.name: [control_errors(control, 1000 * seed + draw, folder) for draw in range(preset.control_draws)]
         for control in preset.controls
     }
     return Result(config, Evidence(preset, by_loss, loss, measured, kernels, controls))

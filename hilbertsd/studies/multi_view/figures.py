@@ -40,16 +40,15 @@ SYMBOLS = {
 }
 
 MARKERS = "os^Dv"
-ON_STEPS = 10
-"""Steps between two records of strengths."""
 
 
 def figures(result: Result) -> dict[str, Any]:
-    """Four figures by the names of their files."""
+    """Five figures by the names of their files."""
     evidence = result.evidence
     return {
         "multi-view": _uses(evidence),
         "multi-view-views": _views(evidence),
+        "multi-view-learned": _learned(evidence),
         "multi-view-sweeps": _sweeps(evidence),
         "multi-view-kernels": _kernels_and_controls(evidence),
     }
@@ -139,7 +138,9 @@ def _views(evidence: Evidence) -> Any:
 
 def _over_time(axes: Any, strengths: Any, use: str) -> None:
     """A line a view: the one of its class that is stronger at the end, and the other."""
-    steps = ON_STEPS * np.arange(1, len(strengths) + 1)
+    from hilbertsd.views.descent import RECORD_EVERY
+
+    steps = RECORD_EVERY * np.arange(1, len(strengths) + 1)
     stronger = strengths[-1].argmax(axis=1)
     for j in range(strengths.shape[1]):
         for line, look, colour in ((stronger[j], "-", "0.1"), (1 - stronger[j], "--", "0.55")):
@@ -148,6 +149,33 @@ def _over_time(axes: Any, strengths: Any, use: str) -> None:
     axes.plot([], [], "--", color="0.55", label="the other one")
     axes.set(xscale="log", yscale="log", xlabel="step")
     axes.set_title(f"network 1, {SHORT[use]}".replace("-\n", "-").replace("\n", " "), fontsize=9)
+
+
+def _learned(evidence: Evidence) -> Any:
+    """Which views a student of the ensemble learns: by how many of its teachers know it, and by its own start."""
+    figure = new_figure(8.0, 3.2)
+    left, right = figure.subplots(1, 2, sharey=True)
+    looks = zip(evidence.preset.main, ("0.1", "0.55"), "os", ("-", "--"), strict=False)
+    for setting, colour, marker, line in looks:
+        teachers, starts, learned = evidence.views_of_students(setting)
+        look: Any = {"color": colour, "marker": marker, "linestyle": line, "capsize": 2, "markersize": 4}
+        label = f"k = {setting.data.n_classes}"
+        for axes, values, edges in (
+            (left, teachers, np.arange(evidence.preset.main[setting].networks + 2) - 0.5),
+            (right, starts, np.array([-np.inf, 0.75, 1.25, 1.75, 2.25, np.inf])),
+        ):
+            places = np.digitize(values, edges) - 1
+            counts = np.bincount(places, minlength=len(edges) - 1)
+            shown = np.flatnonzero(counts)
+            share = np.bincount(places, learned, len(edges) - 1)[shown] / counts[shown]
+            error = np.sqrt(share * (1 - share) / counts[shown])
+            centres = (shown if axes is left else np.array([0.5, 1.0, 1.5, 2.0, 2.5])[shown]).astype(float)
+            axes.errorbar(centres, share, error, label=label, **look)
+    left.set(xlabel="teachers that know the view", ylabel="share of views that the student learns")
+    right.set(xlabel="the student's strength after ten steps, in σ₀")
+    right.set_xticks([0.5, 1.0, 1.5, 2.0, 2.5], ["below\n0.75", "1", "1.5", "2", "above\n2.25"])
+    left.legend(fontsize=7, loc="lower right")
+    return figure
 
 
 def _sweeps(evidence: Evidence) -> Any:
@@ -200,13 +228,11 @@ def _kernels_and_controls(evidence: Evidence) -> Any:
     neurons.set_title("single kernels", fontsize=9)
     for panel in (few, neurons):
         panel.set_xscale("log")
-        panel.set_yscale("symlog", linthresh=0.01)
-        panel.set_ylim(bottom=-0.001)
         panel.set_xticks(sizes.n_train, [str(n) for n in sizes.n_train], fontsize=7)
         panel.minorticks_off()
         panel.set_xlabel("training samples")
         panel.legend(fontsize=7)
-    few.set_ylabel("test error, in units of μ")
+    few.set_ylabel("error on single-view test samples, %")
     looks = zip(evidence.controls.items(), round_colours(3), MARKERS, (-0.2, 0.0, 0.2), strict=False)
     for (name, draws), colour, marker, apart in looks:
         uses = [use for use in draws[0].errors if use != "single"]
@@ -226,14 +252,14 @@ def _kernels_and_controls(evidence: Evidence) -> Any:
         )
         controls.set_xticks(range(len(uses)), [SHORT[use] for use in uses], fontsize=7)
     controls.axhline(0, color="0.75", linewidth=0.8, zorder=0)
-    controls.set_ylabel("test error over that of single\nnetworks, in points")
+    controls.set_ylabel("test error minus that of single\nnetworks, in points")
     controls.set_title("networks on data without views", fontsize=9)
     controls.legend(fontsize=7, title="error of single networks", title_fontsize=7)
     return figure
 
 
 def _over_samples(axes: Any, evidence: Evidence, kernel: str, use: str, label: str, **look: Any) -> None:
-    values = np.array([draw.uses[kernel][use] for draw in evidence.kernels])
+    values = 100 * np.array([draw.uses[kernel][use][:, 0] for draw in evidence.kernels])
     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
     n_train = evidence.preset.kernels.n_train
     axes.errorbar(n_train, values.mean(axis=0), error, label=label, markersize=4, linewidth=1.2, capsize=2, **look)

@@ -8,7 +8,7 @@ Networks are kept in a folder each, so that a killed run goes on; what is measur
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,6 +61,7 @@ class Measured:
     learned : (J, k, 2) 1 for a view that counts as learned, else 0; of an ensemble the share of its networks.
     steps, settled, accuracies : (J,) number of steps, whether training came to its end, and accuracy on the training
         samples; None for an ensemble.
+    starts : (J, k, 2) strengths after the first ten steps; None for an ensemble.
     over_time : (R, k, 2) strengths of the first network every ten steps for the uses `OVER_TIME`, else None.
     """
 
@@ -73,6 +74,7 @@ class Measured:
     steps: NDArray[np.float64] | None = None
     settled: NDArray[np.float64] | None = None
     accuracies: NDArray[np.float64] | None = None
+    starts: NDArray[np.float64] | None = None
     over_time: NDArray[np.float64] | None = None
 
     def error(self, share: float) -> NDArray[np.float64]:
@@ -88,9 +90,11 @@ def stored(
     Raises InvalidFile where the file is of another configuration, damaged, or cannot be written.
     """
     from hilbertsd.views.descent import ViewDescent
-    from hilbertsd.views.uses import train_view_uses
+    from hilbertsd.views.trained import LEARNED
+    from hilbertsd.views.uses import PATIENCE, train_view_uses
 
-    source = source_of(setting=setting, counts=replace(counts, draws=1), loss=loss, draw=draw, seed=seed, test=test)
+    given = {"setting": setting, "counts": replace(counts, draws=1), "loss": loss, "draw": draw, "seed": seed}
+    source = source_of(**given, test=test, patience=PATIENCE, learned=LEARNED)
     place = folder / f"{short_name(setting)}-draw-{draw}"
     path = place.with_suffix(".npz")
     if path.exists():
@@ -106,7 +110,7 @@ def stored(
         seeds=network_seeds(seed, draw, counts.networks),
         loss=loss,
         n_students=counts.students,
-        controlled=counts.controlled,
+        without=counts.without,
         descent=ViewDescent(**DESCENT),
         folder=place,
     )
@@ -129,7 +133,7 @@ def short_name(setting: Setting) -> str:
 
 def source_of(**parts: Any) -> dict[str, Any]:
     """What a part depends on, as JSON gives it back."""
-    plain = {name: part if isinstance(part, int | tuple | list) else asdict(part) for name, part in parts.items()}
+    plain = {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}
     return json.loads(json.dumps({**plain, "descent": DESCENT}))
 
 
@@ -156,6 +160,7 @@ def _measured(uses: Any, samples: Draw, seed: int) -> dict[str, Measured]:
                 "steps": np.array([each.steps for each in networks], float),
                 "settled": np.array([each.settled for each in networks], float),
                 "accuracies": np.array([each.accuracies[-1] for each in networks], float),
+                "starts": np.stack([each.strengths[0] for each in networks]).astype(np.float64),
             }
         if use in OVER_TIME:
             own["over_time"] = networks[0].strengths.astype(np.float64)

@@ -11,8 +11,11 @@ from hilbertsd.studies.multi_view.controls import CONTROLS, Control
 from hilbertsd.views.losses import ViewLoss
 from hilbertsd.views.network import ViewNetwork
 
-DESCENT = {"rate": 0.8, "noise_change": 0.6, "least_change": 0.04}
+DESCENT = {"rate": 0.8, "noise_change": 0.6, "least_change": 0.02, "most_steps": 20_000}
 """Options of :class:`hilbertsd.views.ViewDescent`: steps about twice as long as by default."""
+
+AVERAGE, LONGER = "train the average", "longer training"
+"""Names of two uses in `hilbertsd.views`, which need not be trained."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +67,13 @@ class Counts:
     ----------
     draws : number of draws of the data, each with networks of its own.
     networks, students : L and K of :func:`hilbertsd.views.train_view_uses`.
-    controlled : whether the average and the controls are trained, too.
+    without : uses that are left out, `AVERAGE` or `LONGER`.
     """
 
     draws: int
     networks: int
     students: int
-    controlled: bool = True
+    without: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,17 +82,19 @@ class KernelSizes:
 
     Attributes
     ----------
-    n_train : numbers of training samples; the smaller are the first of the larger ones.
+    n_train : numbers of training samples, the first ones of the networks' training set.
+    tested : the number of them at which kernels are compared with each other.
     neurons : neurons a class of the networks whose tangent kernels are taken, beside the infinite one.
     networks, draws : numbers of networks and of draws.
-    test : number of validation samples, and of test samples, single- and multi-view ones alike.
+    held : number of validation samples, and of test samples, single- and multi-view ones alike.
     """
 
     n_train: tuple[int, ...]
+    tested: int
     neurons: tuple[int, ...]
     networks: int
     draws: int
-    test: int
+    held: int
 
 
 @dataclass(frozen=True)
@@ -135,12 +140,9 @@ LOSSES = (
     ViewLoss("temperature", temperature=1.0, weight=1.0),
     ViewLoss("temperature", temperature=4.0, weight=4.0),
     ViewLoss("capped", temperature=0.3, cap=0.5, weight=3.0),
-    ViewLoss("capped", temperature=0.15, cap=0.5, weight=3.0),
-    ViewLoss("capped", temperature=0.3, cap=0.5, weight=10.0),
-    ViewLoss("capped", temperature=0.3, cap=0.2, weight=3.0),
     ViewLoss("capped", temperature=0.3, cap=1.0, weight=3.0),
 )
-"""The paper's truncated form, Hinton's with two temperatures, and outputs that are capped in several ways."""
+"""The paper's truncated form, Hinton's with two temperatures, and two caps."""
 
 
 SCALES = {2: 3e-4, 4: 0.01}
@@ -175,9 +177,10 @@ SMALL = Setting(
 TEN = Setting(
     MultiView(
         n_classes=10,
-        n_patches=13,
-        single_view_share=0.005,
+        n_patches=12,
+        single_view_share=0.01,
         n_others=4.0,
+        missing_weight=(0.0, 0.05),
         other_weight=(0.4, 0.4),
         single_other_weight=(0.1, 0.1),
         noise=1.0,
@@ -187,7 +190,7 @@ TEN = Setting(
 )
 """Ten classes within the theorem's conditions, as far as so few allow.
 
-A training set has about three single-view samples for twenty views, so that networks have hardly a reason to learn
+A training set has about six single-view samples for twenty views, so that networks have hardly a reason to learn
 second views. Noise is so long that they learn these samples by it instead, and so short that it leaves what a teacher
 knows to the views.
 """
@@ -196,27 +199,29 @@ PRESETS = {
     "smoke": Preset(
         main={SMALL: Counts(draws=2, networks=4, students=2)},
         sweeps=_swept(SMALL, mu=(0.1,)),
-        swept=Counts(draws=2, networks=4, students=2, controlled=False),
+        swept=Counts(draws=2, networks=4, students=1, without=(AVERAGE, LONGER)),
         losses=(LOSSES[0], LOSSES[3]),
         tried=Counts(draws=1, networks=4, students=1),
         test=(500, 2000),
-        kernels=KernelSizes(n_train=(40, 160), neurons=(1,), networks=3, draws=2, test=200),
+        kernels=KernelSizes(n_train=(40, 160), tested=40, neurons=(1,), networks=3, draws=2, held=200),
         controls=(Control("gaussian, linear teacher", 200, 500, 64, 300, 2),),
         control_draws=2,
     ),
     "cpu": Preset(
         main={
             TEN: Counts(draws=5, networks=10, students=2),
-            TEN.with_classes(20): Counts(draws=5, networks=10, students=1, controlled=False),
+            TEN.with_classes(20): Counts(draws=5, networks=10, students=1, without=(AVERAGE,)),
         },
-        sweeps=_swept(TEN, k=(5, 7, 14, 20), m=(4, 16), mu=(0.05,), q=(2, 4), sigma_0=(1e-3, 4e-3), N=(200,)),
-        swept=Counts(draws=2, networks=6, students=1, controlled=False),
+        sweeps=_swept(TEN, k=(5, 7, 20), m=(4,), mu=(0.1,), q=(2, 4), sigma_0=(1e-3, 4e-3), N=(200,)),
+        swept=Counts(draws=2, networks=10, students=1, without=(AVERAGE, LONGER)),
         losses=LOSSES,
-        tried=Counts(draws=2, networks=10, students=2),
+        tried=Counts(draws=2, networks=10, students=1),
         test=(2000, 40_000),
-        kernels=KernelSizes(n_train=(20, 50, 100, 200, 400, 800), neurons=(1, 2, 12), networks=10, draws=3, test=500),
+        kernels=KernelSizes(
+            n_train=(50, 100, 200, 400, 600), tested=100, neurons=(1, 2, 12), networks=10, draws=5, held=500
+        ),
         controls=tuple(Control(name, 1000, 5000, 128, 1000, 10) for name in CONTROLS),
-        control_draws=3,
+        control_draws=5,
     ),
 }
 
