@@ -22,6 +22,8 @@ from hilbertsd.studies.multi_view.controls import Control, ControlErrors
 from hilbertsd.studies.multi_view.kernels import INFINITE, Held, finite
 from hilbertsd.studies.multi_view.parts import Draw, Measured, network_seeds
 from hilbertsd.studies.multi_view.presets import (
+    AVERAGE,
+    LONGER,
     LOSSES,
     PRESETS,
     SMALL,
@@ -42,11 +44,11 @@ TWO = Setting(
 QUICK = Preset(
     main={TWO: Counts(draws=2, networks=2, students=1)},
     sweeps={"mu": {0.1: TWO, 0.3: replace(TWO, data=replace(TWO.data, single_view_share=0.3))}},
-    swept=Counts(draws=2, networks=2, students=1, controlled=False),
+    swept=Counts(draws=2, networks=2, students=1, without=(AVERAGE, LONGER)),
     losses=(LOSSES[0], LOSSES[3]),
     tried=Counts(draws=1, networks=2, students=2),
     test=(50, 100),
-    kernels=KernelSizes(n_train=(10, 30), neurons=(1,), networks=2, draws=2, test=40),
+    kernels=KernelSizes(n_train=(10, 30), tested=10, neurons=(1,), networks=2, draws=2, held=40),
     controls=(Control("mixture", 40, 60, 8, 20, 2),),
     control_draws=2,
 )
@@ -71,7 +73,7 @@ def test_the_study_from_the_command_line_computes_what_its_folder_lacks(hilberts
     assert record == json.loads((tmp_path / "out/result.json").read_text(encoding="utf-8"))
     assert record["command"] == "hilbertsd run multi-view --preset smoke --seed 0"
     assert str(tmp_path) not in out
-    names = ["multi-view", "multi-view-kernels", "multi-view-sweeps", "multi-view-views"]
+    names = ["multi-view", "multi-view-kernels", "multi-view-learned", "multi-view-sweeps", "multi-view-views"]
     written = sorted(path.name for path in (tmp_path / "out").iterdir() if path.suffix in (".png", ".svg"))
     assert written == sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg"))
     means = {loss["loss"]: loss["mean"] for loss in record["losses"]}
@@ -80,7 +82,7 @@ def test_the_study_from_the_command_line_computes_what_its_folder_lacks(hilberts
     assert list(first["uses"]) == [*SIX_USES, "longer training"]
     assert "longer training" not in other["uses"]
     assert [each["value"] for each in record["sweeps"]["mu"]] == [0.1, 0.3]
-    assert np.shape(record["kernels"]["errors"][0][INFINITE]["single"]) == (2,)
+    assert np.shape(record["kernels"]["errors"][0][INFINITE]["single"]) == (2, 2)
     files = sorted((tmp_path / "out/parts").rglob("*.npz"))
     assert len(files) == FILES
     single = next(path for path in files if path.parent.name == "singles" and path.name == "seed-100.npz")
@@ -118,9 +120,9 @@ def test_a_command_that_is_killed_ends_with_the_same_result(tmp_path):
 def test_the_smoke_preset_from_the_command_line(hilbertsd):
     code, out, _ = hilbertsd("run", "multi-view", "--json", "--out", "out")
     assert code == 0
-    (setting,) = (each for each in json.loads(out)["settings"] if each["counts"]["controlled"])
+    (setting,) = (each for each in json.loads(out)["settings"] if not each["counts"]["without"])
     error = {use: each["error"]["mean"] for use, each in setting["uses"].items()}
-    assert error["ensemble"] < error["knowledge distillation"] < error["longer training"]
+    assert error["ensemble"] < error["longer training"] < error["single"]
 
 
 def test_measures_are_those_of_the_networks():
@@ -136,7 +138,7 @@ def test_measures_are_those_of_the_networks():
         """One that is right about the views it knows, and about all multi-view samples but the first five."""
 
         def __init__(self, place):
-            self.learned, self.strengths = learned[place], 3.0 * learned[place][None].astype(float)
+            self.learned, self.strengths = learned[place], np.stack([learned[place], 3.0 * learned[place]])
             self.steps, self.settled, self.accuracies = 10 * (place + 1), True, np.array([0.5, 1.0])
 
     class Uses:
@@ -169,6 +171,8 @@ def test_measures_are_those_of_the_networks():
     np.testing.assert_array_equal(single.accuracies, [1, 1])
     np.testing.assert_array_equal(ensemble.learned[0], [[0.5, 0], [1, 1]])
     assert ensemble.steps is None
+    np.testing.assert_array_equal(single.starts, learned)
+    np.testing.assert_array_equal(single.strengths, 3.0 * learned)
     of_ensemble = (labels == 0) & (shown == 0)  # one network is right and one wrong: the first class is taken
     wrong = np.where(of_ensemble, 0, ~known.any(axis=0))
     np.testing.assert_allclose(ensemble.single, wrong.mean())
@@ -203,21 +207,29 @@ def test_settings_with_other_classes_keep_the_samples_of_a_class():
         replace(TWO, network=SMALL.network)
 
 
-def test_kernel_errors_are_in_units_of_mu_on_validation_and_test_samples():
+def test_kernel_errors_are_those_on_test_samples_and_strengths_are_chosen_on_others():
     held = Held.of(TWO, 50, 7)
     assert held.features.shape == (200, 6, 4)
-    outputs = np.concatenate([np.eye(2)[each.labels] for each in held.parts])
+    labels = np.concatenate([each.labels for each in held.parts])
+    outputs = np.eye(2)[labels] - 0.5
     np.testing.assert_array_equal(held.errors(outputs), [0, 0])
-    outputs[:5] = outputs[:5, ::-1]  # single-view validation samples
-    outputs[150:160] = outputs[150:160, ::-1]  # multi-view test samples
-    np.testing.assert_allclose(held.errors(outputs), [5 / 50, 9 * 10 / 50])
+    assert held.squared_error(outputs) == 0
+    spoilt = outputs.copy()
+    spoilt[:5] = spoilt[:5, ::-1]  # single-view validation samples
+    np.testing.assert_array_equal(held.errors(spoilt), [0, 0])
+    np.testing.assert_allclose(held.squared_error(spoilt), 5 / 100)
+    spoilt[150:160] = spoilt[150:160, ::-1]  # multi-view test samples
+    np.testing.assert_allclose(held.errors(spoilt), [0, 10 / 50])
+    np.testing.assert_allclose(held.squared_error(np.stack([outputs, spoilt])), [0, 5 / 100])
     assert finite(1) != finite(2)
 
 
 @pytest.mark.parametrize(
     ("error", "verdict"),
     [
-        ([0.49, 0.5, 0.51], Verdict.REPRODUCED),
+        ([0.499, 0.5, 0.501], Verdict.REPRODUCED),
+        ([0.5, 0.5, 0.5], Verdict.REPRODUCED),
+        ([0.47, 0.5, 0.53], Verdict.UNDECIDED),
         ([0.48, 0.481, 0.479], Verdict.NOT_UNDER_PROTOCOL),
         ([0.53, 0.531, 0.529], Verdict.NOT_UNDER_PROTOCOL),
         ([0.3, 0.5, 0.6], Verdict.UNDECIDED),
@@ -227,19 +239,52 @@ def test_a_bound_holds_fails_or_is_left_open(error, verdict):
     assert verdicts._bound("", np.array(error), 0.49, 0.51, "", "Theorem 1").verdict == verdict
 
 
+def test_an_error_of_nothing_keeps_a_bound():
+    assert verdicts._bound("", np.zeros(3), 0.0, 0.01, "", "Theorem 2").verdict == Verdict.REPRODUCED
+    assert verdicts._bound("", np.full(3, 0.02), 0.0, 0.01, "", "Theorem 2").verdict == Verdict.NOT_UNDER_PROTOCOL
+
+
+@pytest.mark.parametrize(
+    ("share", "verdict"),
+    [([0.9, 0.9], "reproduced"), ([0.1, 0.1], "not under this protocol"), ([0.1, 0.9], "undecided")],
+)
+def test_one_view_of_most_classes_is_more_than_half_of_them(share, verdict):
+    assert verdicts._one_view(np.array(share), "").verdict == verdict
+
+
+def test_slopes_are_those_of_lines():
+    slope = verdicts.slope_of(np.array([1.0, 1.0, 3.0, 3.0]), np.array([1.9, 2.1, 5.9, 6.1]))
+    assert slope.mean == pytest.approx(2)
+    assert slope.standard_error == pytest.approx(0.1 / np.sqrt(2))
+
+
 def test_comparisons_say_which_error_is_lower():
     low, high, spread = np.array([0.1, 0.12, 0.11]), np.array([0.3, 0.35, 0.31]), np.array([0.0, 0.4, 0.3])
-    said = [verdicts._lower("", *pair, "", "Theorem 3").verdict for pair in ((low, high), (high, low), (low, spread))]
+    said = [verdicts.lower("", *pair, "", "Theorem 3").verdict for pair in ((low, high), (high, low), (low, spread))]
     assert said == [Verdict.REPRODUCED, Verdict.NOT_UNDER_PROTOCOL, Verdict.UNDECIDED]
-    said = [verdicts._no_gain("", *pair, "", "Figure 3").verdict for pair in ((low, high), (high, low), (low, spread))]
+    said = [verdicts.no_gain("", *pair, "", "Figure 3").verdict for pair in ((low, high), (high, low), (low, spread))]
     assert said == [Verdict.NOT_UNDER_PROTOCOL, Verdict.REPRODUCED, Verdict.UNDECIDED]
-    assert verdicts._lower("", low, high, "", "").verdict == Verdict.REPORTED
+    assert verdicts.lower("", low, high, "", "").verdict == Verdict.REPORTED
+
+
+def said_of(values, low, high):
+    """Verdict on a bound, from Student's tests or from values that are all the same."""
+    if np.ptp(values) == 0:
+        return "reproduced" if low <= values[0] < high else "not under this protocol"
+    above, below = (
+        {way: ttest_1samp(values, bound, alternative=way).pvalue <= 0.05 for way in ("less", "greater")}
+        for bound in (high, low)
+    )
+    if above["greater"] or below["less"]:
+        return "not under this protocol"
+    return "reproduced" if above["less"] and (low == 0 or below["greater"]) else "undecided"
 
 
 def test_committed_verdicts_follow_from_the_committed_errors():
     path = Path(__file__).parents[2] / "figures/multi-view/result.json"
     record = json.loads(path.read_text(encoding="utf-8"))
     main = [each for each in record["settings"] if each["counts"]["draws"] >= 5]
+    assert {each["loss"] for each in record["losses"]} >= {record["loss"]}
     assert {each["data"]["n_classes"] for each in main} >= {10, 20}
     bounds = {"Theorem 1": ("single", 0.49, 0.51), "Theorem 2": ("ensemble", 0, 0.01)}
     bounds |= {"Theorem 3": ("knowledge distillation", 0, 0.01), "Theorem 4": ("self-distillation", 0, 0.26)}
@@ -256,12 +301,7 @@ def test_committed_verdicts_follow_from_the_committed_errors():
             use, low, high = bounds[place]
             values = by_draw[use]
             np.testing.assert_allclose(claim["by_draw"], values)
-            beyond = values.std() > 0 and (
-                ttest_1samp(values, high, alternative="greater").pvalue <= 0.05
-                or ttest_1samp(values, low, alternative="less").pvalue <= 0.05
-            )
-            inside = "reproduced" if low <= values.mean() <= high else "undecided"
-            assert claim["verdict"] == ("not under this protocol" if beyond else inside)
+            assert claim["verdict"] == said_of(values, low, high)
             tested += 1
     assert tested == 8
 

@@ -6,8 +6,8 @@ import pytest
 from hilbertsd.data import MultiView
 from hilbertsd.errors import InvalidInput
 from hilbertsd.ntk.ensembles import SIX_USES
-from hilbertsd.views import ViewLoss, ViewNetwork, train_view_networks, train_view_uses
-from hilbertsd.views.uses import CONTROL, STUDENTS_APART
+from hilbertsd.views import ViewDescent, ViewLoss, ViewNetwork, train_view_networks, train_view_uses
+from hilbertsd.views.uses import CONTROL, STUDENTS_APART, patient_steps
 
 # With so few classes views of others have to be strong, or a student takes what is seen beside them for them.
 DATA = MultiView(n_classes=4, n_patches=8, single_view_share=0.03, n_others=1.5, other_weight=(0.55, 0.6), noise=0.8)
@@ -50,7 +50,7 @@ def test_students_have_their_teachers_and_their_control(uses):
         NETWORK, **common, loss=LOSS, teachers=[uses.singles[2].train_outputs], least_steps=[least]
     )
     np.testing.assert_array_equal(own.train_outputs, uses.self_students[1].train_outputs)
-    (control,) = train_view_networks(NETWORK, **common, least_steps=[student.steps])
+    (control,) = train_view_networks(NETWORK, **common, least_steps=[max(student.steps, own.steps)])
     np.testing.assert_array_equal(control.train_outputs, uses.controls[1].train_outputs)
     assert min(student.steps, control.steps) >= least
     assert [each.network.members for each in uses.average] == [6]
@@ -70,6 +70,22 @@ def test_the_folder_has_every_network(uses, folder):
     np.testing.assert_array_equal(again.students[1].train_outputs, uses.students[1].train_outputs)
 
 
+def test_uses_that_are_left_out_leave_the_others_as_they_are(uses, folder):
+    given = {**GIVEN, "seeds": range(6), "loss": LOSS, "n_students": 2}
+    fewer = train_view_uses(NETWORK, **given, without=("train the average", CONTROL), folder=folder)
+    assert (fewer.average, fewer.controls) == ([], [])
+    outputs, of_all = fewer.outputs(ONE.features, 3), uses.outputs(ONE.features, 3)
+    assert list(outputs) == [use for use in SIX_USES if use != "train the average"]
+    for use, each in outputs.items():
+        np.testing.assert_array_equal(each, of_all[use])
+
+
+def test_patience_is_bounded_by_the_steps_that_a_descent_may_take(uses):
+    mean = np.mean([each.steps for each in uses.singles])
+    assert patient_steps(uses.singles, 3.0, ViewDescent()) == int(3 * mean)
+    assert patient_steps(uses.singles, 3.0, ViewDescent(most_steps=100)) == 100
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
@@ -79,6 +95,7 @@ def test_the_folder_has_every_network(uses, folder):
         ({"loss": ViewLoss()}, "'labels' has no teacher"),
         ({"seeds": [0, 10_000]}, "10000 apart"),
         ({"patience": 0.0}, "patience is 0"),
+        ({"without": ["single"]}, r"without is \['single'\]; give 'train the average', 'longer training', both"),
     ],
 )
 def test_uses_that_cannot_be_are_refused(given, words):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hilbertsd.studies import form
 from hilbertsd.studies.multi_view.controls import ControlErrors
 from hilbertsd.studies.multi_view.kernels import KernelErrors
 from hilbertsd.studies.multi_view.parts import Measured
@@ -73,3 +74,17 @@ class Evidence:
             starts = student.starts / setting.network.initial_scale
             found.append(np.stack([each.ravel() for each in (teachers, starts, student.learned > 0)]))
         return tuple(np.concatenate(found, axis=1))
+
+
+def estimate(values: NDArray[np.float64]) -> dict[str, float] | None:
+    """Mean and standard error over the draws that have a value, ready for JSON; None where fewer than two have."""
+    values = values[~np.isnan(values)]
+    return form.mean_and_standard_error(values)._asdict() if len(values) > 1 else None
+
+
+def in_words(values: NDArray[np.float64]) -> str:
+    """Mean ± standard error over the draws that have a value; the value of the only one; empty where none has."""
+    found = estimate(values)
+    if found is None:
+        return " ".join(f"{value:.3f}" for value in values[~np.isnan(values)])
+    return f"{found['mean']:.3f} ± {found['standard_error']:.3f}"

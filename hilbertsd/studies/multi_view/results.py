@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.ntk.ensembles import SIX_USES
 from hilbertsd.studies import form
-from hilbertsd.studies.multi_view.evidence import Evidence
+from hilbertsd.studies.multi_view.evidence import Evidence, estimate, in_words
 from hilbertsd.studies.multi_view.parts import Measured
 from hilbertsd.studies.multi_view.presets import DESCENT, LONGER, Config, Setting
 from hilbertsd.studies.multi_view.verdicts import claims
@@ -142,22 +142,6 @@ class Result(form.Result[Config]):
     def claims(self) -> list[form.Claim]:
         """Verdicts on the theorems at every main setting, on kernels, and on data without views."""
         return claims(self.evidence)
-
-
-def estimate(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """Mean over draws with its standard error, ready for JSON."""
-    if len(values) < 2:
-        return {"mean": float(values.mean()), "standard_error": None}
-    return form.mean_and_standard_error(values)._asdict()
-
-
-def in_words(values: NDArray[np.float64]) -> str:
-    """Mean ± standard error over the draws that have a value; empty where none has."""
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return f"{values.mean():.3f}" if len(values) else ""
-    mean, error = form.mean_and_standard_error(values)
-    return f"{mean:.3f} ± {error:.3f}"
 
 
 def plain(values: NDArray[np.float64]) -> list[float | None]:

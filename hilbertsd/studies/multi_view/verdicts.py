@@ -6,7 +6,6 @@ one error is lower than another is tested in pairs. No test sees that two errors
 where the error is surely higher, and fails where it is surely lower.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from hilbertsd.studies import form
 from hilbertsd.studies.form import Claim, Verdict
-from hilbertsd.studies.multi_view.evidence import Evidence
+from hilbertsd.studies.multi_view.evidence import Evidence, estimate, in_words
 from hilbertsd.studies.multi_view.kernels import INFINITE, finite
 from hilbertsd.studies.multi_view.presets import LONGER, Setting
 from hilbertsd.studies.sizes.paired import LEVEL
@@ -95,8 +94,8 @@ def _bound(claim: str, error: Errors, low: float, high: float, setting: str, sou
     within = surely(error - high, "less") and (low == 0 or surely(error - low, "greater"))
     beyond = surely(error - high, "greater") or surely(error - low, "less")
     verdict = Verdict.REPRODUCED if within else Verdict.NOT_UNDER_PROTOCOL if beyond else Verdict.UNDECIDED
-    numbers = {"error": form.mean_and_standard_error(error)._asdict(), "by_draw": error.tolist()}
-    return Claim(claim, verdict, numbers, f"{_words(error)}μ", source=_source(source), setting=setting)
+    numbers = {"error": estimate(error), "by_draw": error.tolist()}
+    return Claim(claim, verdict, numbers, f"{in_words(error)}μ", source=_source(source), setting=setting)
 
 
 def _trained(claim: Claim, evidence: Evidence, setting: Setting) -> Claim:
@@ -115,12 +114,12 @@ def _law(evidence: Evidence, setting: Setting) -> Claim:
     missing = evidence.means(setting, SINGLE, "missing")
     numbers = {
         "expected": expected,
-        "share_of_classes_with_both_views": form.mean_and_standard_error(both)._asdict(),
-        "error_where_the_view_is_missing": form.mean_and_standard_error(missing)._asdict(),
+        "share_of_classes_with_both_views": estimate(both),
+        "error_where_the_view_is_missing": estimate(missing),
     }
     note = (
-        f"{expected:.3f}μ where every class has one view; both are learned of {_words(both)} of the classes, and where "
-        f"the view is missing {_words(missing)} of the samples are wrong"
+        f"{expected:.3f}μ where every class has one view; of {in_words(both)} of the classes both are learned, and "
+        f"where the view is missing {in_words(missing)} of the samples are wrong"
     )
     claim = "½ [1 − (1 − s/k)^(k−1)] μ, what a network with one view of every class errs by"
     return Claim(claim, Verdict.REPORTED, numbers, note, setting=f"k = {setting.data.n_classes}")
@@ -129,8 +128,8 @@ def _law(evidence: Evidence, setting: Setting) -> Claim:
 def _one_view(share: Errors, setting: str) -> Claim:
     more, fewer = (surely(share - 0.5, direction) for direction in ("greater", "less"))
     verdict = Verdict.REPRODUCED if more else Verdict.NOT_UNDER_PROTOCOL if fewer else Verdict.UNDECIDED
-    claim, numbers = "a single network learns one view of most classes", form.mean_and_standard_error(share)._asdict()
-    note = f"one view of {_words(share)} of them"
+    claim, numbers = "a single network learns one view of most classes", estimate(share)
+    note = f"one view of {in_words(share)} of them"
     return Claim(claim, verdict, {"share": numbers}, note, source=_source("summary"), setting=setting)
 
 
@@ -158,11 +157,11 @@ def _compared(
     claim: str, verdict: Verdict, error: Errors, other: Errors, setting: str, source: str, unit: str
 ) -> Claim:
     numbers = {
-        "error": form.mean_and_standard_error(error)._asdict(),
-        "of_the_other": form.mean_and_standard_error(other)._asdict(),
-        "difference": form.mean_and_standard_error(error - other)._asdict(),
+        "error": estimate(error),
+        "of_the_other": estimate(other),
+        "difference": estimate(error - other),
     }
-    note = f"{_words(error)}{unit} against {_words(other)}{unit}, difference {_words(error - other)}{unit}"
+    note = f"{in_words(error)}{unit} against {in_words(other)}{unit}, difference {in_words(error - other)}{unit}"
     # What nobody claims has a number, not a verdict.
     verdict = verdict if source else Verdict.REPORTED
     return Claim(claim, verdict, numbers, note, source=_source(source), setting=setting)
@@ -227,7 +226,9 @@ def _of_single_kernels(evidence: Evidence) -> list[Claim]:
             "largest_single_view_error_of_the_path": path[:, 0].tolist(),
             "largest_multi_view_error_of_the_path": path[:, 1].tolist(),
         }
-        notes.append(f"{kernel} {_words(last[:, 0])} % and {_words(last[:, 1])} %, path {_words(path[:, 0])} % at most")
+        notes.append(
+            f"{kernel} {in_words(last[:, 0])} % and {in_words(last[:, 1])} %, path {in_words(path[:, 0])} % at most"
+        )
     claim = "errors of single kernels on single- and on multi-view samples, from the networks' training samples"
     return [Claim(claim, Verdict.REPORTED, numbers, "; ".join(notes))]
 
@@ -250,8 +251,3 @@ def _fitted(lowest: float) -> str:
 
 def _source(place: str) -> str:
     return f"{PAPER}, {place}" if place else ""
-
-
-def _words(values: Sequence[float] | Errors) -> str:
-    mean, error = form.mean_and_standard_error(np.asarray(values))
-    return f"{mean:.3f} ± {error:.3f}"
