@@ -57,22 +57,28 @@ class Evidence:
         counts = [(draw[use].learned > 0).sum(axis=2) for draw in self.measured[setting]]
         return np.array([[(each == n).mean() for n in range(3)] for each in counts])
 
+    def unsettled(self, setting: Setting) -> int:
+        """Number of networks of all uses and draws whose largest number of steps ended their training."""
+        by_use = [each.settled for draw in self.measured[setting] for each in draw.values()]
+        return int(sum((values == 0).sum() for values in by_use if values is not None))
+
     def lowest(self, setting: Setting, use: str, name: str) -> float:
         """Lowest value of a measure of `Measured` over all draws and networks."""
         return float(min(np.min(getattr(draw[use], name)) for draw in self.measured[setting]))
 
-    def views_of_students(self, setting: Setting) -> tuple[NDArray[np.float64], ...]:
-        """Of all views and students of the ensemble, (V,) teachers that know the view, start in σ_0, and 1 if learned.
+    def weaker_views(self, setting: Setting) -> tuple[NDArray[np.float64], ...]:
+        """Of every class the view that a student of the ensemble starts with less of, over all students of all draws.
 
-        Views that the student would learn without a teacher are among them: one of every class.
+        Returns (V,) numbers of teachers that know it, strengths after ten steps in σ_0, and 1 where it is learned.
         """
         found = []
         for draw in self.measured[setting]:
             student = draw["knowledge distillation"]
             assert student.starts is not None  # kept of every network that is no mean
             teachers = np.broadcast_to((draw["single"].learned > 0).sum(axis=0), student.learned.shape)
-            starts = student.starts / setting.network.initial_scale
-            found.append(np.stack([each.ravel() for each in (teachers, starts, student.learned > 0)]))
+            weaker = student.starts.argmin(axis=2)[..., None]
+            columns = (teachers, student.starts / setting.network.initial_scale, student.learned > 0)
+            found.append(np.stack([np.take_along_axis(each, weaker, axis=2).ravel() for each in columns]))
         return tuple(np.concatenate(found, axis=1))
 
 

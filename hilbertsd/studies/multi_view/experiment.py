@@ -31,7 +31,8 @@ from hilbertsd.support.files import output_folder
 from hilbertsd.support.machine import available_cores
 from hilbertsd.support.progress import TimeLeft, progress
 
-P, T = TypeVar("P"), TypeVar("T")
+P = TypeVar("P")
+T = TypeVar("T")
 
 
 def run(config: Config) -> Result:

@@ -9,7 +9,7 @@ from hilbertsd.studies.multi_view.evidence import Evidence
 from hilbertsd.studies.multi_view.kernels import INFINITE, finite
 from hilbertsd.studies.multi_view.parts import OVER_TIME
 from hilbertsd.studies.multi_view.results import USES, Result
-from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours
+from hilbertsd.support.plotting import LINE_STYLES, new_figure, round_colours, whole_rounds
 
 BOUNDS = (0.5, 0.26, 0.01)
 """Errors of the theorems: of a single network, of a student of one, of the ensemble and its students."""
@@ -112,7 +112,8 @@ def _views(evidence: Evidence) -> Any:
     shown = [use for use in SHOWN if use in draw]
     counts = [len(draw[use].strengths) for use in shown]
     figure = new_figure(11.0, 7.0)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(1.25, 1.0))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.25, 1.0))
+    upper, lower = halves
     panels = upper.subplots(1, len(shown), width_ratios=[max(count, 1.6) for count in counts], sharey=True)
     largest = max(float(draw[use].strengths.max()) for use in shown)
     image = None
@@ -152,12 +153,12 @@ def _over_time(axes: Any, strengths: Any, use: str) -> None:
 
 
 def _learned(evidence: Evidence) -> Any:
-    """Which views a student of the ensemble learns: by how many of its teachers know it, and by its own start."""
+    """Whether students of the ensemble learn a class's weaker view, by teachers that know it, and by their start."""
     figure = new_figure(8.0, 3.2)
     left, right = figure.subplots(1, 2, sharey=True)
     looks = zip(evidence.preset.main, ("0.1", "0.55"), "os", ("-", "--"), strict=False)
     for setting, colour, marker, line in looks:
-        teachers, starts, learned = evidence.views_of_students(setting)
+        teachers, starts, learned = evidence.weaker_views(setting)
         look: Any = {"color": colour, "marker": marker, "linestyle": line, "capsize": 2, "markersize": 4}
         label = f"k = {setting.data.n_classes}"
         for axes, values, edges in (
@@ -171,9 +172,10 @@ def _learned(evidence: Evidence) -> Any:
             error = np.sqrt(share * (1 - share) / counts[shown])
             centres = (shown if axes is left else np.array([0.5, 1.0, 1.5, 2.0, 2.5])[shown]).astype(float)
             axes.errorbar(centres, share, error, label=label, **look)
-    left.set(xlabel="teachers that know the view", ylabel="share of views that the student learns")
+    left.set(xlabel="teachers that know the view", ylabel="share of the weaker views\nthat the student learns")
     right.set(xlabel="the student's strength after ten steps, in σ₀")
     right.set_xticks([0.5, 1.0, 1.5, 2.0, 2.5], ["below\n0.75", "1", "1.5", "2", "above\n2.25"])
+    whole_rounds(left)
     left.legend(fontsize=7, loc="lower right")
     return figure
 

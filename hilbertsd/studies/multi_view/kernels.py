@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from hilbertsd.data.images import one_hot
 from hilbertsd.data.multi_view import ViewSamples
 from hilbertsd.ntk.ensembles import FILTERS, members_and_average, six_uses
-from hilbertsd.studies.multi_view.parts import network_seeds, short_name, source_of, wrong
+from hilbertsd.studies.multi_view.parts import first_seed, network_seeds, short_name, source_of, wrong
 from hilbertsd.studies.multi_view.presets import KernelSizes, Setting
 from hilbertsd.support.array_files import check_source, read_arrays, write_arrays
 
@@ -77,7 +77,7 @@ def _measured(setting: Setting, sizes: KernelSizes, draw: int, seed: int) -> dic
     from hilbertsd.distillation.chain import distill
     from hilbertsd.views.kernels import infinite_grams, tangent_grams
 
-    data, first = setting.data, 1_000_000 * seed + 10 * draw
+    data, first = setting.data, first_seed(seed, draw)
     train = data.draw(max(sizes.n_train), first)
     held = Held.of(setting, sizes.held, first + 3)
     given = (setting.network, train.features, held.features, data.noise)

@@ -8,7 +8,7 @@ Networks are kept in a folder each, so that a killed run goes on; what is measur
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,8 +39,7 @@ class Draw(NamedTuple):
     @classmethod
     def of(cls, setting: Setting, draw: int, seed: int, test: tuple[int, int]) -> "Draw":
         """Samples of a setting, each part from a seed of its own."""
-        first = 1_000_000 * seed + 10 * draw
-        data = setting.data
+        first, data = first_seed(seed, draw), setting.data
         return cls(
             data.draw(setting.n_train, first),
             data.draw(test[0], first + 1, single=True),
@@ -119,6 +118,11 @@ def stored(
     return measured
 
 
+def first_seed(seed: int, draw: int) -> int:
+    """Seed of the training samples of a draw; those of its other samples follow."""
+    return 1_000_000 * seed + 10 * draw
+
+
 def network_seeds(seed: int, draw: int, n_networks: int) -> range:
     """Seeds of the single networks of a draw."""
     first = SEEDS_APART * seed + DRAWS_APART * draw
@@ -133,8 +137,7 @@ def short_name(setting: Setting) -> str:
 
 def source_of(**parts: Any) -> dict[str, Any]:
     """What a part depends on, as JSON gives it back."""
-    plain = {name: asdict(part) if is_dataclass(part) else part for name, part in parts.items()}
-    return json.loads(json.dumps({**plain, "descent": DESCENT}))
+    return json.loads(json.dumps({**parts, "descent": DESCENT}, default=asdict))
 
 
 def wrong(outputs: NDArray[Any], samples: ViewSamples) -> NDArray[np.bool_]:

@@ -37,6 +37,13 @@ class Setting:
         if self.data.n_classes != self.network.n_classes:
             raise InvalidInput(f"data have {self.data.n_classes} classes and networks {self.network.n_classes}")
 
+    def __str__(self) -> str:
+        data, network = self.data, self.network
+        return (
+            f"k = {data.n_classes}, m = {network.neurons}, μ = {data.single_view_share:g}, q = {network.power}, σ_0 = "
+            f"{network.initial_scale:g}, N = {self.n_train}"
+        )
+
     def with_classes(self, k: int) -> "Setting":
         """The same for k classes: as many samples of a class, and patches for the views that appear."""
         patches = least_patches(replace(self.data, n_patches=2 * k, n_classes=k))

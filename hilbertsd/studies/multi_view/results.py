@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from hilbertsd.ntk.ensembles import SIX_USES
 from hilbertsd.studies import form
 from hilbertsd.studies.multi_view.evidence import Evidence, estimate, in_words
-from hilbertsd.studies.multi_view.parts import Measured
+from hilbertsd.studies.multi_view.parts import Measured, first_seed
 from hilbertsd.studies.multi_view.presets import DESCENT, LONGER, Config, Setting
 from hilbertsd.studies.multi_view.verdicts import claims
 
@@ -69,6 +69,11 @@ class Result(form.Result[Config]):
             for setting in self.evidence.preset.main
             for use in self.evidence.uses(setting)
         ]
+
+    def closing(self) -> list[str]:
+        """How many networks did not come to their end, by setting."""
+        found = {str(setting): self.evidence.unsettled(setting) for setting in self.evidence.measured}
+        return [f"{n} networks took the largest number of steps: {name}" for name, n in found.items() if n]
 
     def _row(self, setting: Setting, use: str) -> dict[str, Any]:
         none, _, both = self.evidence.known(setting, use).T
@@ -135,9 +140,17 @@ class Result(form.Result[Config]):
                     for name in ("steps", "settled", "accuracies")
                 },
             }
-        counts = asdict(evidence.preset.plan()[setting])
-        expected = setting.data.single_view_error
-        return {**asdict(setting), "counts": counts, "single_view_error": expected, "uses": by_use}
+        counts = evidence.preset.plan()[setting]
+        train = [setting.data.draw(setting.n_train, first_seed(self.config.seed, draw)) for draw in range(counts.draws)]
+        return {
+            **asdict(setting),
+            "counts": asdict(counts),
+            "single_view_training_samples": [int((each.shown >= 0).sum()) for each in train],
+            "single_view_error": setting.data.single_view_error,
+            "unsettled": evidence.unsettled(setting),
+            "uses": by_use,
+            "weaker_views_teachers_start_learned": [each.tolist() for each in evidence.weaker_views(setting)],
+        }
 
     def claims(self) -> list[form.Claim]:
         """Verdicts on the theorems at every main setting, on kernels, and on data without views."""
