@@ -74,7 +74,7 @@ class MultiView:
             raise InvalidInput(f"single_view_share is {self.single_view_share}; give a share from 0 to 1")
         for each in fields(self):
             value = getattr(self, each.name)
-            if each.name.endswith("_weight") and not 0 <= value[0] <= value[1] < np.inf:
+            if each.name.endswith("_weight") and not _is_interval(value):
                 raise InvalidInput(f"{each.name} is {value}; give a smallest and a largest weight from 0 on")
         for name in ("feature_noise", "noise"):
             if not 0 <= getattr(self, name) < np.inf:
@@ -187,6 +187,11 @@ class MultiView:
                 f"n_patches is {self.n_patches}, and more than {MOST_REDRAWN:.0%} of the samples would show more views "
                 f"than that; give at least {least} patches or fewer n_others than {self.n_others:g}"
             )
+
+
+def _is_interval(value: Any) -> bool:
+    """Whether a value is a pair of finite numbers from 0 on, the smaller one first."""
+    return np.shape(value) == (2,) and bool(0 <= value[0] <= value[1] < np.inf)
 
 
 @dataclass(frozen=True, eq=False)

@@ -126,6 +126,8 @@ def test_patches_are_views_and_noise():
         ({"n_classes": 2, "exactly_others": 3}, "3 views of other classes .* there are 2"),
         ({"own_weight": (1.0, 0.5)}, "own_weight is"),
         ({"other_weight": (-0.1, 0.5)}, "other_weight is"),
+        ({"other_weight": 0.4}, "other_weight is 0.4; give a smallest"),
+        ({"missing_weight": (0.0, 0.1, 0.2)}, "missing_weight is"),
         ({"feature_noise": -1.0}, "feature_noise is -1"),
         ({"noise": float("inf")}, "noise is inf"),
     ],
