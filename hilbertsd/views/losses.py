@@ -9,7 +9,8 @@ force α (p − q), whatever the temperature. Hinton's factor τ² is α = τ:
     truncated     z(F) = min(τ² F, 1)/τ      Allen-Zhu & Li (2020), arXiv:2012.09816, section 4 (as recalled here)
     capped        z(F) = min(F, cap)/τ       the same with a cap of its own
 
-Where outputs are cut off, a view that a few teachers know counts as much as one that all know.
+Where outputs are cut off, a view that a few teachers know counts as much as one that all know, as long as their share
+of the output is above the cap.
 """
 
 from dataclasses import dataclass

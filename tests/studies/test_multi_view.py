@@ -182,6 +182,12 @@ def test_measures_are_those_of_the_networks():
     assert parts._unpacked(parts._packed(found)).keys() == found.keys()
 
 
+def test_names_of_uses_are_those_of_the_room_that_trains_them():
+    from hilbertsd.views import uses  # starts JAX's threads
+
+    assert (AVERAGE, LONGER) == (uses.AVERAGE, uses.CONTROL)
+
+
 def test_where_nothing_is_missing_there_is_no_error():
     values, where = np.array([[True, False], [True, True]]), np.array([[True, True], [False, False]])
     np.testing.assert_array_equal(parts._mean_where(values, where), [0.5, np.nan])

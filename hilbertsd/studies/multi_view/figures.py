@@ -34,7 +34,7 @@ SYMBOLS = {
     "k": "classes k",
     "m": "neurons of a class m",
     "mu": "share of single-view samples μ",
-    "q": "power of the ReLU q",
+    "q": "power of the ReLU q (4: from σ₀ = 0.01)",
     "sigma_0": "scale at the start σ₀",
     "N": "training samples N",
 }
@@ -74,7 +74,7 @@ def _uses(evidence: Evidence) -> Any:
             panel.set_xticks(range(len(uses)), [SHORT[use] for use in uses], fontsize=7)
     panels[0, 0].set_ylabel("test error, in units of μ")
     panels[1, 0].set_ylabel("error on single-view test samples")
-    panels[1, 0].legend(fontsize=7, loc="upper right")
+    panels[1, 0].legend(fontsize=7, loc="center right")
     return figure
 
 

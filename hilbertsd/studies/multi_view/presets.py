@@ -195,7 +195,7 @@ TEN = Setting(
     600,
     ViewNetwork(n_classes=10, neurons=12, threshold=1.5, initial_scale=3e-4),
 )
-"""Ten classes within the theorem's conditions, as far as so few allow.
+"""Ten classes, weights as the theorem has them.
 
 A training set has about six single-view samples for twenty views, so that networks have hardly a reason to learn
 second views. Noise is so long that they learn these samples by it instead, and so short that it leaves what a teacher
