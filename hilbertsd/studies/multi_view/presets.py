@@ -219,7 +219,7 @@ PRESETS = {
             TEN: Counts(draws=5, networks=10, students=2),
             TEN.with_classes(20): Counts(draws=5, networks=10, students=1, without=(AVERAGE, LONGER)),
         },
-        sweeps=_swept(TEN, k=(5, 7, 20), m=(4,), mu=(0.1,), q=(2, 4), sigma_0=(1e-3, 4e-3), N=(200,)),
+        sweeps=_swept(TEN, k=(5, 7, 20), m=(4, 24), mu=(0.1,), q=(2, 4), sigma_0=(1e-3,), N=(200,)),
         swept=Counts(draws=2, networks=10, students=1, without=(AVERAGE, LONGER)),
         losses=LOSSES,
         tried=Counts(draws=2, networks=10, students=1),
