@@ -208,9 +208,9 @@ def test_settings_with_other_classes_keep_the_samples_of_a_class():
     with pytest.raises(InvalidInput, match="n_patches"):
         replace(small.data, n_patches=small.data.n_patches - 1)
     for preset in PRESETS.values():
-        for settings in preset.sweeps.values():
-            assert preset.first in settings.values()
-            assert list(settings) == sorted(settings)
+        sweeps = [*preset.sweeps.values()]
+        assert set.intersection(*(set(settings.values()) for settings in sweeps))
+        assert all(list(settings) == sorted(settings) for settings in sweeps)
     with pytest.raises(InvalidInput, match="data have 2 classes and networks 4"):
         replace(TWO, network=SMALL.network)
 

@@ -13,7 +13,7 @@ from hilbertsd.views.network import ViewNetwork
 
 DESCENT = {"rate": 1.6, "relative_change": 0.3, "least_change": 0.04, "noise_change": 1.2, "most_steps": 20_000}
 """Options of :class:`hilbertsd.views.ViewDescent`: longer steps than by default, and a third as many for a student. In
-a trial with half of each networks learned the same views."""
+a trial with half of them or less networks learned the same views."""
 
 AVERAGE, LONGER = "train the average", "longer training"
 """Names of two uses in `hilbertsd.views`, which need not be trained."""
