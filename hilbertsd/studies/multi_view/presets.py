@@ -220,13 +220,13 @@ PRESETS = {
             TEN: Counts(draws=5, networks=10, students=2),
             BASE.with_classes(20): Counts(draws=5, networks=10, students=1, without=(AVERAGE, LONGER)),
         },
-        sweeps=_swept(BASE, k=(5, 7, 20), m=(4, 24), mu=(0.1,), q=(2, 4), sigma_0=(1e-3, 4e-3), N=(200, 1200)),
+        sweeps=_swept(BASE, k=(5, 7, 20), m=(4, 24), mu=(0.1,), q=(2, 4), sigma_0=(2e-3,), N=(200,)),
         swept=Counts(draws=2, networks=10, students=1, without=(AVERAGE, LONGER)),
         losses=LOSSES,
         tried=Counts(draws=2, networks=10, students=1),
         test=(2000, 40_000),
         kernels=KernelSizes(
-            n_train=(50, 100, 200, 400, 1000), tested=100, neurons=(1, 2, 12), networks=10, draws=3, held=500
+            n_train=(50, 100, 200, 400, 1000), tested=100, neurons=(1, 2, 12), networks=10, draws=3, held=300
         ),
         controls=tuple(Control(name, 1000, 5000, 128, 1000, 10) for name in CONTROLS),
         control_draws=3,
