@@ -14,6 +14,7 @@ from . import plot as plot
 from . import report as report
 from . import spectral as spectral
 from . import studies as studies
+from . import targets as targets
 from . import views as views
 from .analysis.choice import Choice as Choice
 from .analysis.choice import choose_rounds as choose_rounds

@@ -18,7 +18,7 @@ class NotPositiveSemidefinite(InvalidKernel):
 
 
 class InvalidTargets(InvalidInput):
-    """Targets do not fit the kernel matrix, or there is nothing in them to fit."""
+    """Targets do not fit the kernel matrix, hold nothing to fit, or are made of what are no labels or outputs."""
 
 
 class InvalidTolerance(InvalidInput):

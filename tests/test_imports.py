@@ -14,7 +14,7 @@ PACKAGE, TESTS = Path(hilbertsd.__file__).parent, Path(__file__).parent
 LEVELS = (
     {"errors"},
     {"support"},
-    {"greens", "data", "networks", "gram", "pages"},
+    {"greens", "data", "networks", "targets", "gram", "pages"},
     {"spectral"},
     {"distillation", "filters"},
     {"bounds", "analysis"},

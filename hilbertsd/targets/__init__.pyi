@@ -1,0 +1,12 @@
+from .methods import class_relations as class_relations
+from .methods import class_similarities as class_similarities
+from .methods import kd as kd
+from .methods import kd_from_probabilities as kd_from_probabilities
+from .methods import kd_pt as kd_pt
+from .methods import kd_pt_sim as kd_pt_sim
+from .methods import kd_rel as kd_rel
+from .methods import kd_sim as kd_sim
+from .methods import kd_topk as kd_topk
+from .methods import label_smoothing as label_smoothing
+from .named import METHODS as METHODS
+from .named import PartialTargets as PartialTargets
