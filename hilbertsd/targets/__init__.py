@@ -1,10 +1,11 @@
-"""What a student is taught: label smoothing, distillation and its parts.
+"""What a student is taught: label smoothing, distillation and its parts, and what they change.
 
     partial = PartialTargets("kd-topk", alpha=0.9, temperature=4.0, k=3)
     targets = partial(labels, logits=teacher_outputs)     # (n, K), for kernels
     path = hilbertsd.distill(kernel_matrix, targets, tolerance=0.05)
 
 Every method is a function, too: `label_smoothing`, `kd`, `kd_pt`, `kd_sim`, `kd_pt_sim`, `kd_topk`, `kd_rel`.
+:mod:`hilbertsd.targets.invariance` derives which of them change which decisions of kernel regression.
 
 Arrays are of any library of the Python array API standard, and keep their floating type.
 """

@@ -1,3 +1,6 @@
+from .invariance import keeps_decisions as keeps_decisions
+from .invariance import vote_weights as vote_weights
+from .invariance import winners_within as winners_within
 from .methods import class_relations as class_relations
 from .methods import class_similarities as class_similarities
 from .methods import kd as kd
