@@ -4,8 +4,12 @@
     targets = partial(labels, logits=teacher_outputs)     # (n, K), for kernels
     path = hilbertsd.distill(kernel_matrix, targets, tolerance=0.05)
 
+    taught = partial.of_teacher(labels, logits=teacher_outputs)
+    distillation_loss(outputs, labels, taught, partial.alpha, partial.temperature)   # (n,), for networks
+
 Every method is a function, too: `label_smoothing`, `kd`, `kd_pt`, `kd_sim`, `kd_pt_sim`, `kd_topk`, `kd_rel`.
-:mod:`hilbertsd.targets.invariance` derives which of them change which decisions of kernel regression.
+:mod:`hilbertsd.targets.invariance` derives which of them change which decisions of kernel regression;
+`gradient_rescaling` is what distillation does to the gradients of a network.
 
 Arrays are of any library of the Python array API standard, and keep their floating type.
 """

@@ -1,6 +1,7 @@
 from .invariance import keeps_decisions as keeps_decisions
 from .invariance import vote_weights as vote_weights
 from .invariance import winners_within as winners_within
+from .losses import distillation_loss as distillation_loss
 from .methods import class_relations as class_relations
 from .methods import class_similarities as class_similarities
 from .methods import kd as kd
@@ -13,3 +14,7 @@ from .methods import kd_topk as kd_topk
 from .methods import label_smoothing as label_smoothing
 from .named import METHODS as METHODS
 from .named import PartialTargets as PartialTargets
+from .rescaling import MedianRescaling as MedianRescaling
+from .rescaling import expected_rescaling as expected_rescaling
+from .rescaling import gradient_rescaling as gradient_rescaling
+from .rescaling import median_rescaling as median_rescaling
