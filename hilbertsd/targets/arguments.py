@@ -38,6 +38,14 @@ def as_floating(values: Any, name: str, error: type[InvalidInput]) -> Any:
     return array if xp.isdtype(array.dtype, "real floating") else xp.astype(array, xp.asarray(0.0).dtype)
 
 
+def as_like(array: Any, like: Any) -> Any:
+    """Array in the library, on the device and of the type of another; as it is where that is None."""
+    if like is None:
+        return array
+    xp = array_api.array_namespace(like)
+    return xp.asarray(array, dtype=like.dtype, device=array_api.device(like))
+
+
 def checked_rows(values: Any, name: str, rows: str, columns: str, error: type[InvalidInput]) -> Any:
     """(n, k) finite floating numbers with n ≥ 1 and k ≥ 2, or an error of the given class."""
     array = as_floating(values, name, error)

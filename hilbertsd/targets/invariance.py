@@ -86,13 +86,13 @@ def keeps_decisions(class_targets: Any, zero_sum: bool = False) -> bool:
 
     Returns
     -------
-    Whether M has this form up to rounding.
+    Whether M has this form up to the rounding of its own type.
 
     Raises InvalidInput where M is no square matrix of finite numbers.
     """
-    matrix = np.asarray(
-        arguments.checked_rows(class_targets, "class_targets", "classes", "classes", InvalidInput), np.float64
-    )
+    given = arguments.checked_rows(class_targets, "class_targets", "classes", "classes", InvalidInput)
+    epsilon = float(array_api.array_namespace(given).finfo(given.dtype).eps)
+    matrix = np.asarray(given, np.float64)
     n_classes = len(matrix)
     if matrix.shape[1] != n_classes:
         raise InvalidInput(f"class_targets has shape {matrix.shape}; give (K, K), the targets of every class")
@@ -101,7 +101,7 @@ def keeps_decisions(class_targets: Any, zero_sum: bool = False) -> bool:
     if zero_sum:
         seen = centring @ seen
     gain = float(np.trace(seen)) / (n_classes - 1)
-    rounding = 8 * n_classes * float(np.finfo(np.float64).eps) * float(np.abs(matrix).max())
+    rounding = 8 * n_classes * epsilon * float(np.abs(matrix).max())
     return gain > rounding and bool(np.abs(seen - gain * centring).max() <= rounding)
 
 

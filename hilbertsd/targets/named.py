@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat as array_api
-
 from hilbertsd.errors import InvalidInput
 from hilbertsd.support.checks import check_choice, check_positive, check_whole
 from hilbertsd.targets import arguments, methods
@@ -121,7 +119,8 @@ class PartialTargets:
     ) -> Any:
         """(n, K) p̃, what the teacher's term is to teach; for label smoothing 1/K everywhere.
 
-        What a method does not use is only asked for its number of classes, so that one call fits all methods.
+        What a method does not use is only asked for its number of classes, so that one call fits all methods: all have
+        the library and floating type of the teacher's outputs where they are given, otherwise of its weights.
 
         Parameters
         ----------
@@ -144,17 +143,20 @@ class PartialTargets:
                 what = "logits or probabilities" if source == "outputs" else source
                 raise InvalidInput(f"{self.name} is given no {what} of the teacher; give {what}")
         n_classes = _number_of_classes(logits, probabilities, class_weights, superclasses, n_classes)
+        given = [source for source in (logits, probabilities, class_weights) if source is not None]
+        like = arguments.as_floating(given[0], "the teacher", InvalidInput) if given else None
+        n_samples = None if logits is None and probabilities is None else given[0].shape[0]
+        labels = arguments.checked_labels(labels, n_classes, like, n_samples)
         if self.name == LABEL_SMOOTHING:
-            return methods.label_smoothing(labels, n_classes, 1.0)
+            return arguments.as_like(methods.label_smoothing(labels, n_classes, 1.0), like)
         if self.name == "kd-rel":
-            return methods.kd_rel(labels, superclasses, self.constants, n_classes)
+            return arguments.as_like(methods.kd_rel(labels, superclasses, self.constants, n_classes), like)
         if self.name == "kd-sim":
-            return methods.kd_sim(class_weights, labels, self.power, self.similarity_temperature)
+            return self._similarity(class_weights, labels, like)
         if probabilities is None:
             teacher = methods.kd(logits, self.temperature)
         else:
             teacher = methods.kd_from_probabilities(probabilities, self.temperature)
-        labels = arguments.checked_labels(labels, n_classes, teacher, teacher.shape[0])
         if self.name == "kd":
             return teacher
         if self.name == "kd-topk":
@@ -162,9 +164,11 @@ class PartialTargets:
         confidence = methods.kd_pt(teacher, labels)
         if self.name == "kd-pt":
             return confidence
-        similarity = methods.kd_sim(class_weights, labels, self.power, self.similarity_temperature)
-        xp = array_api.array_namespace(confidence)
-        return methods.kd_pt_sim(confidence, xp.asarray(similarity, dtype=confidence.dtype), self.share)
+        return methods.kd_pt_sim(confidence, self._similarity(class_weights, labels, like), self.share)
+
+    def _similarity(self, class_weights: Any, labels: Any, like: Any) -> Any:
+        weights = arguments.as_like(arguments.checked_class_weights(class_weights), like)
+        return methods.kd_sim(weights, labels, self.power, self.similarity_temperature)
 
 
 def _number_of_classes(

@@ -158,7 +158,10 @@ def test_every_matrix_that_is_said_to_change_decisions_has_a_point_where_it_does
 
 
 def test_of_probabilities_only_label_smoothing_keeps_decisions():
-    assert keeps_decisions(label_smoothing(np.arange(K), K, 0.3))
+    smoothed = label_smoothing(np.arange(K), K, 0.3)
+    assert keeps_decisions(smoothed)
+    assert keeps_decisions(smoothed.astype(np.float32))
+    assert not keeps_decisions(smoothed.astype(np.float32).astype(np.float64) + 1e-9 * np.eye(K)[::-1])
     assert not keeps_decisions(label_smoothing(np.arange(K), K, 1.0))
     unequal = np.full((K, K), 0.05) + np.diag(np.r_[np.full(K - 1, 0.5), 0.4])
     assert not keeps_decisions(unequal / unequal.sum(axis=1, keepdims=True))

@@ -53,6 +53,17 @@ def test_a_name_is_its_function_mixed_with_the_labels(name):
         np.testing.assert_allclose(again, mixed, rtol=1e-13)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_all_methods_give_what_the_outputs_of_the_teacher_are(name):
+    partial, expected = PartialTargets(name), PartialTargets(name)(LABELS, **TEACHER)
+    teacher = {"logits": jnp.asarray(LOGITS, jnp.float32), "class_weights": WEIGHTS, "superclasses": tuple(HIERARCHY)}
+    for make in (partial, jax.jit(partial.__call__, static_argnames="superclasses")):
+        targets = make(LABELS, **teacher)
+        assert isinstance(targets, jax.Array)
+        assert targets.dtype == jnp.float32
+        np.testing.assert_allclose(targets, expected, atol=1e-6)
+
+
 def test_probabilities_are_softened_as_logits_are():
     for name in ("kd", "kd-pt", "kd-topk"):
         partial = PartialTargets(name, 1.0, 3.0)
