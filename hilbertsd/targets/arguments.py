@@ -143,8 +143,8 @@ def checked_superclasses(superclasses: Any, n_classes: int | None = None) -> NDA
     if missing or n < 2:
         what = f"misses class {missing[0]}, in all {len(missing)} of" if missing else "has"
         raise InvalidInput(
-            f"superclasses {what} {n} classes; put every class of two at least into one superclass, those without "
-            "relatives into one of their own"
+            f"superclasses {what} {n} classes; put every class of two at least into one superclass, a name or a whole "
+            "number from 0, those without relatives into one of their own"
         )
     return np.array([of_class[k] for k in range(n)], dtype=np.int64)
 

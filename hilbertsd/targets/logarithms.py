@@ -16,12 +16,12 @@ def log_softmax(logits: Any, temperature: float = 1.0) -> Any:
     The largest logit is taken out of the sum, so that log p is exact where p is close to 1: −log1p(Σ of the others).
     """
     xp = array_api.array_namespace(logits)
-    scaled = logits / temperature
-    top = _is_top(scaled)
-    zero = xp.zeros_like(scaled)
+    top = _is_top(logits)
+    zero = xp.zeros_like(logits)
     # A sum over one entry, not a maximum, whose derivative is shared between equal logits.
-    largest = xp.sum(xp.where(top, scaled, zero), axis=-1, keepdims=True)
-    shifted = xp.where(top, zero, scaled - largest)
+    largest = xp.sum(xp.where(top, logits, zero), axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):  # −∞ is what differences beyond the largest number are
+        shifted = xp.where(top, zero, (logits - largest) / temperature)
     others = xp.sum(xp.where(top, zero, xp.exp(shifted)), axis=-1, keepdims=True)
     return shifted - xp.log1p(others)
 

@@ -145,7 +145,7 @@ class PartialTargets:
         n_classes = _number_of_classes(logits, probabilities, class_weights, superclasses, n_classes)
         given = [source for source in (logits, probabilities, class_weights) if source is not None]
         like = arguments.as_floating(given[0], "the teacher", InvalidInput) if given else None
-        n_samples = None if logits is None and probabilities is None else given[0].shape[0]
+        n_samples = None if like is None or given[0] is class_weights else like.shape[0]
         labels = arguments.checked_labels(labels, n_classes, like, n_samples)
         if self.name == LABEL_SMOOTHING:
             return arguments.as_like(methods.label_smoothing(labels, n_classes, 1.0), like)

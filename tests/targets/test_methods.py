@@ -113,6 +113,8 @@ def test_large_logits_do_not_overflow_and_small_probabilities_keep_their_digits(
     np.testing.assert_allclose(targets[1, 1:], (np.exp(-40) + np.exp(-41)) / 2, rtol=1e-13)
     np.testing.assert_allclose(kd_topk(kd(logits), 1)[1], targets[1], rtol=1e-13)
     np.testing.assert_array_equal(kd_from_probabilities(np.eye(3), 5.0), np.eye(3))
+    for extreme in (kd([[1e308, -1e308, 1e308]]), kd([[1.0, 0.9, 1.0]], 1e-320)):
+        np.testing.assert_array_equal(extreme, [[0.5, 0, 0.5]])
 
 
 def test_the_limits_of_methods():
