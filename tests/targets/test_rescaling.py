@@ -178,6 +178,11 @@ def test_the_loss_is_its_formula(squared):
     np.testing.assert_allclose(loss, -0.3 * log_softmax(STUDENT, axis=1)[TRUE] + 0.7 * factor * soft, rtol=1e-12)
 
 
+def test_the_loss_of_a_confident_student_keeps_its_digits():
+    loss = distillation_loss([[50.0, 0.0, 0.0]], [0], [[1, 0, 0]], 0.5)
+    np.testing.assert_allclose(loss, 2 * np.exp(-50), rtol=1e-13)
+
+
 def test_at_temperature_1_the_loss_is_that_of_mixed_targets():
     taught, mixed = kd(TEACHER), 0.3 * TRUE + 0.7 * kd(TEACHER)
     loss = distillation_loss(STUDENT, LABELS, taught, 0.7)
