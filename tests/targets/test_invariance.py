@@ -7,6 +7,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics.pairwise import rbf_kernel
 
+from hilbertsd import distill
 from hilbertsd.errors import InvalidInput, InvalidTargets
 from hilbertsd.targets import (
     PartialTargets,
@@ -67,6 +68,19 @@ def mixed(targets, alpha):
 def test_label_smoothing_changes_no_decision(alpha, spoilt):
     n = changed(ONE_HOT, with_one_changed(label_smoothing(LABELS, K, alpha), spoilt))
     assert n > 0 if spoilt else n == 0
+
+
+def test_a_relative_tolerance_sees_no_factor_of_centred_targets_and_a_tolerance_does():
+    """So that every round of a path keeps its multiplier and decisions under label smoothing."""
+    labels, smoothed = (T - T.mean(axis=0) for T in (ONE_HOT, label_smoothing(LABELS, K, 0.5)))
+    first, second = (distill(KERNEL[:N], T, relative_tolerance=0.1, max_rounds=3) for T in (labels, smoothed))
+    np.testing.assert_allclose(second.multipliers, first.multipliers, rtol=1e-9)
+    for t in range(3):
+        outputs = [path.predict(KERNEL[N:], t) for path in (first, second)]
+        assert np.sum(np.argmax(outputs[0], axis=1) != np.argmax(outputs[1], axis=1)) == 0
+    assert (
+        distill(KERNEL[:N], smoothed, tolerance=first.tolerance, max_rounds=1).multipliers[0] > 2 * first.multipliers[0]
+    )
 
 
 @spoilt
