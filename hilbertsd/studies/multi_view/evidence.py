@@ -39,8 +39,9 @@ class Evidence:
     controls: dict[str, list[ControlErrors]]
 
     def uses(self, setting: Setting) -> list[str]:
-        """Uses that are measured of a setting."""
-        return list(self.measured[setting][0])
+        """Uses that are measured of a setting; one student is no ensemble of them."""
+        alone = self.preset.plan()[setting].students == 1
+        return [use for use in self.measured[setting][0] if not (alone and use == "ensemble of the distilled")]
 
     def errors(self, setting: Setting, use: str) -> NDArray[np.float64]:
         """(D,) error of a use by draw, the mean over its networks."""

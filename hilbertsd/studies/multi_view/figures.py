@@ -124,7 +124,7 @@ def _views(evidence: Evidence) -> Any:
             panel.axhline(border, color="0.8", linewidth=0.5)
         panel.set_xticks(range(strengths.shape[1]), [str(i + 1) for i in range(strengths.shape[1])], fontsize=7)
         panel.set_xlabel("network")
-        panel.set_title(SHORT[use].replace("-\n", "-").replace("\n", " "), fontsize=9)
+        panel.set_title(SHORT[use], fontsize=8)
     k = setting.data.n_classes
     panels[0].set_yticks(np.arange(k) * 2 + 0.5, [str(j + 1) for j in range(k)])
     panels[0].set_ylabel("class, with its two views")
