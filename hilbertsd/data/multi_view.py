@@ -107,12 +107,12 @@ class MultiView:
         Such a network errs where a sample shows the other view only, unless no learned view of another class appears.
         The power is corrected for samples that are drawn again because their views do not fit.
         """
-        from scipy.stats import binom  # studies are listed without SciPy
-
         k = self.n_classes
         if self.exactly_others is None:
             share, room = self.n_others / k, self.n_patches - VIEWS
-            fitting = binom.cdf(room, k - 1, share) / binom.cdf(room, VIEWS * (k - 1), share)
+            fitting = (
+                _at_most(k - 1, share)[min(room, k - 1)] / _at_most(VIEWS * (k - 1), share)[min(room, VIEWS * (k - 1))]
+            )
             none = float((1 - share) ** (k - 1) * fitting)
         else:
             learned = np.arange(self.exactly_others)
@@ -167,8 +167,6 @@ class MultiView:
         return appear
 
     def _check_patches(self) -> None:
-        from scipy.stats import binom  # studies are listed without SciPy
-
         k, others = self.n_classes, VIEWS * (self.n_classes - 1)
         if self.exactly_others is not None:
             check_whole(self.exactly_others, "exactly_others", InvalidInput, 0)
@@ -181,12 +179,25 @@ class MultiView:
         if not 0 <= self.n_others <= k:
             raise InvalidInput(f"n_others is {self.n_others}; give a number from 0 to the number of classes, {k}")
         share = self.n_others / k
-        if binom.sf(self.n_patches - VIEWS, others, share) > MOST_REDRAWN or self.n_patches < VIEWS:
-            least = VIEWS + int(binom.isf(MOST_REDRAWN, others, share))
+        fitting = _at_most(others, share)
+        room = self.n_patches - VIEWS
+        if room < 0 or (room < others and 1 - fitting[room] > MOST_REDRAWN):
+            least = VIEWS + int(np.argmax(1 - fitting <= MOST_REDRAWN))
             raise InvalidInput(
                 f"n_patches is {self.n_patches}, and more than {MOST_REDRAWN:.0%} of the samples would show more views "
                 f"than that; give at least {least} patches or fewer n_others than {self.n_others:g}"
             )
+
+
+def _at_most(n: int, share: float) -> NDArray[np.float64]:
+    """(n + 1,) probabilities that at most 0, 1, …, n of n views appear, each with the same probability by itself.
+
+    Not SciPy's, because a study's presets are made when studies are listed, which loads NumPy alone.
+    """
+    probabilities = np.ones(1)
+    for _ in range(n):
+        probabilities = np.convolve(probabilities, [1 - share, share])
+    return np.cumsum(probabilities)
 
 
 def _is_interval(value: Any) -> bool:

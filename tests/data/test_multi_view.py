@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from hilbertsd.data import MultiView, ViewSamples, orthonormal_views, patches
+from hilbertsd.data.multi_view import _at_most
 from hilbertsd.errors import InvalidInput
 
 DATA = MultiView(n_classes=6, n_patches=9, single_view_share=0.25, n_others=1.5)
@@ -148,3 +150,8 @@ def test_bad_draws_and_views_are_refused():
     with pytest.raises(InvalidInput, match=r"views have shape \(4, 30\)"):
         patches(drawn, 1.0, np.eye(4, 30), 0)
     assert isinstance(drawn, ViewSamples)
+
+
+@pytest.mark.parametrize(("n", "share"), [(18, 0.4), (200, 0.01), (2, 0.0), (4, 1.0)])
+def test_numbers_of_views_are_binomial(n, share):
+    np.testing.assert_allclose(_at_most(n, share), binom.cdf(np.arange(n + 1), n, share), rtol=1e-12)
