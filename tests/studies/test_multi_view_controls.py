@@ -60,7 +60,7 @@ def test_a_draw_is_the_same_again_and_read_where_it_is_there(made, tmp_path, mon
 def test_files_of_others_and_damaged_ones_are_refused(made, tmp_path):
     _, folder, _ = made
     (path,) = folder.iterdir()
-    assert path.name == "gaussian-two-layer-teacher-draw-1.npz"
+    assert path.name == "gaussian-two-layer-teacher-40-8-draw-1.npz"
     with pytest.raises(InvalidFile, match="has results of other control, training"):
         control_errors(replace(TINY, steps=61), 1, folder)
     content = path.read_bytes()
