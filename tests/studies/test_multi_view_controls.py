@@ -64,7 +64,7 @@ def test_files_of_others_and_damaged_ones_are_refused(made, tmp_path):
     with pytest.raises(InvalidFile, match="has results of other control, training"):
         control_errors(replace(TINY, steps=61), 1, folder)
     content = path.read_bytes()
-    (tmp_path / "gaussian-two-layer-teacher-draw-2.npz").write_bytes(content)
+    (tmp_path / "gaussian-two-layer-teacher-40-8-draw-2.npz").write_bytes(content)
     with pytest.raises(InvalidFile, match="has results of other draw, data, seeds"):
         control_errors(TINY, 2, tmp_path)
     (tmp_path / path.name).write_bytes(content[:-40])
