@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilbertsd.studies.multi_view.parts import Draw, network_seeds, short_name, wrong
+from hilbertsd.studies.multi_view.parts import Draw, error_over_share, network_seeds, short_name, wrong
 from hilbertsd.studies.multi_view.presets import DESCENT, Counts, Setting
 from hilbertsd.views.losses import ViewLoss
 
@@ -38,7 +38,7 @@ def tried(
     from hilbertsd.views.training import train_view_networks
     from hilbertsd.views.uses import PATIENCE, STUDENTS_APART, patient_steps
 
-    samples, share = Draw.of(setting, draw, seed, test), setting.data.single_view_share
+    samples = Draw.of(setting, draw, seed, test)
     place = folder / f"{short_name(setting)}-tried-{draw}"
     inputs = (setting.network, samples.train.features, samples.train.labels)
     descent = ViewDescent(**DESCENT)
@@ -63,5 +63,5 @@ def tried(
             wrong(np.stack([each.outputs(part.features, seed + number) for each in students]), part).mean(axis=1)
             for number, part in enumerate(samples[1:])
         )
-        errors.append(single + (1 - share) / share * multi)
+        errors.append(error_over_share(single, multi, setting.data.single_view_share))
     return np.stack(errors)

@@ -1,6 +1,7 @@
 """Everything that the study measures, and its errors by setting, use and draw.
 
-An error is in units of μ, the share of single-view samples. The unit of every mean, standard error and test is a draw
+Errors of view networks are in units of μ, the share of single-view samples; those of kernels and on data without views
+are shares of the samples. The unit of every mean, standard error and test is a draw
 of the data: the networks of a draw are averaged first.
 """
 

@@ -133,8 +133,12 @@ def _views(evidence: Evidence) -> Any:
         _over_time(panel, draw[use].over_time, use)
         if use == OVER_TIME[0]:
             panel.set_ylabel("strength of a view")
-            panel.legend(fontsize=7, loc="lower right")
+            panel.legend(fontsize=7, loc="upper left")
     return figure
+
+
+def _one_line(use: str) -> str:
+    return SHORT[use].replace("-\n", "-").replace("\n", " ")
 
 
 def _over_time(axes: Any, strengths: Any, use: str) -> None:
@@ -149,7 +153,7 @@ def _over_time(axes: Any, strengths: Any, use: str) -> None:
     axes.plot([], [], "-", color="0.1", label="the stronger view of a class")
     axes.plot([], [], "--", color="0.55", label="the other one")
     axes.set(xscale="log", yscale="log", xlabel="step")
-    axes.set_title(f"network 1, {SHORT[use]}".replace("-\n", "-").replace("\n", " "), fontsize=9)
+    axes.set_title(f"network 1, {_one_line(use)}", fontsize=9)
 
 
 def _learned(evidence: Evidence) -> Any:
@@ -197,7 +201,7 @@ def _sweeps(evidence: Evidence) -> Any:
             found = [evidence.errors(setting, use) for setting in settings.values()]
             means = [values.mean() for values in found]
             errors = [values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0 for values in found]
-            label = SHORT[use].replace("-\n", "-").replace("\n", " ")
+            label = _one_line(use)
             look: Any = {"color": colour, "linestyle": line, "marker": marker}
             panel.errorbar(list(settings), means, errors, label=label, markersize=4, linewidth=1.2, capsize=2, **look)
         panel.set_xscale("log")
@@ -206,8 +210,8 @@ def _sweeps(evidence: Evidence) -> Any:
         panel.set_xlabel(SYMBOLS[name])
         if place % columns == 0:
             panel.set_ylabel("test error, in units of μ")
-        if place == 0:
-            panel.legend(fontsize=7)
+    lines, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(lines, labels, loc="outside upper center", ncols=len(SWEPT), fontsize=8)
     return figure
 
 
@@ -219,7 +223,7 @@ def _kernels_and_controls(evidence: Evidence) -> Any:
     shown = ("single", "ensemble", "train the average", "knowledge distillation", "self-distillation")
     kernel = finite(min(sizes.neurons))
     for use, colour, line, marker in zip(shown, round_colours(5), (*LINE_STYLES, "-"), MARKERS, strict=True):
-        label = SHORT[use].replace("-\n", "-").replace("\n", " ")
+        label = _one_line(use)
         _over_samples(few, evidence, kernel, use, label, color=colour, linestyle=line, marker=marker)
     few.set_title(kernel, fontsize=9)
     names = [*(finite(each) for each in sizes.neurons), INFINITE]

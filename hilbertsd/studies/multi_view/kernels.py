@@ -78,9 +78,9 @@ def _measured(setting: Setting, sizes: KernelSizes, draw: int, seed: int) -> dic
     from hilbertsd.views.kernels import infinite_grams, tangent_grams
 
     data, first = setting.data, first_seed(seed, draw)
-    train = data.draw(max(sizes.n_train), first)
+    train, largest = data.draw(setting.n_train, first), max(sizes.n_train)
     held = Held.of(setting, sizes.held, first + 3)
-    given = (setting.network, train.features, held.features, data.noise)
+    given = (setting.network, train.features[:largest], held.features, data.noise)
     infinite = infinite_grams(*given)
     kernels = {INFINITE: [infinite]}
     for neurons in sizes.neurons:
@@ -88,7 +88,7 @@ def _measured(setting: Setting, sizes: KernelSizes, draw: int, seed: int) -> dic
         kernels[finite(neurons)] = [
             tangent_grams(network, *given[1:], seed=each) for each in network_seeds(seed, draw, sizes.networks)
         ]
-    targets = one_hot(train.labels, data.n_classes, centred=True)
+    targets = one_hot(train.labels[:largest], data.n_classes, centred=True)
     found = {}
     for name, grams in kernels.items():
         by_size = [_errors(grams, targets[:n], held) for n in sizes.n_train]

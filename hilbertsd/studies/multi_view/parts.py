@@ -78,7 +78,12 @@ class Measured:
 
     def error(self, share: float) -> NDArray[np.float64]:
         """(J,) error on the whole distribution, in units of the share μ of single-view samples."""
-        return self.single + (1 - share) / share * self.multi
+        return error_over_share(self.single, self.multi, share)
+
+
+def error_over_share(single: Any, multi: Any, share: float) -> Any:
+    """Error on the whole distribution over μ, from those on single- and on multi-view samples."""
+    return single + (1 - share) / share * multi
 
 
 def stored(

@@ -6,7 +6,7 @@ one error is lower than another is tested in pairs. No test sees that two errors
 where the error is surely higher, and fails where it is surely lower.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ NO_GAIN = (
 """Claim, and the use that is said to gain nothing over the next one."""
 
 Errors = NDArray[np.float64]
+Direction = Literal["less", "greater"]
 
 
 def claims(evidence: Evidence) -> list[Claim]:
@@ -65,11 +66,11 @@ def claims(evidence: Evidence) -> list[Claim]:
     return [*found, *over_classes, *_of_kernels(evidence), *_of_controls(evidence)]
 
 
-def surely(difference: Errors, direction: str) -> bool:
+def surely(difference: Errors, direction: Direction) -> bool:
     """Whether (D,) values over draws are above ("greater") or below ("less") zero."""
     if np.ptp(difference) == 0:
         return bool(difference[0] > 0 if direction == "greater" else difference[0] < 0)
-    return paired_t(difference, "greater" if direction == "greater" else "less").p_value <= LEVEL
+    return paired_t(difference, direction).p_value <= LEVEL
 
 
 def _of_setting(evidence: Evidence, setting: Setting) -> list[Claim]:
@@ -93,7 +94,7 @@ def _of_setting(evidence: Evidence, setting: Setting) -> list[Claim]:
 def _bound(claim: str, error: Errors, low: float, high: float, setting: str, source: str) -> Claim:
     within = surely(error - high, "less") and (low == 0 or surely(error - low, "greater"))
     beyond = surely(error - high, "greater") or surely(error - low, "less")
-    verdict = Verdict.REPRODUCED if within else Verdict.NOT_UNDER_PROTOCOL if beyond else Verdict.UNDECIDED
+    verdict = _verdict(within, beyond)
     numbers = {"error": estimate(error), "by_draw": error.tolist()}
     return Claim(claim, verdict, numbers, f"{in_words(error)}μ", source=_source(source), setting=setting)
 
@@ -126,8 +127,7 @@ def _law(evidence: Evidence, setting: Setting) -> Claim:
 
 
 def _one_view(share: Errors, setting: str) -> Claim:
-    more, fewer = (surely(share - 0.5, direction) for direction in ("greater", "less"))
-    verdict = Verdict.REPRODUCED if more else Verdict.NOT_UNDER_PROTOCOL if fewer else Verdict.UNDECIDED
+    verdict = _verdict(surely(share - 0.5, "greater"), surely(share - 0.5, "less"))
     claim, numbers = "a single network learns one view of most classes", estimate(share)
     note = f"one view of {in_words(share)} of them"
     return Claim(claim, verdict, {"share": numbers}, note, source=_source("summary"), setting=setting)
@@ -135,26 +135,23 @@ def _one_view(share: Errors, setting: str) -> Claim:
 
 def lower(claim: str, error: Errors, other: Errors, setting: str, source: str, unit: str = "μ") -> Claim:
     """Claim that one error is lower than another one, by draw."""
-    verdict = Verdict.UNDECIDED
-    if surely(error - other, "less"):
-        verdict = Verdict.REPRODUCED
-    elif surely(error - other, "greater"):
-        verdict = Verdict.NOT_UNDER_PROTOCOL
-    return _compared(claim, verdict, error, other, setting, source, unit)
+    return _compared(claim, "less", "greater", error, other, setting, source, unit)
 
 
 def no_gain(claim: str, error: Errors, other: Errors, setting: str, source: str, unit: str = "μ") -> Claim:
     """Claim that one error is no lower than another one, by draw."""
-    verdict = Verdict.UNDECIDED
-    if surely(error - other, "less"):
-        verdict = Verdict.NOT_UNDER_PROTOCOL
-    elif surely(error - other, "greater"):
-        verdict = Verdict.REPRODUCED
-    return _compared(claim, verdict, error, other, setting, source, unit)
+    return _compared(claim, "greater", "less", error, other, setting, source, unit)
 
 
 def _compared(
-    claim: str, verdict: Verdict, error: Errors, other: Errors, setting: str, source: str, unit: str
+    claim: str,
+    holds: Direction,
+    fails: Direction,
+    error: Errors,
+    other: Errors,
+    setting: str,
+    source: str,
+    unit: str,
 ) -> Claim:
     numbers = {
         "error": estimate(error),
@@ -162,9 +159,15 @@ def _compared(
         "difference": estimate(error - other),
     }
     note = f"{in_words(error)}{unit} against {in_words(other)}{unit}, difference {in_words(error - other)}{unit}"
+    verdict = _verdict(surely(error - other, holds), surely(error - other, fails))
     # What nobody claims has a number, not a verdict.
     verdict = verdict if source else Verdict.REPORTED
     return Claim(claim, verdict, numbers, note, source=_source(source), setting=setting)
+
+
+def _verdict(holds: bool, fails: bool) -> Verdict:
+    """Verdict where tests see that a claim holds, that it fails, or neither."""
+    return Verdict.REPRODUCED if holds else Verdict.NOT_UNDER_PROTOCOL if fails else Verdict.UNDECIDED
 
 
 def _over_classes(evidence: Evidence) -> Claim:
