@@ -194,7 +194,7 @@ BASE = Setting(
     600,
     ViewNetwork(n_classes=10, neurons=12, threshold=1.5, initial_scale=3e-4),
 )
-"""Ten classes, weights as the theorem has them. A training set has about six single-view samples for twenty views, so
+"""Ten classes, weights as the theorem has them. A training set has a few single-view samples for twenty views, so
 that networks have hardly a reason to learn second views."""
 
 TEN = replace(BASE, data=replace(BASE.data, single_view_share=0.006), n_train=1000).with_network(
